@@ -1,0 +1,66 @@
+// Ephemeral facts: who was heard when, how far each gang is on each node, the newest progress. Not journaled, not in the state
+// hash, and neither `plan` nor `decide` can read it. What follows from it becomes a durable event first: `due_events` says which.
+// A plain value that the daemon (or the simulator) owns and fills in from messages.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/event.h"
+#include "scheduler/model/gang_report.h"
+#include "scheduler/model/state.h"
+
+namespace ultramarine::core {
+
+struct NodeLiveness {
+  bool connected = false;
+  Time last_heard_ms;
+  DeviceSource source = DeviceSource::virtual_devices;
+  std::vector<DeviceReport> devices;
+  std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
+};
+
+struct TrainingProgress {
+  std::int64_t step = 0;
+  double loss = 0;
+  double tokens_per_s = 0;
+  std::int64_t tokens = 0;
+  std::string phase;
+};
+
+struct GangLiveness {
+  Time first_asked_ms;                       // when Prepare was first sent in this life of the scheduler
+  std::map<std::string, GangReport> nodes;   // newest report of each node
+  std::optional<TrainingProgress> progress;
+};
+
+struct Liveness {
+  std::map<std::string, NodeLiveness> nodes;
+  std::map<GangKey, GangLiveness> gangs;
+};
+
+/// A launch that not every node has answered within this time fails (outcome start_failed, naming the silent node).
+constexpr Duration launch_deadline{60'000};
+
+/// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
+///   NodeSuspected, NodeUnreachable  after 5 s and 10 s of silence of a node that had joined
+///   GangStarted                     every node of a starting gang reports running (or finished)
+///   GangFailed                      the first node that reports a failure; or a node that said hello does not know a gang that is past prepared
+///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed); or launch_deadline passed
+///   GangFinished + AttemptEnded     every node reports finished, or has joined again without knowing the gang
+/// Exactly one GangFinished and AttemptEnded per attempt, whatever is repeated or late. Outcome: stop_cause cancelled -> cancelled, requeued -> preempted,
+/// rank_failed -> the failure's outcome, else succeeded.
+std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now);
+/// When `due_events` could next say something without a new message.
+std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now);
+
+/// What a node should be told about the current attempt of a job.
+enum class LaunchStep { nothing, prepare, start, stop, forget };
+/// Derived from state and liveness alone, so that a restarted scheduler repeats exactly what is needed:
+/// prepare: starting and this node has not reported; start: starting and all nodes are prepared or beyond, this one is prepared;
+/// stop: stopping (or failed) and this node is not finished; forget: the attempt has ended and the node still reports it.
+LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node);
+
+}  // namespace ultramarine::core

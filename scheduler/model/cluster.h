@@ -1,0 +1,133 @@
+// What people say about the cluster and the policy, as plain values. The cluster and policy files (TOML) are decoded
+// straight into these; protocol/config does that and checks what a single field can't tell.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/time.h"
+
+namespace ultramarine {
+
+struct NodeConfig {
+  std::string name;  // in a file a hostlist: node[01-08]
+  std::int64_t gpus = 0;
+  std::string gpu_type;
+  std::int64_t cpus = 0;          // 0 = not said
+  std::int64_t memory_bytes = 0;  // 0 = not said
+  std::vector<std::string> features;
+  std::string leaf;               // leaf switch
+  std::string address;            // where other nodes reach it; "" = its name
+  bool virtual_devices = false;   // devices exist only in the configuration
+  bool operator==(const NodeConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NodeConfig, (), (name, gpus, gpu_type, cpus, memory_bytes, features, leaf, address, virtual_devices))
+
+struct PartitionConfig {
+  std::string name;
+  std::vector<std::string> nodes;  // names; in a file hostlists; empty = all
+  Duration default_time_ms{3'600'000};
+  Duration max_time_ms{7 * 86'400'000LL};
+  std::vector<std::string> accounts;  // empty = all
+  bool operator==(const PartitionConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(PartitionConfig, (), (name, nodes, default_time_ms, max_time_ms, accounts))
+
+/// Hard limits; absent = unlimited.
+struct Limits {
+  std::optional<std::int64_t> gpus;           // in use at once
+  std::optional<std::int64_t> jobs;           // running at once
+  std::optional<std::int64_t> gpus_per_job;
+  std::optional<std::int64_t> gpu_hours_per_month;
+  std::optional<Duration> max_time_ms;
+  bool operator==(const Limits&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Limits, (), (gpus, jobs, gpus_per_job, gpu_hours_per_month, max_time_ms))
+
+struct AccountConfig {
+  std::string name;
+  std::string parent;
+  std::int64_t shares = 1;
+  std::vector<std::string> members;  // user names, @group, or * for everybody
+  Limits limits;
+  bool operator==(const AccountConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(AccountConfig, (), (name, parent, shares, members, limits))
+
+struct QosConfig {
+  std::string name;
+  std::int64_t priority = 0;
+  Limits limits;
+  std::int64_t usage_factor_permille = 1000;
+  bool operator==(const QosConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(QosConfig, (), (name, priority, limits, usage_factor_permille))
+
+/// role -> users and @groups
+struct RolesConfig {
+  std::vector<std::string> lead, manager, admin, auditor;
+  bool operator==(const RolesConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(RolesConfig, (), (lead, manager, admin, auditor))
+
+/// Another site's word -> ours.
+struct NamesConfig {
+  std::map<std::string, std::string> partitions, accounts, gpu_types;
+  bool operator==(const NamesConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, gpu_types))
+
+struct FabricConfig {
+  std::string socket_interface;         // NCCL_SOCKET_IFNAME, and Open MPI's btl_tcp_if_include
+  std::vector<std::string> infiniband;  // NCCL_IB_HCA
+  std::map<std::string, std::string> environment;
+  bool operator==(const FabricConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(FabricConfig, (), (socket_interface, infiniband, environment))
+
+struct MoneyConfig {
+  std::string currency;
+  std::int64_t price_per_gpu_hour_milli = 0;  // thousandths of the currency
+  bool operator==(const MoneyConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(MoneyConfig, (), (currency, price_per_gpu_hour_milli))
+
+/// All that planning depends on. Journaled when it changes, so that a replay sees what the scheduler saw.
+struct ClusterConfig {
+  std::string name = "local";
+  std::string time_zone = "UTC";
+  std::vector<NodeConfig> nodes;
+  std::vector<PartitionConfig> partitions;
+  std::vector<AccountConfig> accounts;
+  std::vector<QosConfig> qos;
+  RolesConfig roles;
+  NamesConfig names;
+  FabricConfig fabric;
+  MoneyConfig money;
+  bool operator==(const ClusterConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(ClusterConfig, (), (name, time_zone, nodes, partitions, accounts, qos, roles, names, fabric, money))
+
+/// A policy answers: who is next (order), how the rest is filled in (backfill), where (placement), who yields (preemption).
+struct PolicyConfig {
+  std::string name = "default";
+  std::string order = "submit_time";
+  std::string backfill = "conservative";  // or "none": nobody starts ahead of the order
+  std::string placement = "best_fit";
+  std::string preemption = "none";
+  std::map<std::string, std::int64_t> weights;
+  Duration half_life_ms{7 * 86'400'000LL};
+  Duration priority_interval_ms{60'000};
+  Duration max_age_ms{7 * 86'400'000LL};
+  std::map<std::string, std::int64_t> caps;              // account -> GPUs
+  std::map<std::string, std::int64_t> trial;             // minutes, gpus_per_job, share_permille
+  std::map<std::string, std::int64_t> boost_budgets;     // manager -> displaced GPU-hours per month
+  bool operator==(const PolicyConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, half_life_ms, priority_interval_ms,
+                                         max_age_ms, caps, trial, boost_budgets))
+
+}  // namespace ultramarine

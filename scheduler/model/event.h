@@ -1,0 +1,181 @@
+// The closed list of what can happen (events) and what the scheduler can choose (decisions). Both are durable: the journal is
+// the ordered list of entries (events and rounds), and folding core's `apply` over it gives the state. What need not survive a
+// restart (heartbeats, progress) is not here but in core/liveness.
+// The instant of an event is not a field: it travels beside it as the `now` of `apply`.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/model/cluster.h"
+#include "scheduler/model/job.h"
+#include "scheduler/model/node.h"
+
+namespace ultramarine {
+
+/// The cluster file that the scheduler runs with; recorded at start whenever it differs from the recorded one.
+struct ClusterConfigured {
+  static constexpr const char* type = "cluster_configured";
+  ClusterConfig cluster;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(ClusterConfigured, (), (cluster, actor))
+
+struct PolicyChanged {
+  static constexpr const char* type = "policy_changed";
+  PolicyConfig policy;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(PolicyChanged, (), (policy, actor))
+
+struct JobSubmitted {
+  static constexpr const char* type = "job_submitted";
+  JobId job;
+  JobSpec spec;  // already accepted: complete and possible
+  std::vector<std::string> environment_names;
+  std::string request_key;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobSubmitted, (), (job, spec, environment_names, request_key, actor))
+
+struct JobCancelled {
+  static constexpr const char* type = "job_cancelled";
+  JobId job;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobCancelled, (), (job, actor))
+
+/// Somebody asked that the running attempt stop and the job queue again.
+struct JobRequeued {
+  static constexpr const char* type = "job_requeued";
+  JobId job;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobRequeued, (), (job, actor))
+
+/// An agent proved the cluster secret and said hello. Also recorded when a silent node speaks again.
+struct NodeJoined {
+  static constexpr const char* type = "node_joined";
+  std::string node;
+  std::string boot_id;
+  std::string agent_version;
+  std::string address;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeJoined, (), (node, boot_id, agent_version, address, actor))
+
+struct NodeSuspected {
+  static constexpr const char* type = "node_suspected";
+  std::string node;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeSuspected, (), (node, actor))
+
+struct NodeUnreachable {
+  static constexpr const char* type = "node_unreachable";
+  std::string node;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeUnreachable, (), (node, actor))
+
+/// All ranks of the gang run.
+struct GangStarted {
+  static constexpr const char* type = "gang_started";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangStarted, (), (job, attempt, gang, actor))
+
+struct CheckpointSaved {
+  static constexpr const char* type = "checkpoint_saved";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  std::int64_t step = 0;
+  std::string path;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(CheckpointSaved, (), (job, attempt, gang, step, path, actor))
+
+/// A rank failed or a node refused its part of the launch: the first such event of an attempt stops the whole gang.
+struct GangFailed {
+  static constexpr const char* type = "gang_failed";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  Outcome outcome = Outcome::failed;
+  Failure failure;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangFailed, (), (job, attempt, gang, outcome, failure, actor))
+
+/// No rank of the gang runs any more, on any node.
+struct GangFinished {
+  static constexpr const char* type = "gang_finished";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  Outcome outcome = Outcome::succeeded;
+  std::vector<RankResult> ranks;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangFinished, (), (job, attempt, gang, outcome, ranks, actor))
+
+/// Nothing of the attempt is left on any node: its devices are free.
+struct AttemptEnded {
+  static constexpr const char* type = "attempt_ended";
+  JobId job;
+  std::int64_t attempt = 1;
+  Outcome outcome = Outcome::succeeded;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(AttemptEnded, (), (job, attempt, outcome, actor))
+
+using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
+                           GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded>;
+
+/// The next attempt of a queued job starts on this allocation, now.
+struct StartJob {
+  static constexpr const char* type = "start_job";
+  JobId job;
+  std::int64_t attempt = 1;
+  Allocation allocation;
+  bool backfilled = false;
+  bool operator==(const StartJob&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled))
+
+/// A job that can never run (for example after its nodes left the cluster file).
+struct RejectJob {
+  static constexpr const char* type = "reject_job";
+  JobId job;
+  std::string detail;
+  bool operator==(const RejectJob&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(RejectJob, (), (job, detail))
+
+using Decision = std::variant<StartJob, RejectJob>;
+
+/// One call of `decide` that chose something. Recovery applies it as it is and never decides anew.
+struct Round {
+  static constexpr const char* type = "round";
+  Time now_ms;
+  std::int64_t planner_version = 1;
+  std::string policy_hash;
+  std::vector<Decision> decisions;
+};
+BOOST_DESCRIBE_STRUCT(Round, (), (now_ms, planner_version, policy_hash, decisions))
+
+/// A line of the journal is one of these. (A variant of variants would nest the tag.)
+using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
+                           GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded, Round>;
+
+inline Entry to_entry(const Event& event) {
+  return std::visit([](const auto& alternative) -> Entry { return alternative; }, event);
+}
+
+}  // namespace ultramarine

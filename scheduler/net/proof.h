@@ -1,0 +1,29 @@
+// Both ends of a connection prove that they know the same secret, without sending it: HMAC-SHA-256 over fresh nonces of both
+// sides, the side's role and a context (so that a proof for one purpose is worth nothing for another). OpenSSL does the
+// cryptography.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "scheduler/net/loop.h"
+#include "scheduler/net/websocket.h"
+
+namespace ultramarine::net {
+
+std::string hmac_sha256(std::string_view key, std::string_view message);  // 32 raw bytes
+std::string random_hex(std::size_t bytes);                                // 2 x bytes characters
+std::string sha256_hex(std::string_view text);
+bool equal_in_constant_time(std::string_view a, std::string_view b);
+std::string to_base64(std::string_view bytes);
+/// Throws std::invalid_argument when it is not base64.
+std::string from_base64(std::string_view text);
+
+/// Runs the exchange as the first messages of a fresh connection, then calls `done(true)` and leaves on_message to the caller;
+/// `done(false)` after a wrong proof, a malformed message or 3 s of silence (the connection is then closed).
+void prove_as_client(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done);
+void prove_as_server(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done);
+
+}  // namespace ultramarine::net

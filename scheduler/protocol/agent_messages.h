@@ -1,0 +1,162 @@
+// What agent and scheduler say to each other, one closed list per direction. Every command and report names {job, attempt,
+// gang}; commands are idempotent (the scheduler repeats them after a reconnect), reports are repeated until `Forget`.
+// The connection is a WebSocket on /v1/agents that the agent opens; both sides first prove the cluster secret (net/proof).
+#pragma once
+
+#include <boost/describe.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "scheduler/model/gang_report.h"
+#include "scheduler/model/job.h"
+#include "scheduler/model/node.h"
+
+namespace ultramarine::protocol {
+
+/// Raised when a message changes its meaning; N to N-2 are accepted.
+constexpr std::int64_t agent_protocol = 1;
+
+/// All that a node needs to start its part of a gang. Also the shim's launch file (0600: it holds the environment).
+struct LaunchSpec {
+  GangKey key;
+  std::string cluster;
+  std::string node;                 // the node this copy is for
+  JobSpec spec;
+  Actor owner;
+  Allocation allocation;            // of the whole gang; ranks are numbered along it
+  std::map<std::string, std::string> environment;  // as captured from the submitter
+  std::map<std::string, std::string> fabric_environment;
+  std::string gang_secret;          // 128 bits, hex: proves a shim of the same gang to another
+  bool virtual_devices = false;
+};
+BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, cluster, node, spec, owner, allocation, environment, fabric_environment, gang_secret, virtual_devices))
+
+// ---- agent -> scheduler ------------------------------------------------------------------------------------------
+
+struct Hello {
+  static constexpr const char* type = "hello";
+  std::int64_t protocol = agent_protocol;
+  std::string node;
+  std::string boot_id;
+  std::string agent_version;
+  std::string address;
+  DeviceSource source = DeviceSource::virtual_devices;
+  std::vector<DeviceReport> devices;
+  std::vector<GangKey> gangs;  // all that this agent knows; a GangReport of each follows
+};
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs))
+
+struct Heartbeat {
+  static constexpr const char* type = "heartbeat";
+  std::int64_t sequence = 0;
+  std::vector<DeviceReport> devices;
+};
+BOOST_DESCRIBE_STRUCT(Heartbeat, (), (sequence, devices))
+
+/// Newest training progress of a gang, at most one message a second and node. Not durable.
+struct Progress {
+  static constexpr const char* type = "progress";
+  GangKey key;
+  std::int64_t rank = 0;
+  std::int64_t step = 0;
+  double loss = 0;
+  double tokens_per_s = 0;
+  std::int64_t tokens = 0;  // since the gang started, all ranks
+  std::string phase;        // "" or what the program said last
+};
+BOOST_DESCRIBE_STRUCT(Progress, (), (key, rank, step, loss, tokens_per_s, tokens, phase))
+
+/// A rank says that a checkpoint is complete. Repeated until CheckpointRecorded.
+struct CheckpointReport {
+  static constexpr const char* type = "checkpoint_report";
+  GangKey key;
+  std::int64_t step = 0;
+  std::string path;
+};
+BOOST_DESCRIBE_STRUCT(CheckpointReport, (), (key, step, path))
+
+/// An answer to LogRequest: a piece of one rank's output. `at_end`: nothing more will come for this request and rank.
+struct LogChunk {
+  static constexpr const char* type = "log_chunk";
+  std::int64_t request = 0;
+  std::int64_t rank = 0;
+  std::string stream;       // out, err
+  std::int64_t offset = 0;  // in bytes from the start of that stream
+  std::string data_base64;
+  bool at_end = false;
+  std::string error;        // set: the log can't be read, and why
+};
+BOOST_DESCRIBE_STRUCT(LogChunk, (), (request, rank, stream, offset, data_base64, at_end, error))
+
+using FromAgent = std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk>;
+
+// ---- scheduler -> agent ------------------------------------------------------------------------------------------
+
+/// Answer to Hello. `accepted` false: `error` says why, and the scheduler closes.
+struct Welcome {
+  static constexpr const char* type = "welcome";
+  std::int64_t protocol = agent_protocol;
+  bool accepted = true;
+  std::string error;
+  std::int64_t heartbeat_ms = 1000;
+  NodeConfig node;
+};
+BOOST_DESCRIBE_STRUCT(Welcome, (), (protocol, accepted, error, heartbeat_ms, node))
+
+struct Prepare {
+  static constexpr const char* type = "prepare";
+  LaunchSpec launch;
+};
+BOOST_DESCRIBE_STRUCT(Prepare, (), (launch))
+
+struct Start {
+  static constexpr const char* type = "start";
+  GangKey key;
+  std::vector<GangPeer> peers;  // in allocation order
+};
+BOOST_DESCRIBE_STRUCT(Start, (), (key, peers))
+
+/// Stop every process of the gang: SIGTERM, then SIGKILL after `grace_ms`. A gang that is not known is answered as finished.
+struct Stop {
+  static constexpr const char* type = "stop";
+  GangKey key;
+  Duration grace_ms;
+};
+BOOST_DESCRIBE_STRUCT(Stop, (), (key, grace_ms))
+
+/// The end of this gang is on disk at the scheduler: reports of it may stop. Its logs stay.
+struct Forget {
+  static constexpr const char* type = "forget";
+  GangKey key;
+};
+BOOST_DESCRIBE_STRUCT(Forget, (), (key))
+
+struct CheckpointRecorded {
+  static constexpr const char* type = "checkpoint_recorded";
+  GangKey key;
+  std::int64_t step = 0;
+};
+BOOST_DESCRIBE_STRUCT(CheckpointRecorded, (), (key, step))
+
+/// Send the output of these ranks of this node (all of the node's ranks when empty) from the start; `follow`: until the gang is finished.
+struct LogRequest {
+  static constexpr const char* type = "log_request";
+  std::int64_t request = 0;
+  GangKey key;
+  std::vector<std::int64_t> ranks;
+  bool follow = false;
+};
+BOOST_DESCRIBE_STRUCT(LogRequest, (), (request, key, ranks, follow))
+
+struct LogCancel {
+  static constexpr const char* type = "log_cancel";
+  std::int64_t request = 0;
+};
+BOOST_DESCRIBE_STRUCT(LogCancel, (), (request))
+
+using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel>;
+
+}  // namespace ultramarine::protocol

@@ -1,0 +1,127 @@
+// Bodies of the HTTP API. What a client sends is decoded strictly (unknown fields are errors), what it receives leniently.
+//
+//   POST /v1/jobs                 SubmitRequest -> SubmitReply          (Unix socket only: identity from SO_PEERCRED)
+//   GET  /v1/jobs?state=&user=&account=&all=1   JobList                 (without identity: no user names beyond accounts, no commands or paths)
+//   GET  /v1/jobs/ID              JobView                               (socket only)
+//   GET  /v1/jobs/ID/wait?timeout_ms=   JobView, once the job has ended or the time is over (at most 60 s; ask again)   (socket only)
+//   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
+//   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
+//   GET  /v1/jobs/ID/logs?rank=N&follow=1   one LogLine JSON per line, chunked    (socket only; owner or admin)
+//   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
+//                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
+//   GET  /v1/nodes                NodeList
+//   GET  /v1/cluster              ClusterView
+//   GET  /livez /readyz           text;  GET /metrics  Prometheus text
+// Every error has the body ErrorReply and one of: 400 bad request, 403 not permitted, 404 not found, 409 conflict, 413 too large,
+// 421 wrong Host, 503 not ready.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/job.h"
+#include "scheduler/model/node.h"
+#include "scheduler/model/plan.h"
+
+namespace ultramarine::protocol {
+
+/// Stable words that scripts may test: bad_request, not_permitted, not_found, conflict, impossible (the cluster can never run it), not_ready.
+struct ErrorReply {
+  std::string code;
+  std::string field;    // path of the wrong field, "" when no single one is to blame
+  std::string message;  // what is wrong
+  std::string remedy;   // what to do about it
+  std::string request;  // id of the request, also in the daemon's log
+};
+BOOST_DESCRIBE_STRUCT(ErrorReply, (), (code, field, message, remedy, request))
+
+struct SubmitRequest {
+  JobSpec spec;
+  std::map<std::string, std::string> environment;
+  std::string request_key;  // the same key from the same user gives the same job
+};
+BOOST_DESCRIBE_STRUCT(SubmitRequest, (), (spec, environment, request_key))
+
+struct SubmitReply {
+  JobId job;
+};
+BOOST_DESCRIBE_STRUCT(SubmitReply, (), (job))
+
+struct ShutdownRequest {
+  bool requeue = false;
+};
+BOOST_DESCRIBE_STRUCT(ShutdownRequest, (), (requeue))
+
+/// Newest training progress; absent when the program never said any.
+struct ProgressView {
+  std::int64_t step = 0;
+  double loss = 0;
+  double tokens_per_s = 0;
+  std::int64_t tokens = 0;
+  std::string phase;
+};
+BOOST_DESCRIBE_STRUCT(ProgressView, (), (step, loss, tokens_per_s, tokens, phase))
+
+/// A job with what is derived from state, plan and liveness.
+struct JobView {
+  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank
+  std::int64_t gpus = 0;
+  std::optional<PlannedJob> planned;    // while queued
+  std::string why;                      // while queued: the reason in one sentence
+  std::optional<ProgressView> progress; // while running
+  std::map<std::string, std::vector<std::int64_t>> pids;  // node -> pids by local rank, while running
+  std::optional<std::int64_t> exit_code;  // of the job as a shell would see it (128 + signal), once ended; 125: our system failed it
+};
+BOOST_DESCRIBE_STRUCT(JobView, (), (details, gpus, planned, why, progress, pids, exit_code))
+
+struct JobList {
+  Time now_ms;
+  std::vector<JobView> jobs;  // running first, then queued in the order of the plan, then ended ones, newest first
+};
+BOOST_DESCRIBE_STRUCT(JobList, (), (now_ms, jobs))
+
+struct NodeView {
+  Node node;
+  DeviceSource source = DeviceSource::virtual_devices;
+  std::int64_t allocated = 0;
+  std::vector<std::optional<JobId>> device_jobs;  // by device
+  std::vector<std::int64_t> device_utilization_permille;
+  Duration heartbeat_age_ms;
+};
+BOOST_DESCRIBE_STRUCT(NodeView, (), (node, source, allocated, device_jobs, device_utilization_permille, heartbeat_age_ms))
+
+struct NodeList {
+  Time now_ms;
+  std::vector<NodeView> nodes;
+};
+BOOST_DESCRIBE_STRUCT(NodeList, (), (now_ms, nodes))
+
+struct ClusterView {
+  std::string name;
+  std::string version;
+  Time now_ms;
+  Time started_ms;
+  std::string policy;
+  std::int64_t nodes = 0, nodes_up = 0;
+  std::int64_t gpus = 0, gpus_allocated = 0, gpus_idle = 0, gpus_down = 0;
+  std::int64_t jobs_queued = 0, jobs_running = 0, jobs_ended = 0;  // running: all that hold devices
+  bool virtual_devices = false;
+  std::string state_hash;
+  std::int64_t journal_sequence = 0;
+};
+BOOST_DESCRIBE_STRUCT(ClusterView, (), (name, version, now_ms, started_ms, policy, nodes, nodes_up, gpus, gpus_allocated, gpus_idle, gpus_down,
+                                        jobs_queued, jobs_running, jobs_ended, virtual_devices, state_hash, journal_sequence))
+
+/// A piece of output, in order within each rank and stream.
+struct LogLine {
+  std::int64_t rank = 0;
+  std::string stream;  // out, err
+  std::string data_base64;
+  std::string error;
+};
+BOOST_DESCRIBE_STRUCT(LogLine, (), (rank, stream, data_base64, error))
+
+}  // namespace ultramarine::protocol

@@ -1,0 +1,60 @@
+// The files that people write: one cluster file for all daemons, and policy files. TOML goes through the same codec as
+// everything else, strictly; every error names file, line and column, the field, what is wrong and the nearest right word.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "scheduler/model/cluster.h"
+
+namespace ultramarine::protocol {
+
+/// [scheduler] of the cluster file. Paths may be relative to the file; "" takes the default that is named.
+struct SchedulerSection {
+  std::string state_directory;                     // scheduler/ beside the file: journal, 0700
+  std::string socket;                              // scheduler.sock beside the file: the API, identity from SO_PEERCRED
+  std::string http = "127.0.0.1:8642";             // the API without identity: cluster, queue, metrics; loopback only; "" = none; port 0 = any
+  std::string agents = "127.0.0.1:8643";           // agents connect here
+  bool trusted_network = false;                    // must be true for an address of `agents` that is not loopback
+  std::string secret_file;                         // secret beside the file; 0600
+  std::string policy = "default";                  // a policy's name or file
+};
+BOOST_DESCRIBE_STRUCT(SchedulerSection, (), (state_directory, socket, http, agents, trusted_network, secret_file, policy))
+
+/// [agent] of the cluster file.
+struct AgentSection {
+  std::string state_directory;     // agents/NODE beside the file: job folders and logs, 0700
+  std::string scheduler;           // host:port of the scheduler's `agents`; "" = [scheduler].agents
+  std::string metrics;             // host:port of the agent's own /metrics; "" = none
+  std::string secret_file;         // as the scheduler's
+};
+BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file))
+
+struct ClusterFile {
+  ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in
+  SchedulerSection scheduler;
+  AgentSection agent;
+};
+
+/// `where` is file:line:column.
+struct ConfigError : std::runtime_error {
+  ConfigError(std::string where_, std::string field_, std::string problem_, std::string remedy_);
+  std::string where, field, problem, remedy;
+};
+
+/// Reads and checks everything; paths come back absolute. Throws ConfigError (also when the file can't be read).
+ClusterFile load_cluster_file(const std::string& path);
+/// `file_name` is for messages and for the folder that relative paths start from.
+ClusterFile parse_cluster_file(std::string_view text, const std::string& file_name);
+
+/// By name (default, fifo, easy-to-read list in configs/policies, embedded) or by path (contains '/' or ends in .toml).
+PolicyConfig load_policy(const std::string& name_or_path);
+PolicyConfig parse_policy(std::string_view text, const std::string& file_name);
+
+/// The cluster file that `ultra cluster up` starts from: 8 nodes of 8 virtual H100s (configs/clusters/local.toml, embedded).
+std::string_view local_cluster_text();
+
+}  // namespace ultramarine::protocol

@@ -1,0 +1,24 @@
+// The forms that people type and read for lengths of time and lists of nodes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/model/time.h"
+
+namespace ultramarine::protocol {
+
+/// `30s 10m 2h 1d 1h30m 500ms`, and Slurm's `minutes`, `min:sec`, `h:m:s`, `d-h`, `d-h:m`, `d-h:m:s`. nullopt when it is none of these,
+/// is negative or overflows.
+std::optional<Duration> parse_duration(std::string_view text);
+/// Two units at the most: `1d 4h`, `2h 05m`, `3m 20s`, `42s`, `0s`.
+std::string format_duration(Duration length);
+
+/// `node[01-08]`, `a[1-2]b[3-4]`, `x,y[1,3,5-7]`: expanded in order, zero padding kept. nullopt when malformed or over 65,536 names.
+std::optional<std::vector<std::string>> expand_hostlist(std::string_view text);
+/// The inverse: `node[01-08]`; sorted numerically inside equal padding.
+std::string fold_hostlist(const std::vector<std::string>& names);
+
+}  // namespace ultramarine::protocol

@@ -1,0 +1,65 @@
+// The scheduler's memory: the journal (ordered, durable entries), the newest snapshots, and the side table of job environments
+// (secrets: never in the journal). One conformance suite runs on every implementation. A failed write throws StoreError and the
+// daemon ends: restarting from the journal is the tested path, retrying an fsync is not.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/event.h"
+#include "scheduler/model/state.h"
+
+namespace ultramarine::store {
+
+struct StoreError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Record {
+  std::int64_t sequence = 0;  // from 1, without gaps
+  Time at_ms;
+  Entry entry;
+};
+
+/// What becomes durable together.
+struct Batch {
+  std::vector<std::pair<Time, Entry>> entries;
+  std::map<JobId, std::map<std::string, std::string>> environments;  // to keep
+  std::vector<JobId> forget_environments;
+  bool empty() const { return entries.empty() && environments.empty() && forget_environments.empty(); }
+};
+
+struct Snapshot {
+  std::int64_t sequence = 0;  // state after this record
+  Time at_ms;
+  std::string state_hash;
+  State state;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  /// Returns the sequence of the last entry once everything is on disk, all or nothing.
+  virtual std::int64_t append(const Batch& batch) = 0;
+  virtual std::int64_t last_sequence() const = 0;
+  /// In order, from `first_sequence` on. Throws StoreError for a record that can't be read, naming it; nothing is skipped.
+  virtual void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const = 0;
+  virtual void save_snapshot(const Snapshot& snapshot) = 0;  // keeps the newest two
+  virtual std::optional<Snapshot> newest_snapshot() const = 0;
+  virtual std::optional<std::map<std::string, std::string>> environment(JobId job) const = 0;
+  virtual std::int64_t size_bytes() const = 0;  // 0 in memory
+  virtual std::int64_t wal_bytes() const = 0;
+};
+
+/// SQLite in WAL mode with synchronous=FULL: a power cut loses nothing that `append` returned for. One process at a time:
+/// a second one gets StoreError "in use". The folder must exist; files are 0600.
+std::unique_ptr<Store> open_sqlite(const std::string& path);
+/// The in-memory twin, for tests and simulations. With `power_cut_after` appends it throws from then on.
+std::unique_ptr<Store> open_memory(std::optional<std::int64_t> power_cut_after = std::nullopt);
+
+}  // namespace ultramarine::store

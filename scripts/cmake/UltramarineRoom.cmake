@@ -1,0 +1,78 @@
+# ultramarine_room(name DIRECTORY-RELATIVE SOURCES... DEPENDS targets...): one static library per room.
+# ultramarine_program(name SOURCES... DEPENDS...): a thin main over rooms.
+# ultramarine_test(name LABELS... SOURCES... DEPENDS...): a GoogleTest binary, run by ctest under its labels.
+include_guard(GLOBAL)
+
+option(ULTRAMARINE_TESTS "Build the tests" ON)
+set(ULTRAMARINE_SANITIZE "" CACHE STRING "Comma-separated sanitizers for every target (address,undefined or thread)")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT ULTRAMARINE_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# The settings that every target shares. The Boost defines must be the same in every translation unit.
+add_library(ultramarine_settings INTERFACE)
+target_include_directories(ultramarine_settings INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(ultramarine_settings INTERFACE
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
+  BOOST_ALL_NO_LIB OMPI_SKIP_MPICXX=1 _GLIBCXX_ASSERTIONS)
+target_compile_options(ultramarine_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+  $<$<CONFIG:Debug>:-g1>)
+if(ULTRAMARINE_SANITIZE)
+  target_compile_options(ultramarine_settings INTERFACE -fsanitize=${ULTRAMARINE_SANITIZE} -fno-omit-frame-pointer -O1 -g1)
+  target_link_options(ultramarine_settings INTERFACE -fsanitize=${ULTRAMARINE_SANITIZE})
+  if(ULTRAMARINE_SANITIZE MATCHES "thread")
+    # Asio's fences are not modelled by ThreadSanitizer: g++ warns about each of them.
+    target_compile_options(ultramarine_settings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)
+  endif()
+  if(ULTRAMARINE_SANITIZE MATCHES "undefined")
+    target_compile_options(ultramarine_settings INTERFACE -fno-sanitize-recover=undefined)
+  endif()
+endif()
+find_package(Threads REQUIRED)
+target_link_libraries(ultramarine_settings INTERFACE Threads::Threads)
+
+# Sources may be left out: then every .cpp of the folder but main*.cpp is in the room.
+function(ultramarine_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT ARG_SOURCES)
+    file(GLOB ARG_SOURCES CONFIGURE_DEPENDS *.cpp)
+    list(FILTER ARG_SOURCES EXCLUDE REGEX "/main[^/]*\\.cpp$")
+  endif()
+  if(ARG_SOURCES)
+    add_library(${name} STATIC ${ARG_SOURCES})
+    target_link_libraries(${name} PUBLIC ultramarine_settings ${ARG_DEPENDS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ultramarine_settings ${ARG_DEPENDS})
+  endif()
+endfunction()
+
+function(ultramarine_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/main.cpp)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ultramarine_settings ${ARG_DEPENDS})
+endfunction()
+
+# A room's own unit tests live in tests/<label>/; each binary is one ctest entry per test case.
+function(ultramarine_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ultramarine_settings ${ARG_DEPENDS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE ULTRAMARINE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" ULTRAMARINE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

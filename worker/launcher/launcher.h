@@ -1,0 +1,42 @@
+// Starts, finds again and stops the shims of this node: one process per gang, which outlives the agent. The agent sees only this
+// interface; its in-memory twin (memory_launcher.h) lets the agent's tests run without processes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scheduler/net/loop.h"
+#include "scheduler/protocol/shim_messages.h"
+
+namespace ultramarine::launcher {
+
+/// What comes back from the shims, on the loop's thread.
+using OnShimMessage = std::function<void(const protocol::FromShim&)>;
+
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+  /// Makes the job folder, writes launch.json, starts the shim and connects to it. Every problem comes back as a GangReport with phase finished,
+  /// outcome start_failed and a failure (work dir missing, command not found, disk full): never as an exception.
+  virtual void prepare(const protocol::LaunchSpec& launch) = 0;
+  virtual void send(const protocol::GangKey& key, const protocol::ToShim& message) = 0;
+  /// Finds the gangs of earlier agents in the jobs folder: connects to living shims, reads the last report of dead ones
+  /// (one that died without a finished report has outcome supervisor_lost, and its processes are killed). Reports come as messages.
+  virtual void adopt() = 0;
+  /// Drops all but the logs of a finished gang.
+  virtual void forget(const protocol::GangKey& key) = 0;
+  /// Where this gang's files are.
+  virtual std::string folder(const protocol::GangKey& key) const = 0;
+};
+
+struct LauncherOptions {
+  std::string jobs_folder;   // <agent state>/jobs, 0700
+  std::string shim_program;  // path of ultra-shim
+  std::string peer_host;     // address that the shims of other nodes reach this node at
+};
+
+std::unique_ptr<Launcher> make_shim_launcher(net::Loop& loop, LauncherOptions options, OnShimMessage on_message);
+
+}  // namespace ultramarine::launcher
