@@ -21,14 +21,14 @@ class Launcher {
   /// Makes the job folder, writes launch.json, starts the shim and connects to it. Every problem comes back as a GangReport with phase finished,
   /// outcome start_failed and a failure (work dir missing, command not found, disk full): never as an exception.
   virtual void prepare(const protocol::LaunchSpec& launch) = 0;
-  virtual void send(const protocol::GangKey& key, const protocol::ToShim& message) = 0;
+  virtual void send(const GangKey& key, const protocol::ToShim& message) = 0;
   /// Finds the gangs of earlier agents in the jobs folder: connects to living shims, reads the last report of dead ones
   /// (one that died without a finished report has outcome supervisor_lost, and its processes are killed). Reports come as messages.
   virtual void adopt() = 0;
   /// Drops all but the logs of a finished gang.
-  virtual void forget(const protocol::GangKey& key) = 0;
+  virtual void forget(const GangKey& key) = 0;
   /// Where this gang's files are.
-  virtual std::string folder(const protocol::GangKey& key) const = 0;
+  virtual std::string folder(const GangKey& key) const = 0;
 };
 
 struct LauncherOptions {
