@@ -78,7 +78,8 @@ struct CheckpointReport {
 };
 BOOST_DESCRIBE_STRUCT(CheckpointReport, (), (key, step, path))
 
-/// An answer to LogRequest: a piece of one rank's output. `at_end`: nothing more will come for this request and rank.
+/// An answer to LogRequest: a piece of one rank's output. `at_end`: nothing more will come for this request and rank. Rank -1 (only with
+/// `error` and `at_end`): for every rank of the request, when the node no longer knows which they were.
 struct LogChunk {
   static constexpr const char* type = "log_chunk";
   std::int64_t request = 0;

@@ -1,12 +1,16 @@
 // One small codec between described values (scheduler/model and the messages beside this file) and JSON.
 // Missing members keep their defaults. Unknown members are ignored on wire and journal (`Unknown::ignored`, so that versions may
 // differ) and refused in what people write (`Unknown::refused`). A variant is tagged by a member `type`. Errors name the path
-// of the wrong field: `spec.resources.gpus: expected a number, got "eight"`.
+// of the wrong field: `spec.resources.gpus: expected a number, got "eight"`. JSON has no word for a number that isn't one (the
+// loss of a run that diverged): NaN and the infinities are written as null, and null is read as NaN. JSON is UTF-8: bytes that
+// aren't (a rank's last words) are written as U+FFFD.
 #pragma once
 
 #include <boost/describe.hpp>
 #include <boost/json.hpp>
 #include <boost/mp11.hpp>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -21,10 +25,10 @@ namespace ultramarine::protocol {
 
 namespace json = boost::json;
 
-/// Something in a JSON value is not as declared. `path` is the field, `problem` what is wrong with it.
+/// Something in a JSON value is not as declared. `path` is the field ("" for the whole), `problem` what is wrong with it.
 struct DecodeError : std::runtime_error {
   DecodeError(std::string path_, std::string problem_)
-      : std::runtime_error(path_ + ": " + problem_), path(std::move(path_)), problem(std::move(problem_)) {}
+      : std::runtime_error(path_.empty() ? problem_ : path_ + ": " + problem_), path(std::move(path_)), problem(std::move(problem_)) {}
   std::string path, problem;
 };
 
@@ -50,6 +54,9 @@ inline constexpr bool is_variant = false;
 template <class... T>
 inline constexpr bool is_variant<std::variant<T...>> = true;
 
+std::string number_text(double number);  // the shortest that reads back the same
+/// The text with every byte that isn't part of UTF-8 replaced by U+FFFD.
+json::string utf8_text(std::string_view text);
 std::string key_text(const std::string& key);
 std::string key_text(JobId key);
 void key_from_text(std::string_view text, std::string& key, const std::string& path);
@@ -91,6 +98,10 @@ json::value encode(const T& value) {
     json::object object;
     boost::mp11::mp_for_each<members<T>>([&](auto member) { object[member.name] = encode(value.*member.pointer); });
     return object;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return std::isfinite(value) ? json::value(value) : json::value(nullptr);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return utf8_text(value);
   } else {
     return json::value(value);
   }
@@ -167,8 +178,8 @@ void decode(const json::value& value, T& out, const std::string& path, Unknown u
     if (!value.is_string()) fail_expected(path, "text", value);
     out.assign(value.get_string().data(), value.get_string().size());
   } else if constexpr (std::is_floating_point_v<T>) {
-    if (!value.is_number()) fail_expected(path, "a number", value);
-    out = value.to_number<T>();
+    if (!value.is_number() && !value.is_null()) fail_expected(path, "a number", value);
+    out = value.is_null() ? std::numeric_limits<T>::quiet_NaN() : value.to_number<T>();
   } else {
     static_assert(std::is_same_v<T, std::int64_t>, "described values hold std::int64_t, bool, double, text, enums and containers of them");
     json::error_code error;

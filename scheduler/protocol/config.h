@@ -37,20 +37,25 @@ struct ClusterFile {
   ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in
   SchedulerSection scheduler;
   AgentSection agent;
+  std::string folder;     // absolute; where the defaults of both sections lie
 };
 
-/// `where` is file:line:column.
+/// `where` is file:line:column; any part may be "". what() is all of it in one line.
 struct ConfigError : std::runtime_error {
   ConfigError(std::string where_, std::string field_, std::string problem_, std::string remedy_);
   std::string where, field, problem, remedy;
 };
 
-/// Reads and checks everything; paths come back absolute. Throws ConfigError (also when the file can't be read).
+/// Reads and checks everything; paths come back absolute, filled in where the file says none, except the agent's state_directory:
+/// agent_state_directory knows that one. Throws ConfigError (also when the file can't be read).
 ClusterFile load_cluster_file(const std::string& path);
 /// `file_name` is for messages and for the folder that relative paths start from.
 ClusterFile parse_cluster_file(std::string_view text, const std::string& file_name);
 
-/// By name (default, fifo, easy-to-read list in configs/policies, embedded) or by path (contains '/' or ends in .toml).
+/// Of one node's agent: what [agent] says, or agents/NODE beside the file.
+std::string agent_state_directory(const ClusterFile& file, const std::string& node);
+
+/// By name (default, fifo: those in configs/policies, embedded) or by path (contains '/' or ends in .toml).
 PolicyConfig load_policy(const std::string& name_or_path);
 PolicyConfig parse_policy(std::string_view text, const std::string& file_name);
 

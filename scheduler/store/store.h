@@ -46,6 +46,8 @@ class Store {
   virtual ~Store() = default;
   /// Returns the sequence of the last entry once everything is on disk, all or nothing.
   virtual std::int64_t append(const Batch& batch) = 0;
+  /// Writes something that means nothing, durably: an idle scheduler proves that its journal can be written. Throws StoreError.
+  virtual void prove_writable() = 0;
   virtual std::int64_t last_sequence() const = 0;
   /// In order, from `first_sequence` on. Throws StoreError for a record that can't be read, naming it; nothing is skipped.
   virtual void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const = 0;

@@ -1,0 +1,140 @@
+// The parts of the codec that don't depend on the type: map keys, the words of an error, and the JSON parser's limits.
+#include "scheduler/protocol/codec.h"
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+namespace ultramarine::protocol {
+namespace {
+
+constexpr std::size_t depth_max = 32;
+constexpr std::size_t shown_max = 60;  // characters of a wrong value that an error repeats
+
+/// Number of single-character changes, swaps of neighbours among them (optimal string alignment distance; Damerau 1964).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), row(b.size() + 1);
+  std::iota(previous.begin(), previous.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    std::swap(before, previous);
+    std::swap(previous, row);
+  }
+  return previous[b.size()];
+}
+
+/// Line and column (in bytes), both from 1, of an offset.
+std::string position_text(std::string_view text, std::size_t offset) {
+  const std::string_view before = text.substr(0, std::min(offset, text.size()));
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  return "line " + std::to_string(line) + ", column " + std::to_string(before.size() - line_start + 1);
+}
+
+/// Bytes of the UTF-8 character that the text starts with (Unicode 15, table 3-7); 0 when it starts with none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const unsigned first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    const unsigned least = first == 0xE0 ? 0xA0 : 0x80, most = first == 0xED ? 0x9F : 0xBF;
+    return second >= least && second <= most && follows(2) ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const unsigned least = first == 0xF0 ? 0x90 : 0x80, most = first == 0xF4 ? 0x8F : 0xBF;
+    return second >= least && second <= most && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+namespace detail {
+
+std::string number_text(double number) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, number).ptr};
+}
+
+json::string utf8_text(std::string_view text) {
+  json::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) out.append("\xEF\xBF\xBD");
+    else out.append(text.data(), text.data() + length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return out;
+}
+
+std::string key_text(const std::string& key) { return std::string(utf8_text(key)); }
+std::string key_text(JobId key) { return std::to_string(key.value); }
+
+void key_from_text(std::string_view text, std::string& key, const std::string&) { key.assign(text); }
+
+void key_from_text(std::string_view text, JobId& key, const std::string& path) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key.value);
+  // Only the canonical form: "7" and "07" would be one key written twice.
+  if (error != std::errc() || end != text.data() + text.size() || key_text(key) != text) {
+    throw DecodeError(path, "expected a job number as the member's name, got \"" + std::string(text.substr(0, shown_max)) + "\"");
+  }
+}
+
+void fail_expected(const std::string& path, const char* expected, const json::value& got) {
+  std::string shown = got.is_object()   ? "an object"
+                      : got.is_array()  ? "an array"
+                      : got.is_double() ? number_text(got.get_double())
+                                        : json::serialize(got);
+  if (shown.size() > shown_max) {
+    std::size_t cut = shown_max;
+    while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;  // not inside a UTF-8 character
+    shown = shown.substr(0, cut) + "...";
+  }
+  throw DecodeError(path, std::string("expected ") + expected + ", got " + shown);
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  if (word.empty() || word.size() > 64) return "";
+  std::string best;
+  std::size_t best_distance = 3;
+  for (const auto& candidate : known) {
+    // Two changes of a word of three letters make any other word: at most half of it may differ.
+    const std::size_t limit = std::min<std::size_t>(2, std::max(word.size(), candidate.size()) / 2);
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance <= limit && distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  if (best.empty() && word.size() >= 3) {
+    for (const auto& candidate : known) {
+      if (candidate.starts_with(word)) return candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace detail
+
+json::value parse_json(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = depth_max;
+  json::parser parser(json::storage_ptr(), options);
+  json::error_code error;
+  const std::size_t offset = parser.write_some(text.data(), text.size(), error);
+  if (!error && offset < text.size()) error = json::error::extra_data;
+  if (error) {
+    const std::string what = error == json::error::too_deep ? "nested deeper than " + std::to_string(depth_max) + " levels" : error.message();
+    throw DecodeError("", "malformed JSON at " + position_text(text, offset) + ": " + what);
+  }
+  return parser.release();
+}
+
+}  // namespace ultramarine::protocol

@@ -1,0 +1,349 @@
+// The checks of cluster and policy files, section by section.
+#include "scheduler/protocol/config_checks.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "scheduler/protocol/embedded_configs.h"
+#include "scheduler/protocol/text_forms.h"
+
+namespace ultramarine::protocol {
+namespace {
+
+constexpr std::size_t nodes_max = 4096;
+constexpr std::int64_t gpus_max = 1024;
+
+std::string at(const std::string& list, std::size_t index) { return list + "[" + std::to_string(index) + "]"; }
+
+std::string quoted(std::string_view word) { return "\"" + std::string(word) + "\""; }
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+/// "did you mean ...?", or the words themselves when there are few, or `otherwise`.
+std::string suggestion(std::string_view word, const std::vector<std::string>& known, const std::string& otherwise) {
+  const std::string near = detail::nearest(word, known);
+  if (!near.empty()) return "did you mean " + quoted(near) + "?";
+  return !known.empty() && known.size() <= 8 ? "known: " + joined(known) : otherwise;
+}
+
+bool is_name(std::string_view text) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  return !text.empty() && text.size() <= 64 && text.front() != '-' && text.front() != '.' && std::all_of(text.begin(), text.end(), allowed);
+}
+
+void check_name(const std::string& name, const std::string& path, const TomlReader& reader) {
+  if (name.empty()) reader.fail(path, "a name is missing", "add name = \"...\"");
+  if (!is_name(name)) {
+    reader.fail(path, quoted(name) + " is no name", "use at most 64 letters, digits, '.', '_' and '-', a letter, a digit or '_' first");
+  }
+}
+
+void check_known(const std::string& word, const std::vector<std::string>& known, const char* noun, const std::string& path,
+                 const TomlReader& reader, const std::string& otherwise) {
+  if (std::find(known.begin(), known.end(), word) == known.end()) {
+    reader.fail(path, "there is no " + std::string(noun) + " " + quoted(word), suggestion(word, known, otherwise));
+  }
+}
+
+void check_range(std::int64_t value, std::int64_t least, std::int64_t most, const std::string& path, const TomlReader& reader) {
+  if (value < least || value > most) {
+    reader.fail(path, std::to_string(value) + " is out of range", "use " + std::to_string(least) + " to " + std::to_string(most));
+  }
+}
+
+void check_not_negative(std::int64_t value, const std::string& path, const TomlReader& reader) {
+  if (value < 0) reader.fail(path, std::to_string(value) + " is negative", "use 0 or more");
+}
+
+void check_positive(Duration length, const std::string& path, const TomlReader& reader) {
+  if (length.ms <= 0) reader.fail(path, "must be longer than nothing", "write it like \"1h\"");
+}
+
+void check_limits(const Limits& limits, const std::string& path, const TomlReader& reader) {
+  if (limits.gpus) check_not_negative(*limits.gpus, path + ".gpus", reader);
+  if (limits.jobs) check_not_negative(*limits.jobs, path + ".jobs", reader);
+  if (limits.gpus_per_job) check_not_negative(*limits.gpus_per_job, path + ".gpus_per_job", reader);
+  if (limits.gpu_hours_per_month) check_not_negative(*limits.gpu_hours_per_month, path + ".gpu_hours_per_month", reader);
+  if (limits.max_time_ms) check_positive(*limits.max_time_ms, path + ".max_time_ms", reader);
+}
+
+/// Names of a list of sections, each valid and only once.
+template <class Section>
+std::vector<std::string> unique_names(const std::vector<Section>& sections, const std::string& list, const TomlReader& reader) {
+  std::vector<std::string> names;
+  std::map<std::string, std::size_t> seen;
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const std::string path = at(list, i) + ".name";
+    check_name(sections[i].name, path, reader);
+    const auto [first, is_new] = seen.try_emplace(sections[i].name, i);
+    if (!is_new) {
+      reader.fail(path, quoted(sections[i].name) + " is declared twice", "the first is on " + reader.line_text(at(list, first->second) + ".name"));
+    }
+    names.push_back(sections[i].name);
+  }
+  return names;
+}
+
+std::vector<NodeConfig> expanded_nodes(const ClusterLayout& layout, const TomlReader& reader) {
+  if (layout.node.empty()) reader.fail("node", "the cluster has no nodes", "add [[node]] with name = \"node[01-08]\" and gpus = 8");
+  std::vector<NodeConfig> nodes;
+  std::map<std::string, std::size_t> declared;
+  for (std::size_t i = 0; i < layout.node.size(); ++i) {
+    const NodeConfig& section = layout.node[i];
+    const std::string path = at("node", i);
+    if (section.name.empty()) reader.fail(path + ".name", "a name is missing", "add name = \"node[01-08]\"");
+    const auto names = expand_hostlist(section.name);
+    if (!names) reader.fail(path + ".name", quoted(section.name) + " is no hostlist", "write it like \"node[01-08]\" or \"a,b\"");
+    if (nodes.size() + names->size() > nodes_max) {
+      reader.fail(path + ".name", "the cluster has more than " + std::to_string(nodes_max) + " nodes", "declare fewer");
+    }
+    check_range(section.gpus, 1, gpus_max, path + ".gpus", reader);
+    check_not_negative(section.cpus, path + ".cpus", reader);
+    check_not_negative(section.memory_bytes, path + ".memory_bytes", reader);
+    // An IPv6 address has colons, which no hostlist has: it is one address.
+    std::vector<std::string> addresses{section.address};
+    if (!section.address.empty() && section.address.find(':') == std::string::npos) {
+      const auto expanded = expand_hostlist(section.address);
+      if (!expanded) reader.fail(path + ".address", quoted(section.address) + " is no address", "write it like \"10.0.0.[1-8]\"");
+      addresses = *expanded;
+    }
+    if (addresses.size() != 1 && addresses.size() != names->size()) {
+      reader.fail(path + ".address", std::to_string(addresses.size()) + " addresses for " + std::to_string(names->size()) + " nodes",
+                  "give one for all or one for each");
+    }
+    for (std::size_t k = 0; k < names->size(); ++k) {
+      NodeConfig node = section;
+      node.name = (*names)[k];
+      node.address = addresses[addresses.size() == 1 ? 0 : k];
+      check_name(node.name, path + ".name", reader);
+      const auto [first, is_new] = declared.try_emplace(node.name, i);
+      if (!is_new) {
+        reader.fail(path + ".name", "node " + quoted(node.name) + " is declared twice",
+                    "the first is on " + reader.line_text(at("node", first->second) + ".name"));
+      }
+      nodes.push_back(std::move(node));
+    }
+  }
+  return nodes;
+}
+
+std::vector<PartitionConfig> checked_partitions(const ClusterLayout& layout, const std::vector<std::string>& node_names,
+                                                const std::vector<std::string>& account_names, const TomlReader& reader) {
+  std::vector<PartitionConfig> partitions = layout.partition;
+  unique_names(partitions, "partition", reader);
+  if (partitions.empty()) partitions.push_back({.name = "main"});
+  const std::set<std::string> known(node_names.begin(), node_names.end());
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    PartitionConfig& partition = partitions[i];
+    const std::string path = at("partition", i);
+    std::vector<std::string> names;
+    std::set<std::string> seen;
+    for (std::size_t k = 0; k < partition.nodes.size(); ++k) {
+      const std::string nodes_path = at(path + ".nodes", k);
+      const auto expanded = expand_hostlist(partition.nodes[k]);
+      if (!expanded) {
+        reader.fail(nodes_path, quoted(partition.nodes[k]) + " is no hostlist", "write it like \"node[01-08]\"; left out, all nodes");
+      }
+      for (const auto& name : *expanded) {
+        if (!known.contains(name)) {
+          reader.fail(nodes_path, "there is no node " + quoted(name), suggestion(name, node_names, "declare it with [[node]]"));
+        }
+        if (!seen.insert(name).second) reader.fail(nodes_path, "node " + quoted(name) + " is named twice", "name it once");
+        names.push_back(name);
+      }
+    }
+    partition.nodes = names.empty() ? node_names : std::move(names);
+    check_positive(partition.default_time_ms, path + ".default_time_ms", reader);
+    check_positive(partition.max_time_ms, path + ".max_time_ms", reader);
+    if (partition.default_time_ms > partition.max_time_ms) {
+      reader.fail(path + ".default_time_ms", "default_time " + format_duration(partition.default_time_ms) + " is longer than max_time " +
+                                                 format_duration(partition.max_time_ms),
+                  "lower default_time or raise max_time");
+    }
+    for (std::size_t k = 0; k < partition.accounts.size(); ++k) {
+      check_known(partition.accounts[k], account_names, "account", at(path + ".accounts", k), reader, "declare it with [[account]]");
+    }
+  }
+  return partitions;
+}
+
+std::vector<AccountConfig> checked_accounts(const ClusterLayout& layout, const TomlReader& reader) {
+  const auto& accounts = layout.account;
+  const std::vector<std::string> names = unique_names(accounts, "account", reader);
+  if (accounts.empty()) return {{.name = "default", .members = {"*"}}};
+  std::map<std::string, std::string> parents;
+  for (std::size_t i = 0; i < accounts.size(); ++i) {
+    const std::string path = at("account", i);
+    check_range(accounts[i].shares, 1, 1'000'000, path + ".shares", reader);
+    check_limits(accounts[i].limits, path + ".limits", reader);
+    for (std::size_t k = 0; k < accounts[i].members.size(); ++k) {
+      const std::string& member = accounts[i].members[k];
+      if (member.empty() || member == "@") reader.fail(at(path + ".members", k), "a member has no name", "write a user, \"@group\" or \"*\"");
+    }
+    if (accounts[i].parent.empty()) continue;
+    check_known(accounts[i].parent, names, "account", path + ".parent", reader, "declare it with [[account]]");
+    parents[accounts[i].name] = accounts[i].parent;
+  }
+  for (std::size_t i = 0; i < accounts.size(); ++i) {
+    std::string way = accounts[i].name;
+    std::set<std::string> passed{accounts[i].name};
+    for (auto next = parents.find(accounts[i].name); next != parents.end(); next = parents.find(next->second)) {
+      way += " -> " + next->second;
+      if (next->second == accounts[i].name) {
+        reader.fail(at("account", i) + ".parent", "accounts are their own ancestors: " + way, "break the circle");
+      }
+      if (!passed.insert(next->second).second) break;  // a circle further up, reported at its own members
+    }
+  }
+  return accounts;
+}
+
+std::vector<QosConfig> checked_qos(const ClusterLayout& layout, const TomlReader& reader) {
+  std::vector<QosConfig> qos = layout.qos;
+  const std::vector<std::string> names = unique_names(qos, "qos", reader);
+  for (std::size_t i = 0; i < qos.size(); ++i) {
+    check_not_negative(qos[i].usage_factor_permille, at("qos", i) + ".usage_factor_permille", reader);
+    check_range(qos[i].priority, -1'000'000'000, 1'000'000'000, at("qos", i) + ".priority", reader);
+    check_limits(qos[i].limits, at("qos", i) + ".limits", reader);
+  }
+  if (std::find(names.begin(), names.end(), "normal") == names.end()) qos.push_back({.name = "normal"});
+  return qos;
+}
+
+void check_fabric(const FabricConfig& fabric, const TomlReader& reader) {
+  for (const auto& [name, value] : fabric.environment) {
+    const bool starts_well = !name.empty() && !(name.front() >= '0' && name.front() <= '9');
+    const bool is_variable = starts_well && name.find_first_of("=.- \t\n") == std::string::npos;
+    if (!is_variable || value.find('\0') != std::string::npos || name.find('\0') != std::string::npos) {
+      reader.fail("fabric.environment." + name, quoted(name) + " can't be a variable of the environment", "use letters, digits and '_'");
+    }
+  }
+}
+
+template <class Section>
+std::vector<std::string> names_of(const std::vector<Section>& sections) {
+  std::vector<std::string> names;
+  for (const auto& section : sections) names.push_back(section.name);
+  return names;
+}
+
+void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
+  std::set<std::string> types;
+  for (const auto& node : cluster.nodes) types.insert(node.gpu_type);
+  const auto check = [&](const char* list, const char* noun, const std::map<std::string, std::string>& aliases,
+                         const std::vector<std::string>& known) {
+    for (const auto& [alias, ours] : aliases) {
+      check_known(ours, known, noun, std::string("names.") + list + "." + alias, reader, "name one of this file");
+    }
+  };
+  check("partitions", "partition", cluster.names.partitions, names_of(cluster.partitions));
+  check("accounts", "account", cluster.names.accounts, names_of(cluster.accounts));
+  check("gpu_types", "GPU type", cluster.names.gpu_types, {types.begin(), types.end()});
+}
+
+void check_roles(const RolesConfig& roles, const TomlReader& reader) {
+  boost::mp11::mp_for_each<detail::members<RolesConfig>>([&](auto member) {
+    const auto& people = roles.*member.pointer;
+    for (std::size_t i = 0; i < people.size(); ++i) {
+      if (people[i].empty() || people[i] == "@") {
+        reader.fail(at(std::string("roles.") + member.name, i), "somebody has no name", "write a user or \"@group\"");
+      }
+    }
+  });
+}
+
+/// `host:port`, `[IPv6]:port`. Whether the host exists is the network's business.
+bool is_endpoint(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
+  if (host.starts_with('[') != host.ends_with(']')) return false;
+  if (host.starts_with('[')) {
+    host = host.substr(1, host.size() - 2);
+    if (host.find_first_not_of("0123456789abcdefABCDEF:.%") != std::string_view::npos || host.find(':') == std::string_view::npos) return false;
+  } else if (!is_name(host)) {
+    return false;
+  }
+  std::int64_t number = -1;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return !port.empty() && port.front() != '-' && error == std::errc() && end == port.data() + port.size() && number <= 65'535;
+}
+
+void check_endpoint(const std::string& text, bool may_be_absent, const std::string& path, const TomlReader& reader) {
+  if (may_be_absent && text.empty()) return;
+  if (!is_endpoint(text)) reader.fail(path, quoted(text) + " is no address", "write host:port, like \"127.0.0.1:8642\"");
+}
+
+}  // namespace
+
+ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& reader) {
+  ClusterConfig cluster;
+  check_name(layout.name, "name", reader);
+  cluster.name = layout.name;
+  constexpr const char* zone_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/";
+  const bool is_zone = !layout.time_zone.empty() && layout.time_zone.find_first_not_of(zone_characters) == std::string::npos;
+  if (!is_zone) reader.fail("time_zone", quoted(layout.time_zone) + " is no time zone", "write it like \"UTC\" or \"Europe/Berlin\"");
+  cluster.time_zone = layout.time_zone;
+  cluster.nodes = expanded_nodes(layout, reader);
+  cluster.accounts = checked_accounts(layout, reader);
+  cluster.partitions = checked_partitions(layout, names_of(cluster.nodes), names_of(cluster.accounts), reader);
+  cluster.qos = checked_qos(layout, reader);
+  check_roles(layout.roles, reader);
+  cluster.roles = layout.roles;
+  cluster.names = layout.names;
+  check_aliases(cluster, reader);
+  check_fabric(layout.fabric, reader);
+  cluster.fabric = layout.fabric;
+  check_not_negative(layout.money.price_per_gpu_hour_milli, "money.price_per_gpu_hour_milli", reader);
+  cluster.money = layout.money;
+  return cluster;
+}
+
+void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader) {
+  check_endpoint(layout.scheduler.http, true, "scheduler.http", reader);
+  check_endpoint(layout.scheduler.agents, false, "scheduler.agents", reader);
+  check_endpoint(layout.agent.scheduler, true, "agent.scheduler", reader);
+  check_endpoint(layout.agent.metrics, true, "agent.metrics", reader);
+  const std::string& agents = layout.scheduler.agents;
+  if (layout.agent.scheduler.empty() && (agents.starts_with("0.0.0.0:") || agents.starts_with("[::]:"))) {
+    reader.fail("scheduler.agents", quoted(agents) + " is every address of the scheduler's machine, and agents need one of them",
+                "add it to [agent], like scheduler = \"10.0.0.1:8643\"");
+  }
+  const std::string& policy = layout.scheduler.policy;
+  if (policy.find('/') == std::string::npos && !policy.ends_with(".toml")) {
+    check_known(policy, embedded_policies(), "policy", "scheduler.policy", reader, "write a policy's name or the path of its file");
+  }
+}
+
+void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
+  const auto one_of = [&](const std::string& word, const char* field, const std::vector<std::string>& known) {
+    if (std::find(known.begin(), known.end(), word) != known.end()) return;
+    reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
+  };
+  check_name(policy.name, "name", reader);
+  one_of(policy.order, "order", {"submit_time"});
+  one_of(policy.backfill, "backfill", {"conservative", "none"});
+  one_of(policy.placement, "placement", {"best_fit"});
+  one_of(policy.preemption, "preemption", {"none"});
+  check_positive(policy.half_life_ms, "half_life_ms", reader);
+  check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
+  check_positive(policy.max_age_ms, "max_age_ms", reader);
+  for (const auto& [name, value] : policy.weights) check_not_negative(value, "weights." + name, reader);
+  for (const auto& [name, value] : policy.caps) check_not_negative(value, "caps." + name, reader);
+  for (const auto& [name, value] : policy.boost_budgets) check_not_negative(value, "boost_budgets." + name, reader);
+  for (const auto& [name, value] : policy.trial) {
+    const std::string path = "trial." + name;
+    if (name == "share_permille") check_range(value, 0, 1000, path, reader);
+    else if (name == "minutes" || name == "gpus_per_job") check_range(value, 1, 1'000'000, path, reader);
+    else reader.fail(path, "unknown word " + quoted(name), suggestion(name, {"minutes", "gpus_per_job", "share"}, ""));
+  }
+}
+
+}  // namespace ultramarine::protocol

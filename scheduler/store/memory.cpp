@@ -1,0 +1,89 @@
+// The store's twin in memory. It keeps text, as the one on disk does, so that whatever can't be written can't hide in a test.
+#include <algorithm>
+#include <deque>
+
+#include "scheduler/store/record_text.h"
+
+namespace ultramarine::store {
+namespace {
+
+class MemoryStore final : public Store {
+ public:
+  explicit MemoryStore(std::optional<std::int64_t> power_cut_after) : appends_left_(power_cut_after) {}
+
+  std::int64_t append(const Batch& batch) override {
+    check_power();
+    if (appends_left_ && (*appends_left_)-- == 0) {
+      power_is_cut_ = true;
+      check_power();
+    }
+    // Everything that can throw comes first: all or nothing.
+    std::vector<Line> lines;
+    for (const auto& [at, entry] : batch.entries) lines.push_back({at, entry_text(entry)});
+    std::map<JobId, std::string> environments;
+    for (const auto& [job, environment] : batch.environments) environments[job] = environment_text(environment);
+    lines_.insert(lines_.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
+    for (auto& [job, text] : environments) environments_[job] = std::move(text);
+    for (const JobId job : batch.forget_environments) environments_.erase(job);
+    return last_sequence();
+  }
+
+  void prove_writable() override { check_power(); }
+
+  std::int64_t last_sequence() const override { return static_cast<std::int64_t>(lines_.size()); }
+
+  void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const override {
+    for (std::int64_t sequence = std::max<std::int64_t>(first_sequence, 1); sequence <= last_sequence(); ++sequence) {
+      const Line& line = lines_[static_cast<std::size_t>(sequence - 1)];
+      visit(Record{sequence, line.at, entry_from_text(sequence, line.text)});
+    }
+  }
+
+  void save_snapshot(const Snapshot& snapshot) override {
+    check_power();
+    check_snapshot(snapshot, last_sequence());
+    snapshots_[snapshot.sequence] = {snapshot.at_ms, snapshot.state_hash, state_text(snapshot.state)};
+    while (snapshots_.size() > 2) snapshots_.erase(snapshots_.begin());
+  }
+
+  std::optional<Snapshot> newest_snapshot() const override {
+    if (snapshots_.empty()) return std::nullopt;
+    const auto& [sequence, saved] = *snapshots_.rbegin();
+    return Snapshot{sequence, saved.at, saved.state_hash, state_from_text(sequence, saved.text)};
+  }
+
+  std::optional<std::map<std::string, std::string>> environment(JobId job) const override {
+    const auto found = environments_.find(job);
+    if (found == environments_.end()) return std::nullopt;
+    return environment_from_text(job, found->second);
+  }
+
+  std::int64_t size_bytes() const override { return 0; }
+  std::int64_t wal_bytes() const override { return 0; }
+
+ private:
+  struct Line {
+    Time at;
+    std::string text;
+  };
+  struct SavedState {
+    Time at;
+    std::string state_hash, text;
+  };
+
+  void check_power() const {
+    if (power_is_cut_) throw StoreError("the power is cut: nothing more can be written");
+  }
+
+  std::optional<std::int64_t> appends_left_;
+  bool power_is_cut_ = false;
+  std::deque<Line> lines_;
+  std::map<JobId, std::string> environments_;
+  std::map<std::int64_t, SavedState> snapshots_;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> open_memory(std::optional<std::int64_t> power_cut_after) { return std::make_unique<MemoryStore>(power_cut_after); }
+
+}  // namespace ultramarine::store

@@ -1,0 +1,1 @@
+ultramarine_fuzz(request_target MUTATIONS 50000 DEPENDS ultramarine_net)

@@ -1,0 +1,330 @@
+// Cluster and policy files: what they mean, and that every mistake is answered with its place and a remedy.
+#include "scheduler/protocol/config.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace ultramarine::protocol {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string configs = ULTRAMARINE_SOURCE_DIR "/configs/";
+const std::string four_nodes = "[[node]]\nname = \"node[1-4]\"\ngpus = 8\n";
+
+TEST(ClusterFile, EveryFileOfTheProjectLoads) {
+  int clusters = 0, policies = 0;
+  for (const auto& file : fs::directory_iterator(configs + "clusters")) {
+    SCOPED_TRACE(file.path());
+    EXPECT_NO_THROW(EXPECT_GT(load_cluster_file(file.path()).cluster.nodes.size(), 0u));
+    ++clusters;
+  }
+  for (const auto& file : fs::directory_iterator(configs + "policies")) {
+    SCOPED_TRACE(file.path());
+    EXPECT_NO_THROW(EXPECT_EQ(load_policy(file.path()).name, file.path().stem()));
+    EXPECT_NO_THROW(EXPECT_EQ(load_policy(file.path().stem()), load_policy(file.path())));  // embedded: the same
+    ++policies;
+  }
+  EXPECT_GE(clusters, 4);
+  EXPECT_GE(policies, 2);
+}
+
+TEST(ClusterFile, TheLocalOneHas64VirtualGpus) {
+  std::ostringstream on_disk;
+  on_disk << std::ifstream(configs + "clusters/local.toml").rdbuf();
+  EXPECT_EQ(local_cluster_text(), on_disk.str());
+  const auto file = parse_cluster_file(local_cluster_text(), "/somewhere/cluster.toml");
+  EXPECT_EQ(file.cluster.name, "local");
+  ASSERT_EQ(file.cluster.nodes.size(), 8u);
+  EXPECT_EQ(file.cluster.nodes.front().name, "node01");
+  EXPECT_EQ(file.cluster.nodes.back().name, "node08");
+  for (const auto& node : file.cluster.nodes) {
+    EXPECT_EQ(node.gpus, 8);
+    EXPECT_EQ(node.gpu_type, "H100");
+    EXPECT_TRUE(node.virtual_devices);
+    EXPECT_EQ(node.address, "127.0.0.1");
+  }
+  EXPECT_EQ(file.scheduler.http, "127.0.0.1:8642");
+  EXPECT_EQ(file.agent.scheduler, "127.0.0.1:8643");
+}
+
+TEST(ClusterFile, FillsInWhatItLeavesOut) {
+  const auto file = parse_cluster_file(four_nodes, "/etc/site/cluster.toml");
+  const ClusterConfig& cluster = file.cluster;
+  EXPECT_EQ(cluster.name, "local");
+  EXPECT_EQ(cluster.time_zone, "UTC");
+  ASSERT_EQ(cluster.partitions.size(), 1u);
+  EXPECT_EQ(cluster.partitions[0].name, "main");
+  EXPECT_EQ(cluster.partitions[0].nodes, (std::vector<std::string>{"node1", "node2", "node3", "node4"}));
+  EXPECT_EQ(cluster.partitions[0].default_time_ms, hours(1));
+  ASSERT_EQ(cluster.accounts.size(), 1u);
+  EXPECT_EQ(cluster.accounts[0].name, "default");
+  EXPECT_EQ(cluster.accounts[0].members, std::vector<std::string>{"*"});
+  ASSERT_EQ(cluster.qos.size(), 1u);
+  EXPECT_EQ(cluster.qos[0].name, "normal");
+  EXPECT_EQ(file.scheduler.policy, "default");
+  EXPECT_EQ(file.folder, "/etc/site");
+  EXPECT_EQ(file.scheduler.state_directory, "/etc/site/scheduler");
+  EXPECT_EQ(file.scheduler.socket, "/etc/site/scheduler.sock");
+  EXPECT_EQ(file.scheduler.secret_file, "/etc/site/secret");
+  EXPECT_EQ(file.agent.secret_file, "/etc/site/secret");
+  EXPECT_EQ(agent_state_directory(file, "node3"), "/etc/site/agents/node3");
+}
+
+TEST(ClusterFile, UnderstandsEveryWord) {
+  const auto file = parse_cluster_file(R"(
+name = "all"
+time_zone = "Europe/Berlin"
+node = [ { name = "b[1-2]", gpus = 4, gpu_type = "A100", cpus = 64, memory = "1.5TiB", features = ["x", "y"], leaf = "l1", address = "10.0.0.[1-2]", virtual = true },
+         { name = "c1", gpus = 1, memory = 1024, features = "x", address = "fe80::1" } ]
+[[partition]]
+name = "p"
+nodes = ["b[1-2]", "c1"]
+default_time = "1-00:00:00"
+max_time = "2d"
+accounts = "kid"
+[[account]]
+name = "top"
+shares = 5
+[[account]]
+name = "kid"
+parent = "top"
+members = ["someone", "@group"]
+[account.limits]
+gpus = 1
+jobs = 2
+gpus_per_job = 3
+gpu_hours_per_month = 4
+max_time = "5h"
+[[qos]]
+name = "fast"
+priority = -7
+usage_factor = 1.25
+limits = { jobs = 9 }
+[roles]
+lead = "@leads"
+manager = ["m"]
+admin = ["a1", "@a2"]
+auditor = []
+[names]
+partitions = { q = "p" }
+accounts = { k = "kid" }
+gpu_types = { "nvidia a100" = "A100" }
+[fabric]
+socket_interface = "eth0"
+infiniband = ["mlx5_0"]
+environment = { NCCL_DEBUG = "INFO" }
+[money]
+currency = "EUR"
+price_per_gpu_hour = 2.357
+[scheduler]
+state_directory = "state"
+socket = "/run/s.sock"
+http = ""
+agents = "[::1]:0"
+trusted_network = true
+secret_file = "../key"
+policy = "mine/own.toml"
+[agent]
+state_directory = "/var/lib/agent"
+scheduler = "head:99"
+metrics = "0.0.0.0:65535"
+)", "/etc/site/cluster.toml");
+  const ClusterConfig& cluster = file.cluster;
+  const NodeConfig b2{"b2", 4, "A100", 64, 1'649'267'441'664, {"x", "y"}, "l1", "10.0.0.2", true};
+  EXPECT_EQ(cluster.nodes.at(1), b2);
+  const NodeConfig c1{"c1", 1, "", 0, 1024, {"x"}, "", "fe80::1", false};
+  EXPECT_EQ(cluster.nodes.at(2), c1);
+  const PartitionConfig p{"p", {"b1", "b2", "c1"}, hours(24), hours(48), {"kid"}};
+  EXPECT_EQ(cluster.partitions, std::vector<PartitionConfig>{p});
+  const AccountConfig kid{"kid", "top", 1, {"someone", "@group"}, {1, 2, 3, 4, hours(5)}};
+  EXPECT_EQ(cluster.accounts.at(1), kid);
+  const QosConfig fast{"fast", -7, {.jobs = 9}, 1250};
+  EXPECT_EQ(cluster.qos.at(0), fast);
+  EXPECT_EQ(cluster.qos.at(1).name, "normal");
+  EXPECT_EQ(cluster.roles.lead, std::vector<std::string>{"@leads"});
+  EXPECT_EQ(cluster.roles.admin, (std::vector<std::string>{"a1", "@a2"}));
+  EXPECT_EQ(cluster.names.gpu_types.at("nvidia a100"), "A100");
+  EXPECT_EQ(cluster.fabric.environment.at("NCCL_DEBUG"), "INFO");
+  EXPECT_EQ(cluster.money.price_per_gpu_hour_milli, 2357);
+  EXPECT_EQ(file.scheduler.state_directory, "/etc/site/state");
+  EXPECT_EQ(file.scheduler.socket, "/run/s.sock");
+  EXPECT_EQ(file.scheduler.http, "");
+  EXPECT_TRUE(file.scheduler.trusted_network);
+  EXPECT_EQ(file.scheduler.secret_file, "/etc/key");
+  EXPECT_EQ(file.agent.secret_file, "/etc/key");
+  EXPECT_EQ(file.scheduler.policy, "/etc/site/mine/own.toml");
+  EXPECT_EQ(file.agent.scheduler, "head:99");
+  EXPECT_EQ(agent_state_directory(file, "b1"), "/var/lib/agent");
+}
+
+TEST(PolicyFile, UnderstandsEveryWord) {
+  const auto policy = parse_policy(R"(
+name = "mine"
+backfill = "none"
+half_life = "3d"
+priority_interval = "5m"
+max_age = "1-0"
+weights = { fair_share = 1000, age = 10 }
+caps = { lab-a = 16 }
+trial = { minutes = 10, gpus_per_job = 8, share = 0.125 }
+boost_budgets = { someone = 100 }
+)", "mine.toml");
+  EXPECT_EQ(policy.backfill, "none");
+  EXPECT_EQ(policy.half_life_ms, hours(72));
+  EXPECT_EQ(policy.priority_interval_ms, minutes(5));
+  EXPECT_EQ(policy.max_age_ms, hours(24));
+  EXPECT_EQ(policy.weights.at("fair_share"), 1000);
+  EXPECT_EQ(policy.caps.at("lab-a"), 16);
+  EXPECT_EQ(policy.trial, (std::map<std::string, std::int64_t>{{"minutes", 10}, {"gpus_per_job", 8}, {"share_permille", 125}}));
+  EXPECT_EQ(policy.boost_budgets.at("someone"), 100);
+}
+
+struct Mistake {
+  std::string text;  // after four_nodes, which ends line 3
+  std::string said;
+};
+
+TEST(ClusterFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
+  const Mistake mistakes[] = {
+      {"gpu = 8", "f.toml:4:1: node[0].gpu: unknown word \"gpu\"; did you mean \"gpus\"?"},
+      {"banana = 8", "f.toml:4:1: node[0].banana: unknown word \"banana\"; known here: name, gpus, gpu_type, cpus, memory, features, leaf, address, virtual"},
+      {"memory_bytes = 8", "f.toml:4:1: node[0].memory_bytes: unknown word \"memory_bytes\"; known here: name, gpus, gpu_type, cpus, memory, features, leaf, address, virtual"},
+      {"cpus = \"8\"", "f.toml:4:8: node[0].cpus: expected a whole number, got \"8\""},
+      {"cpus = 1.5", "f.toml:4:8: node[0].cpus: expected a whole number, got 1.5"},
+      {"cpus = nan", "f.toml:4:8: node[0].cpus: expected a number, got nan"},
+      {"cpus = -1", "f.toml:4:8: node[0].cpus: -1 is negative; use 0 or more"},
+      {"leaf = 2020-01-01", "f.toml:4:8: node[0].leaf: expected text, a number, true or false, got 2020-01-01; put dates and times in quotes"},
+      {"virtual = 1", "f.toml:4:11: node[0].virtual: expected true or false, got 1"},
+      {"features = [\"a\", 1]", "f.toml:4:18: node[0].features[1]: expected text, got 1"},
+      {"memory = \"2 parsecs\"", "f.toml:4:10: node[0].memory: expected a size, got \"2 parsecs\"; write it like \"512GiB\" or as a number of bytes"},
+      {"memory = -1", "f.toml:4:10: node[0].memory: expected a size, got -1; write it like \"512GiB\" or as a number of bytes"},
+      {"address = \"10.0.0.[1-3]\"", "f.toml:4:11: node[0].address: 3 addresses for 4 nodes; give one for all or one for each"},
+      {"[[node]]\ngpus = 1", "f.toml:4:1: node[1]: a name is missing; add name = \"node[01-08]\""},
+      {"[[node]]\nname = \"a\"", "f.toml:4:1: node[1]: 0 is out of range; use 1 to 1024"},
+      {"[[node]]\nname = \"a\"\ngpus = 1025", "f.toml:6:8: node[1].gpus: 1025 is out of range; use 1 to 1024"},
+      {"[[node]]\nname = \"node[3-5]\"\ngpus = 1", "f.toml:5:8: node[1].name: node \"node3\" is declared twice; the first is on line 2"},
+      {"[[node]]\nname = \"n[5\"\ngpus = 1", "f.toml:5:8: node[1].name: \"n[5\" is no hostlist; write it like \"node[01-08]\" or \"a,b\""},
+      {"[[node]]\nname = \"x[1-4093]\"\ngpus = 1", "f.toml:5:8: node[1].name: the cluster has more than 4096 nodes; declare fewer"},
+      {"[partition]\nname = \"p\"", "f.toml:4:1: partition: expected a list of tables, got a table; write [[partition]] above each"},
+      {"[[partition]]\nnodes = \"node1\"", "f.toml:4:1: partition[0]: a name is missing; add name = \"...\""},
+      {"[[partition]]\nname = \"a b\"", "f.toml:5:8: partition[0].name: \"a b\" is no name; use at most 64 letters, digits, '.', '_' and '-', a letter, a digit or '_' first"},
+      {"[[partition]]\nname = \"p\"\n[[partition]]\nname = \"p\"", "f.toml:7:8: partition[1].name: \"p\" is declared twice; the first is on line 5"},
+      {"[[partition]]\nname = \"p\"\nnodes = \"node[4-5]\"", "f.toml:6:9: partition[0].nodes: there is no node \"node5\"; did you mean \"node1\"?"},
+      {"[[partition]]\nname = \"p\"\nnodes = [\"node1\", \"node[1-2]\"]", "f.toml:6:19: partition[0].nodes[1]: node \"node1\" is named twice; name it once"},
+      {"[[partition]]\nname = \"p\"\nnodes = \"node[\"", "f.toml:6:9: partition[0].nodes: \"node[\" is no hostlist; write it like \"node[01-08]\"; left out, all nodes"},
+      {"[[partition]]\nname = \"p\"\naccounts = [\"defualt\"]", "f.toml:6:13: partition[0].accounts[0]: there is no account \"defualt\"; did you mean \"default\"?"},
+      {"[[partition]]\nname = \"p\"\nmax_time = 60", "f.toml:6:12: partition[0].max_time: expected a length of time, got 60; say the unit: \"60m\" are minutes"},
+      {"[[partition]]\nname = \"p\"\nmax_time = \"long\"", "f.toml:6:12: partition[0].max_time: expected a length of time, got \"long\"; write it like \"1h30m\""},
+      {"[[partition]]\nname = \"p\"\nmax_time = \"0\"", "f.toml:6:12: partition[0].max_time: must be longer than nothing; write it like \"1h\""},
+      {"[[partition]]\nname = \"p\"\nmax_time = \"30m\"", "f.toml:4:1: partition[0]: default_time 1h is longer than max_time 30m; lower default_time or raise max_time"},
+      {"[[account]]\nname = \"a\"\nparent = \"b\"", "f.toml:6:10: account[0].parent: there is no account \"b\"; known: a"},
+      {"[[account]]\nname = \"a\"\nparent = \"b\"\n[[account]]\nname = \"b\"\nparent = \"a\"",
+       "f.toml:6:10: account[0].parent: accounts are their own ancestors: a -> b -> a; break the circle"},
+      {"[[account]]\nname = \"a\"\nparent = \"a\"", "f.toml:6:10: account[0].parent: accounts are their own ancestors: a -> a; break the circle"},
+      {"[[account]]\nname = \"a\"\nshares = 0", "f.toml:6:10: account[0].shares: 0 is out of range; use 1 to 1000000"},
+      {"[[account]]\nname = \"a\"\nmembers = [\"@\"]", "f.toml:6:12: account[0].members[0]: a member has no name; write a user, \"@group\" or \"*\""},
+      {"[[account]]\nname = \"a\"\nlimits = { gpu = 1 }", "f.toml:6:12: account[0].limits.gpu: unknown word \"gpu\"; did you mean \"gpus\"?"},
+      {"[[account]]\nname = \"a\"\nlimits = { gpus = -1 }", "f.toml:6:19: account[0].limits.gpus: -1 is negative; use 0 or more"},
+      {"[[qos]]\nname = \"a\"\nusage_factor = \"x\"", "f.toml:6:16: qos[0].usage_factor: expected a number, got \"x\"; write it like 1.5"},
+      {"[[qos]]\nname = \"a\"\nusage_factor = 1.00001", "f.toml:6:16: qos[0].usage_factor: expected at most three decimals, got 1.00001; round it"},
+      {"[[qos]]\nname = \"a\"\nusage_factor = -1", "f.toml:6:16: qos[0].usage_factor: -1000 is negative; use 0 or more"},
+      {"[roles]\nadmins = []", "f.toml:5:1: roles.admins: unknown word \"admins\"; did you mean \"admin\"?"},
+      {"[roles]\nadmin = [\"\"]", "f.toml:5:10: roles.admin[0]: somebody has no name; write a user or \"@group\""},
+      {"[names]\npartitions = { a = \"b\" }", "f.toml:5:20: names.partitions.a: there is no partition \"b\"; known: main"},
+      {"[fabric]\nenvironment = { \"1A\" = \"b\" }", "f.toml:5:24: fabric.environment.1A: \"1A\" can't be a variable of the environment; use letters, digits and '_'"},
+      {"[fabric]\nenvironment = { A = 1 }", "f.toml:5:21: fabric.environment.A: expected text, got 1"},
+      {"[fabric]\nenvironment = 1", "f.toml:5:15: fabric.environment: expected a table, got 1; write fabric.environment = { name = value }"},
+      {"[money]\nprice_per_gpu_hour = -1", "f.toml:5:22: money.price_per_gpu_hour: -1000 is negative; use 0 or more"},
+      {"[scheduler]\nagents = \"8643\"", "f.toml:5:10: scheduler.agents: \"8643\" is no address; write host:port, like \"127.0.0.1:8642\""},
+      {"[scheduler]\nagents = \"\"", "f.toml:5:10: scheduler.agents: \"\" is no address; write host:port, like \"127.0.0.1:8642\""},
+      {"[scheduler]\nagents = \"0.0.0.0:8643\"", "f.toml:5:10: scheduler.agents: \"0.0.0.0:8643\" is every address of the scheduler's machine, and agents need one of them; "
+                                                "add it to [agent], like scheduler = \"10.0.0.1:8643\""},
+      {"[scheduler]\nhttp = \"h:65536\"", "f.toml:5:8: scheduler.http: \"h:65536\" is no address; write host:port, like \"127.0.0.1:8642\""},
+      {"[scheduler]\nhttp = \"::1:80\"", "f.toml:5:8: scheduler.http: \"::1:80\" is no address; write host:port, like \"127.0.0.1:8642\""},
+      {"[scheduler]\npolicy = \"fi-fo\"", "f.toml:5:10: scheduler.policy: there is no policy \"fi-fo\"; did you mean \"fifo\"?"},
+      {"[shceduler]", "f.toml:4:2: shceduler: unknown word \"shceduler\"; did you mean \"scheduler\"?"},
+      {"scheduler = 1", "f.toml:4:1: node[0].scheduler: unknown word \"scheduler\"; known here: name, gpus, gpu_type, cpus, memory, features, leaf, address, virtual"},
+  };
+  for (const auto& mistake : mistakes) {
+    try {
+      parse_cluster_file(four_nodes + mistake.text + "\n", "f.toml");
+      ADD_FAILURE() << "accepted: " << mistake.text;
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.what(), mistake.said) << mistake.text;
+    }
+  }
+}
+
+TEST(ClusterFile, AnswersMistakesOfTheWholeFile) {
+  const Mistake mistakes[] = {
+      {"", "f.toml:1:1: the cluster has no nodes; add [[node]] with name = \"node[01-08]\" and gpus = 8"},
+      {"node = []", "f.toml:1:8: node: the cluster has no nodes; add [[node]] with name = \"node[01-08]\" and gpus = 8"},
+      {"name = \"\"\n", "f.toml:1:8: name: a name is missing; add name = \"...\""},
+      {"time_zone = \"Mars Base\"\n", "f.toml:1:13: time_zone: \"Mars Base\" is no time zone; write it like \"UTC\" or \"Europe/Berlin\""},
+  };
+  for (const auto& mistake : mistakes) {
+    try {
+      parse_cluster_file(mistake.text, "f.toml");
+      ADD_FAILURE() << "accepted: " << mistake.text;
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.what(), mistake.said) << mistake.text;
+    }
+  }
+}
+
+TEST(ClusterFile, AnswersWhatIsNoTomlWithItsPlace) {
+  try {
+    parse_cluster_file("name = \"a\"\ngpus = = 3\n", "f.toml");
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_TRUE(error.where.starts_with("f.toml:2:")) << error.what();
+    EXPECT_FALSE(error.problem.empty());
+  }
+  EXPECT_THROW(parse_cluster_file("a = \"\xFF\"", "f.toml"), ConfigError);
+  EXPECT_THROW(parse_cluster_file("[[node]]\n[[node", "f.toml"), ConfigError);
+}
+
+TEST(PolicyFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
+  const Mistake mistakes[] = {
+      {"order = \"fair\"", "p.toml:1:9: order: unknown word \"fair\"; known: submit_time"},
+      {"backfill = \"conservativ\"", "p.toml:1:12: backfill: unknown word \"conservativ\"; did you mean \"conservative\"?"},
+      {"placement = \"first\"", "p.toml:1:13: placement: unknown word \"first\"; known: best_fit"},
+      {"preemption = \"all\"", "p.toml:1:14: preemption: unknown word \"all\"; known: none"},
+      {"half_life = \"0s\"", "p.toml:1:13: half_life: must be longer than nothing; write it like \"1h\""},
+      {"weights = { age = -1 }", "p.toml:1:19: weights.age: -1 is negative; use 0 or more"},
+      {"weights = { age = 0.5 }", "p.toml:1:19: weights.age: expected a whole number, got 0.5"},
+      {"trial = { minuts = 1 }", "p.toml:1:20: trial.minuts: unknown word \"minuts\"; did you mean \"minutes\"?"},
+      {"trial = { share = 1.5 }", "p.toml:1:19: trial.share: 1500 is out of range; use 0 to 1000"},
+      {"backfil = \"none\"", "p.toml:1:1: backfil: unknown word \"backfil\"; did you mean \"backfill\"?"},
+  };
+  for (const auto& mistake : mistakes) {
+    try {
+      parse_policy(mistake.text, "p.toml");
+      ADD_FAILURE() << "accepted: " << mistake.text;
+    } catch (const ConfigError& error) {
+      EXPECT_EQ(error.what(), mistake.said) << mistake.text;
+    }
+  }
+}
+
+TEST(LoadPolicy, AnswersUnknownNamesAndUnreadableFiles) {
+  const auto said = [](const std::string& name) -> std::string {
+    try {
+      load_policy(name);
+      return "";
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(said("fif"), "policy: there is no policy \"fif\"; did you mean \"fifo\"?");
+  EXPECT_EQ(said("banana"), "policy: there is no policy \"banana\"; known: default, fifo; a file's name ends in .toml");
+  EXPECT_EQ(said("/no/such.toml"), "/no/such.toml: can't be read: No such file or directory; check the path and its permissions");
+  EXPECT_EQ(said("/tmp/"), "/tmp/: can't be read: is a folder; check the path and its permissions");
+}
+
+}  // namespace
+}  // namespace ultramarine::protocol
