@@ -38,7 +38,8 @@ struct Peer {
 /// Something on the network went wrong: can't listen, can't connect, cut off. `what` is one line without remedy.
 struct NetError : std::runtime_error {
   using std::runtime_error::runtime_error;
-  int error_number = 0;  // errno where there was one: EADDRINUSE, EACCES, ECONNREFUSED, ENOENT ...
+  NetError(const std::string& what, int number) : std::runtime_error(what), error_number(number) {}
+  int error_number = 0;  // errno where there was one: EADDRINUSE, EACCES, ECONNREFUSED, ENOENT, ETIMEDOUT ...
 };
 
 }  // namespace ultramarine::net

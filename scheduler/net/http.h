@@ -43,6 +43,8 @@ class Stream {
   virtual void end() = 0;
   /// Called once if the client goes away before `end`.
   virtual void on_closed(std::function<void()> handler) = 0;
+  /// Called each time when all that was queued has been sent: the moment to write more of something long.
+  virtual void on_drained(std::function<void()> handler) = 0;
 };
 
 /// The right to answer one request, once, now or later, from any thread. Dropping it unanswered answers 500.
@@ -62,6 +64,8 @@ struct ServerOptions {
   std::size_t body_bytes_max = 4 << 20;
   std::size_t message_bytes_max = 16 << 20;  // of a WebSocket message
   int unix_mode = 0666;                      // of the socket file
+  std::chrono::milliseconds header_time_max = std::chrono::seconds(5);  // from the first byte, or from the connecting
+  std::chrono::milliseconds body_time_max = std::chrono::seconds(30);
   /// Called for every WebSocket upgrade to this path; empty: upgrades are refused with 404.
   std::map<std::string, UpgradeHandler> websockets;
 };
@@ -71,7 +75,8 @@ class Server {
   virtual ~Server() = default;
   /// Where it really listens: the port that was free when 0 was asked for.
   virtual Endpoint endpoint() const = 0;
-  /// Stops listening and closes all connections. Also done by the destructor (loop's thread, or after the loop has ended).
+  /// Stops listening and closes all connections. Also done by the destructor (loop's thread, or after the loop has ended), and after
+  /// the destructor no handler of the server's connections is called any more.
   virtual void close() = 0;
 };
 
@@ -82,7 +87,7 @@ std::unique_ptr<Server> listen(Loop& loop, const Endpoint& endpoint, Handler han
 /// One request, blocking, on a connection of its own. Throws NetError. `timeout` covers everything.
 Response fetch(const Endpoint& endpoint, const Request& request, std::chrono::milliseconds timeout = std::chrono::seconds(30));
 /// As `fetch` but hands over the body piece by piece as it comes, until the server ends it, `on_piece` returns false, or `interrupt_fd` (a pipe
-/// or eventfd, -1 = none) can be read. A status that is not 2xx comes back with its whole body and no piece is delivered.
+/// or eventfd, -1 = none; not read from) can be read; interrupted before there was a status, it is 0. A status that is not 2xx comes back with its whole body and no piece is delivered.
 Response fetch_stream(const Endpoint& endpoint, const Request& request, std::function<bool(std::string_view)> on_piece, int interrupt_fd = -1);
 
 }  // namespace ultramarine::net

@@ -18,7 +18,7 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// Runs handlers until `stop`. Call from one thread.
+  /// Runs handlers until `stop`. Call from one thread. A `stop` that came before makes it return at once.
   void run();
   /// Runs what is ready or becomes ready within `length`, then returns.
   void run_for(std::chrono::milliseconds length);
@@ -39,7 +39,8 @@ class Loop {
   void on_signals(std::vector<int> signals, std::function<void(int)> handler);
 
   /// Calls `handler` whenever `fd` (a pipe, pidfd, datagram socket, terminal; not owned, made non-blocking) can be read, until the
-  /// returned watch is destroyed (on the loop's thread).
+  /// returned watch is destroyed (on the loop's thread). It is called again as long as something is left to read; at the end of a
+  /// stream that is for ever, so destroy the watch there. Throws NetError for what can't be watched (a regular file).
   class Watch {
    public:
     virtual ~Watch() = default;

@@ -3,6 +3,7 @@
 // cryptography.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,8 +23,11 @@ std::string to_base64(std::string_view bytes);
 std::string from_base64(std::string_view text);
 
 /// Runs the exchange as the first messages of a fresh connection, then calls `done(true)` and leaves on_message to the caller;
-/// `done(false)` after a wrong proof, a malformed message or 3 s of silence (the connection is then closed).
-void prove_as_client(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done);
-void prove_as_server(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done);
+/// `done` is called once, on the loop's thread. Both handlers of the connection are free again when it is called.
+/// `done(false)` after a wrong proof, a malformed message or when it takes longer than `patience` (the connection is then closed).
+void prove_as_client(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done,
+                     std::chrono::milliseconds patience = std::chrono::seconds(3));
+void prove_as_server(Loop& loop, std::shared_ptr<Connection> connection, std::string secret, std::string context, std::function<void(bool)> done,
+                     std::chrono::milliseconds patience = std::chrono::seconds(3));
 
 }  // namespace ultramarine::net

@@ -17,6 +17,8 @@ class Connection {
   virtual ~Connection() = default;
   /// Queues a message. From any thread. Ignored once closed. Over 64 MiB queued closes the connection.
   virtual void send(std::string message) = 0;
+  /// Bytes that were queued and not yet handed to the kernel: who sends something long waits while they are many. From any thread.
+  virtual std::size_t queued_bytes() const { return 0; }
   /// Closes after what is queued was sent. From any thread.
   virtual void close() = 0;
   /// Loop's thread. Set them in the handler that got the connection; messages that come earlier are kept for the handler.

@@ -141,4 +141,7 @@ json::value TomlReader::scalar(const toml::node& node, const std::string& field,
   fail_expected_here(node, field, "text, a number, true or false", node.is_table() || node.is_array() ? "" : "put dates and times in quotes");
 }
 
+const toml::table* table_in(const toml::node& node) { return node.as_table(); }
+const toml::array* array_in(const toml::node& node) { return node.as_array(); }
+
 }  // namespace ultramarine::protocol

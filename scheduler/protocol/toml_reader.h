@@ -68,6 +68,11 @@ class TomlReader {
   std::map<std::string, Origin> origins_;
 };
 
+/// The node as a table or an array, or null. Out of line: Debian's toml++ 3.3 library leaves out symbols that an optimizing compiler
+/// calls once it knows that a node is its root table.
+const toml::table* table_in(const toml::node& node);
+const toml::array* array_in(const toml::node& node);
+
 template <class T>
 json::value TomlReader::translate(const toml::node& node, const std::string& path, const std::string& field, Form form) {
   using namespace detail;
@@ -80,7 +85,7 @@ json::value TomlReader::translate(const toml::node& node, const std::string& pat
   } else if constexpr (is_vector<T>) {
     using Element = typename T::value_type;
     json::array out;
-    if (const auto* array = node.as_array()) {
+    if (const auto* array = array_in(node)) {
       for (std::size_t i = 0; i < array->size(); ++i) {
         const std::string index = "[" + std::to_string(i) + "]";
         out.push_back(translate<Element>((*array)[i], path + index, field + index, form));
@@ -92,7 +97,7 @@ json::value TomlReader::translate(const toml::node& node, const std::string& pat
     }
     return out;
   } else if constexpr (is_map<T>) {
-    const auto* table = node.as_table();
+    const auto* table = table_in(node);
     if (!table) fail_expected_here(node, field, "a table", "write " + field + " = { name = value }");
     json::object out;
     for (const auto& [key, value] : *table) {
@@ -103,7 +108,7 @@ json::value TomlReader::translate(const toml::node& node, const std::string& pat
     }
     return out;
   } else if constexpr (boost::describe::has_describe_members<T>::value && !StrongInteger<T>) {
-    const auto* table = node.as_table();
+    const auto* table = table_in(node);
     if (!table) fail_expected_here(node, field, "a table", "write it as [" + field + "] with one setting per line");
     json::object out;
     std::vector<std::string> known;

@@ -24,6 +24,7 @@ target_compile_definitions(ultramarine_settings INTERFACE
   BOOST_ALL_NO_LIB OMPI_SKIP_MPICXX=1 _GLIBCXX_ASSERTIONS)
 target_compile_options(ultramarine_settings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in g++ 12 (GCC bug 105651)
   $<$<CONFIG:Debug>:-g1>)
 if(ULTRAMARINE_SANITIZE)
   target_compile_options(ultramarine_settings INTERFACE -fsanitize=${ULTRAMARINE_SANITIZE} -fno-omit-frame-pointer -O1 -g1)

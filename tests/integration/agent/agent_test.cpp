@@ -1,0 +1,262 @@
+// The agent room against a scripted scheduler over real sockets; shims in memory.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "scripted_scheduler.h"
+#include "tests/unit/agent/temporary_folder.h"
+#include "worker/devices/virtual_inventory.h"
+
+namespace ultramarine::agent {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+struct AgentRoom : testing::Test {
+  TemporaryFolder temporary;
+  net::Loop loop;
+  std::shared_ptr<launcher::MemoryShims> shims = std::make_shared<launcher::MemoryShims>();
+  std::unique_ptr<ScriptedScheduler> scheduler = std::make_unique<ScriptedScheduler>(loop);
+  AgentOptions options{.node = {.name = "node01", .gpus = 8, .gpu_type = "H100", .virtual_devices = true},
+                       .address = "127.0.0.1",
+                       .scheduler = scheduler->endpoint(),
+                       .secret = "s3cret",
+                       .state_directory = temporary.path + "/node01"};
+  std::optional<AgentError> fatal;
+  std::unique_ptr<Agent> agent;
+
+  void start() {
+    agent = std::make_unique<Agent>(
+        loop, options, devices::make_virtual_inventory(options.node, [](std::int64_t) { return std::optional<Duration>(); }),
+        [this](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message) {
+          return std::make_unique<FolderLauncher>(the_loop, jobs_folder, shims, std::move(on_message));
+        },
+        [this](const AgentError& error) { fatal = error; }, Backoff{5ms, 20ms});
+    agent->start();
+  }
+  bool wait_until(const std::function<bool()>& condition) {
+    for (const auto end = std::chrono::steady_clock::now() + 30s; std::chrono::steady_clock::now() < end;) {
+      if (condition()) return true;
+      loop.run_for(2ms);
+    }
+    return condition();
+  }
+  template <class T>
+  bool receives(std::size_t count = 1) {
+    return wait_until([&] { return scheduler->received<T>().size() >= count; });
+  }
+  bool connects() {
+    start();
+    return receives<Hello>();
+  }
+  void say(GangPhase phase, const GangKey& key) {
+    GangReport report{.key = key, .phase = phase};
+    if (phase == GangPhase::running) report.pids = {101, 102};
+    if (phase == GangPhase::finished) report.outcome = Outcome::succeeded;
+    shims->say(report);
+  }
+  /// A gang that runs on this node, seen by the scheduler.
+  void run_gang(const GangKey& key) {
+    scheduler->send(prepare_of(key));
+    ASSERT_TRUE(wait_until([&] { return !shims->prepared.empty(); }));
+    say(GangPhase::prepared, key);
+    ASSERT_TRUE(wait_until([&] { return scheduler->reported(key, GangPhase::prepared); }));
+    scheduler->send(Start{key, {}});
+    ASSERT_TRUE(wait_until([&] { return !shims->sent.empty(); }));
+    say(GangPhase::running, key);
+    ASSERT_TRUE(wait_until([&] { return scheduler->reported(key, GangPhase::running); }));
+  }
+};
+
+TEST_F(AgentRoom, ProvesTheSecretSaysHelloAndBeats) {
+  ASSERT_TRUE(connects());
+  const Hello hello = scheduler->received<Hello>().at(0);
+  EXPECT_EQ(hello.node, "node01");
+  EXPECT_EQ(hello.address, "127.0.0.1");
+  EXPECT_EQ(hello.agent_version, agent_version());
+  EXPECT_EQ(hello.boot_id.size(), 36u);
+  EXPECT_EQ(hello.source, DeviceSource::virtual_devices);
+  ASSERT_EQ(hello.devices.size(), 8u);
+  EXPECT_EQ(hello.devices[3].uuid, "VIRTUAL-node01-3");
+  ASSERT_TRUE(receives<Heartbeat>(2));
+  EXPECT_EQ(scheduler->received<Heartbeat>().at(1).sequence, 2);
+  EXPECT_EQ(scheduler->received<Heartbeat>().at(1).devices.size(), 8u);
+}
+
+TEST_F(AgentRoom, CarriesCommandsToTheShimAndReportsBack) {
+  ASSERT_TRUE(connects());
+  const GangKey key = key_of(7);
+  run_gang(key);
+  EXPECT_EQ(shims->prepared.at(0).key, key);
+  scheduler->send(Stop{key, seconds(3)});
+  ASSERT_TRUE(wait_until([&] { return shims->sent.size() == 2; }));
+  EXPECT_EQ(std::get<Stop>(shims->sent[1].message).grace_ms, seconds(3));
+  say(GangPhase::finished, key);
+  ASSERT_TRUE(wait_until([&] { return scheduler->reported(key, GangPhase::finished); }));
+  scheduler->send(Forget{key});
+  ASSERT_TRUE(wait_until([&] { return !shims->forgotten.empty(); }));
+}
+
+TEST_F(AgentRoom, ReconnectsAndRepeatsWhatHappenedMeanwhile) {
+  ASSERT_TRUE(connects());
+  run_gang(key_of(7));
+  const net::Endpoint endpoint = scheduler->endpoint();
+  scheduler.reset();
+  say(GangPhase::finished, key_of(7));
+  loop.run_for(50ms);
+  scheduler = std::make_unique<ScriptedScheduler>(loop, endpoint);
+  ASSERT_TRUE(receives<GangReport>());
+  EXPECT_EQ(scheduler->received<Hello>().at(0).gangs, std::vector<GangKey>{key_of(7)});
+  EXPECT_EQ(scheduler->received<GangReport>().at(0).phase, GangPhase::finished);
+  EXPECT_EQ(scheduler->received<GangReport>().at(0).outcome, Outcome::succeeded);
+  EXPECT_EQ(fatal, std::nullopt);
+}
+
+TEST_F(AgentRoom, SurvivesManyLinesThatAreCut) {
+  ASSERT_TRUE(connects());
+  for (std::size_t hellos = 1; hellos < 6; ++hellos) {
+    ASSERT_TRUE(receives<Hello>(hellos));
+    scheduler->hang_up();
+  }
+  ASSERT_TRUE(receives<Hello>(6));
+}
+
+TEST_F(AgentRoom, WrongSecretIsRefusedAndNothingIsSaid) {
+  options.secret = "guessed";
+  start();
+  ASSERT_TRUE(wait_until([&] { return scheduler->refused >= 2; }));
+  EXPECT_TRUE(scheduler->messages.empty());
+  EXPECT_EQ(fatal, std::nullopt);
+}
+
+TEST_F(AgentRoom, RefusedWelcomeEndsTheAgentWithTheSchedulersWords) {
+  scheduler->welcome = {.accepted = false, .error = "node01 is not in the cluster file: add it"};
+  start();
+  ASSERT_TRUE(wait_until([&] { return fatal.has_value(); }));
+  EXPECT_EQ(fatal->exit_code, exit_failure);
+  EXPECT_THAT(fatal->what(), HasSubstr("refuses node node01: node01 is not in the cluster file: add it"));
+}
+
+TEST_F(AgentRoom, MessageOfANewerSchedulerIsIgnored) {
+  ASSERT_TRUE(connects());
+  scheduler->send_text(R"({"type":"dance","key":1})");
+  scheduler->send_text("no json");
+  scheduler->send(prepare_of(key_of(1)));
+  ASSERT_TRUE(wait_until([&] { return shims->prepared.size() == 1; }));
+}
+
+TEST_F(AgentRoom, RestartedAgentFindsItsGangsAndStartsNothing) {
+  ASSERT_TRUE(connects());
+  run_gang(key_of(7, 2));
+  agent.reset();
+  scheduler->messages.clear();
+  start();
+  ASSERT_TRUE(wait_until([&] { return scheduler->reported(key_of(7, 2), GangPhase::running); }));
+  EXPECT_EQ(scheduler->received<Hello>().at(0).gangs, (std::vector<GangKey>{key_of(7, 2)}));
+  scheduler->send(prepare_of(key_of(7, 1)));
+  scheduler->send(prepare_of(key_of(7, 2)));
+  ASSERT_TRUE(wait_until([&] { return scheduler->reported(key_of(7, 1), GangPhase::finished); }));
+  ASSERT_TRUE(receives<GangReport>(3));
+  EXPECT_EQ(shims->prepared.size(), 1u);
+}
+
+TEST_F(AgentRoom, GangWithoutATraceIsReportedLost) {
+  ASSERT_TRUE(connects());
+  run_gang(key_of(7));
+  agent.reset();
+  shims = std::make_shared<launcher::MemoryShims>();
+  std::filesystem::remove_all(options.state_directory + "/jobs/7.1.1");
+  start();
+  ASSERT_TRUE(wait_until([&] { return scheduler->reported(key_of(7), GangPhase::finished); }));
+  EXPECT_EQ(scheduler->received<GangReport>().back().outcome, Outcome::supervisor_lost);
+}
+
+TEST_F(AgentRoom, UnrecordedCheckpointIsRepeatedToTheNextScheduler) {
+  ASSERT_TRUE(connects());
+  run_gang(key_of(7));
+  shims->say(CheckpointReport{key_of(7), 50, "/data/50"});
+  ASSERT_TRUE(receives<CheckpointReport>());
+  scheduler->hang_up();
+  ASSERT_TRUE(receives<CheckpointReport>(2));
+  scheduler->send(CheckpointRecorded{key_of(7), 50});
+  ASSERT_TRUE(wait_until([&] { return std::holds_alternative<CheckpointRecorded>(shims->sent.back().message); }));
+}
+
+TEST_F(AgentRoom, SecondAgentForTheSameStateIsTurnedAway) {
+  ASSERT_TRUE(connects());
+  const auto first = std::move(agent);
+  try {
+    start();
+    FAIL() << "two agents for one state directory";
+  } catch (const AgentError& error) {
+    EXPECT_EQ(error.exit_code, exit_conflict);
+  }
+}
+
+TEST_F(AgentRoom, MemoryThatCannotBeWrittenEndsTheAgentBeforeItLaunches) {
+  ASSERT_TRUE(connects());
+  // The next version is written beside the old one: a folder in its place stops that.
+  const std::string state = options.state_directory;
+  std::filesystem::remove_all(state);
+  std::ofstream(state) << "no folder";
+  scheduler->send(prepare_of(key_of(1)));
+  ASSERT_TRUE(wait_until([&] { return fatal.has_value(); }));
+  EXPECT_EQ(fatal->exit_code, exit_failure);
+  EXPECT_TRUE(shims->prepared.empty());
+}
+
+TEST_F(AgentRoom, FollowsTheOutputOfARankToItsEnd) {
+  ASSERT_TRUE(connects());
+  const GangKey key = key_of(7);
+  run_gang(key);
+  std::ofstream file(options.state_directory + "/jobs/7.1.1/rank_1.out");
+  file << "one " << std::flush;
+  scheduler->send(LogRequest{.request = 9, .key = key, .ranks = {1}, .follow = true});
+  ASSERT_TRUE(receives<LogChunk>());
+  file << "two" << std::flush;
+  ASSERT_TRUE(receives<LogChunk>(2));
+  say(GangPhase::finished, key);
+  ASSERT_TRUE(receives<LogChunk>(3));
+  std::string text;
+  for (const LogChunk& chunk : scheduler->received<LogChunk>()) text += net::from_base64(chunk.data_base64);
+  EXPECT_EQ(text, "one two");
+  EXPECT_TRUE(scheduler->received<LogChunk>().back().at_end);
+}
+
+TEST_F(AgentRoom, ServesItsMetrics) {
+  options.metrics = net::Endpoint{.host = "127.0.0.1"};
+  ASSERT_TRUE(connects());
+  run_gang(key_of(7));
+  const net::Endpoint endpoint = *agent->metrics_endpoint();
+  net::Response metrics, other;
+  std::thread client([&] {
+    metrics = net::fetch(endpoint, {.method = "GET", .path = "/metrics"});
+    other = net::fetch(endpoint, {.method = "GET", .path = "/"});
+    loop.stop();
+  });
+  loop.run();
+  client.join();
+  EXPECT_EQ(metrics.status, 200);
+  EXPECT_THAT(metrics.content_type, HasSubstr("text/plain"));
+  EXPECT_THAT(metrics.body, HasSubstr("ultramarine_gpu_job_info{node=\"node01\",gpu=\"1\",job_id=\"7\",account=\"vision\"} 1\n"));
+  EXPECT_THAT(metrics.body, HasSubstr("ultramarine_agent_ranks{node=\"node01\"} 2\n"));
+  EXPECT_EQ(other.status, 404);
+}
+
+TEST_F(AgentRoom, MetricsPortInUseIsAConflict) {
+  const auto taken = net::listen(loop, {.host = "127.0.0.1"}, [](const net::Request&, const std::shared_ptr<net::Reply>&) {});
+  options.metrics = taken->endpoint();
+  try {
+    start();
+    FAIL() << "listened on a port that was taken";
+  } catch (const AgentError& error) {
+    EXPECT_EQ(error.exit_code, exit_conflict);
+    EXPECT_THAT(error.what(), HasSubstr("--metrics"));
+  }
+}
+
+}  // namespace
+}  // namespace ultramarine::agent

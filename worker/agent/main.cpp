@@ -1,0 +1,95 @@
+// ultra-agent: one per node. Reads its part of the cluster file, then obeys the scheduler until it is told to end.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "worker/agent/agent.h"
+#include "worker/devices/process_cpu_time.h"
+#include "worker/devices/virtual_inventory.h"
+
+namespace {
+
+using namespace ultramarine;
+
+int complain(int exit_code, const std::string& message) {
+  std::fprintf(stderr, "ultra-agent: %s\n", message.c_str());
+  return exit_code;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+/// ultra-shim lies beside this program. Throws AgentError when it doesn't.
+std::string shim_program() {
+  const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "ultra-shim";
+  if (access(path.c_str(), X_OK) != 0)
+    throw agent::AgentError(agent::exit_failure, path.string() + " is missing or can't be run; install ultra-shim beside ultra-agent");
+  return path.string();
+}
+
+int run(const agent::CommandLine& command_line) {
+  const agent::AgentOptions options =
+      agent::resolve_options(protocol::load_cluster_file(command_line.config), command_line, host_name());
+  const std::string shim = shim_program();
+  net::Loop loop;
+  int exit_code = 0;
+  const auto make_launcher = [&](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message) {
+    return launcher::make_shim_launcher(
+        the_loop, {.jobs_folder = jobs_folder, .shim_program = shim, .peer_host = options.address}, std::move(on_message));
+  };
+  const auto on_fatal = [&](const agent::AgentError& error) {
+    exit_code = complain(error.exit_code, error.what());
+    loop.stop();
+  };
+  agent::Agent agent(loop, options, devices::make_virtual_inventory(options.node, devices::process_cpu_time), make_launcher, on_fatal);
+  loop.on_signals({SIGTERM, SIGINT}, [&](int signal) {
+    spdlog::info("event=ended signal={} ranks=unharmed", signal);
+    loop.stop();
+  });
+  agent.start();
+  loop.run();
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  agent::CommandLine command_line;
+  CLI::App app("Ultramarine's agent: runs on every node, starts and stops gangs as the scheduler says, reports what happened.",
+               "ultra-agent");
+  app.add_option("--config", command_line.config, "Cluster file (TOML)")->required()->type_name("FILE");
+  app.add_option("--node", command_line.node, "Name of this node in the cluster file (default: this host's name)")->type_name("NAME");
+  app.add_option("--metrics", command_line.metrics, "Serve /metrics there (default: [agent].metrics)")->type_name("HOST:PORT");
+  app.set_version_flag("--version", "ultra-agent " + agent::agent_version());
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& answered) {
+    return app.exit(answered);
+  } catch (const CLI::ParseError& error) {
+    return complain(agent::exit_usage, std::string(error.what()) + " (see ultra-agent --help)");
+  }
+
+  const auto log = spdlog::stderr_logger_st("agent");
+  log->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  spdlog::set_default_logger(log);
+  // Whoever read our standard error may have gone.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(command_line);
+  } catch (const agent::AgentError& error) {
+    return complain(error.exit_code, error.what());
+  } catch (const protocol::ConfigError& error) {
+    return complain(agent::exit_usage, error.what());
+  } catch (const std::exception& error) {
+    return complain(agent::exit_failure, error.what());
+  }
+}

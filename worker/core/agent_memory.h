@@ -1,0 +1,48 @@
+// What an agent must still know after it was restarted: the newest attempt of each job, and the gangs whose end the scheduler
+// has not confirmed. A described value; the agent room keeps it in one file that is on disk before anything is done because of it.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/gang_report.h"
+#include "scheduler/protocol/agent_messages.h"
+
+namespace ultramarine::worker_core {
+
+/// The newest words heard about a job. Whatever is older is refused, so that a late or repeated command starts nothing twice.
+struct SeenAttempt {
+  std::int64_t attempt = 0;
+  std::int64_t gang = 0;   // the highest gang of that attempt; a gang up to it is never launched anew
+  std::int64_t order = 0;  // rises with each use: the least recently used are dropped first
+  bool operator==(const SeenAttempt&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(SeenAttempt, (), (attempt, gang, order))
+
+/// One gang of this node, without its command and environment (those are the shim's alone).
+struct GangRecord {
+  GangKey key;
+  std::int64_t first_rank = 0;         // global number of local rank 0
+  std::vector<std::int64_t> devices;   // by local rank
+  std::string account;
+  Duration stop_grace_ms;
+  std::vector<protocol::CheckpointReport> checkpoints;  // that the scheduler has not recorded yet, oldest first
+  std::optional<GangReport> finished;                   // the last word, once there is one
+};
+BOOST_DESCRIBE_STRUCT(GangRecord, (), (key, first_rank, devices, account, stop_grace_ms, checkpoints, finished))
+
+struct AgentMemory {
+  std::map<JobId, SeenAttempt> seen;
+  std::vector<GangRecord> gangs;  // ascending by key
+};
+BOOST_DESCRIBE_STRUCT(AgentMemory, (), (seen, gangs))
+
+/// Jobs whose newest attempt is remembered. The attempts of jobs with a known gang are never dropped.
+constexpr std::size_t seen_jobs_max = 4096;
+/// Unrecorded checkpoints that are kept of one gang: the newest.
+constexpr std::size_t checkpoints_max = 64;
+
+}  // namespace ultramarine::worker_core

@@ -1,0 +1,52 @@
+// The node's own metrics as one prometheus-cpp collectable: a snapshot that its owner replaces, so that series of a gang vanish
+// with it. Names and labels are those of the project's catalogue; anyone may read them, so they name accounts, never users.
+// Knows nothing of sockets: the agent serves the text.
+#pragma once
+
+#include <prometheus/collectable.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/gang_report.h"
+#include "scheduler/model/node.h"
+
+namespace ultramarine::worker_metrics {
+
+/// What a device works for.
+struct DeviceJob {
+  JobId job;
+  std::string account;
+};
+
+struct NodeSnapshot {
+  std::string node;
+  DeviceSource source = DeviceSource::virtual_devices;
+  std::vector<DeviceReport> devices;
+  std::map<std::int64_t, DeviceJob> jobs;  // by device; absent: nobody holds it
+  std::int64_t ranks = 0;                  // processes of live gangs
+};
+
+/// Of the running program, for ultramarine_build_info.
+struct BuildInfo {
+  std::string version, revision, compiler;
+};
+
+class NodeMetrics final : public prometheus::Collectable {
+ public:
+  explicit NodeMetrics(BuildInfo build) : build_(std::move(build)) {}
+  /// Not while another thread collects: agent and server share one loop.
+  void update(NodeSnapshot snapshot) { snapshot_ = std::move(snapshot); }
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  BuildInfo build_;
+  NodeSnapshot snapshot_;
+};
+
+/// Prometheus text format 0.0.4.
+std::string metrics_text(const prometheus::Collectable& metrics);
+inline constexpr const char* metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
+
+}  // namespace ultramarine::worker_metrics
