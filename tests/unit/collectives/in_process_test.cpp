@@ -1,0 +1,177 @@
+// The in-process backend: the shared conformance body in threads, and what only it promises (errors that all ranks hear
+// of).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <barrier>
+#include <functional>
+#include <thread>
+
+#include "collectives/backends.h"
+#include "collectives/in_process/in_process.h"
+#include "conformance.h"
+
+namespace ultramarine::collectives {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds deadline = std::chrono::seconds(20);
+using testing::HasSubstr;
+
+/// Runs `body` on each rank in its own thread; gives back what each of them threw, by rank ("" = nothing).
+std::vector<std::string> on_ranks(int world_size, const std::function<void(Communicator&)>& body) {
+  auto communicators = make_in_process(world_size);
+  std::vector<std::string> errors(communicators.size());
+  std::vector<std::thread> threads;
+  for (std::size_t rank = 0; rank < communicators.size(); ++rank) {
+    threads.emplace_back([&, rank] {
+      try {
+        body(*communicators[rank]);
+      } catch (const std::exception& error) {
+        errors[rank] = error.what();
+      }
+      communicators[rank].reset();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  return errors;
+}
+
+class InProcess : public testing::TestWithParam<int> {};
+
+TEST_P(InProcess, ConformsLikeEveryBackend) {
+  std::vector<std::vector<std::string>> problems(static_cast<std::size_t>(GetParam()));
+  const auto errors = on_ranks(GetParam(), [&](Communicator& communicator) {
+    problems[static_cast<std::size_t>(communicator.rank())] = run_conformance(communicator);
+  });
+  EXPECT_THAT(errors, testing::Each(""));
+  EXPECT_THAT(problems, testing::Each(testing::IsEmpty()));
+}
+INSTANTIATE_TEST_SUITE_P(WorldSizes, InProcess, testing::Values(1, 2, 3, 4, 7));
+
+TEST(InProcessReduction, AddsInTheOrderOfRanks) {
+  // (1e8 + -1e8) + 1 = 1 in float, while 1e8 + (-1e8 + 1) = 0: the result shows the order.
+  const float values[] = {1e8F, -1e8F, 1.0F};
+  std::vector<float> results(3);
+  on_ranks(3, [&](Communicator& communicator) {
+    const auto rank = static_cast<std::size_t>(communicator.rank());
+    results[rank] = values[rank];
+    communicator.all_reduce({&results[rank], 1, DataType::float32, Residence::host}, Operation::sum)->wait(deadline);
+  });
+  EXPECT_THAT(results, testing::Each(1.0F));
+}
+
+TEST(InProcessErrors, AMismatchIsReportedByEveryRank) {
+  struct Case {
+    std::function<std::unique_ptr<Pending>(Communicator&, Buffer)> odd;
+    std::string named;
+  };
+  const std::vector<Case> cases = {
+      {[](Communicator& c, Buffer b) { return c.all_reduce(b, Operation::max); }, "all_reduce max of 2 float32"},
+      {[](Communicator& c, Buffer b) {
+         b.count = 1;
+         return c.all_reduce(b, Operation::sum);
+       },
+       "all_reduce sum of 1 float32"},
+      {[](Communicator& c, Buffer b) {
+         b.type = DataType::int64;
+         return c.all_reduce(b, Operation::sum);
+       },
+       "all_reduce sum of 2 int64"},
+      {[](Communicator& c, Buffer b) { return c.broadcast(b, 1); }, "broadcast of 2 float32 from rank 1"},
+      {[](Communicator& c, Buffer) { return c.barrier(); }, "barrier"},
+  };
+  for (const Case& example : cases) {
+    const auto errors = on_ranks(3, [&](Communicator& communicator) {
+      std::int64_t storage[2] = {};
+      const Buffer buffer{storage, 2, DataType::float32, Residence::host};
+      auto pending = communicator.rank() == 1 ? example.odd(communicator, buffer)
+                                              : communicator.all_reduce(buffer, Operation::sum);
+      pending->wait(deadline);
+    });
+    EXPECT_THAT(errors, testing::Each(testing::AllOf(HasSubstr("collective 1 differs"),
+                                                     HasSubstr("rank 1 called " + example.named))));
+  }
+}
+
+TEST(InProcessErrors, AMismatchedRootIsReportedByEveryRank) {
+  const auto errors = on_ranks(2, [&](Communicator& communicator) {
+    float value = 0;
+    communicator.broadcast({&value, 1, DataType::float32, Residence::host}, communicator.rank())->wait(deadline);
+  });
+  EXPECT_THAT(errors, testing::Each(HasSubstr("differs")));
+}
+
+TEST(InProcessErrors, ADeadlineNamesOperationSequenceAndRankAndAllHearOfIt) {
+  std::barrier given_up(2);
+  const auto errors = on_ranks(2, [&](Communicator& communicator) {
+    communicator.barrier()->wait(deadline);
+    float value = 0;
+    const Buffer buffer{&value, 1, DataType::float32, Residence::host};
+    if (communicator.rank() == 0) {
+      auto pending = communicator.all_reduce(buffer, Operation::sum);
+      EXPECT_FALSE(pending->test());
+      EXPECT_THROW(pending->wait(milliseconds(20)), DeadlineExceeded);
+      EXPECT_THAT(pending->error(), HasSubstr("all_reduce sum"));
+      given_up.arrive_and_wait();
+      pending->test();  // throws again, for the text
+    } else {
+      given_up.arrive_and_wait();
+      communicator.all_reduce(buffer, Operation::sum)->wait(deadline);
+    }
+  });
+  EXPECT_THAT(errors,
+              testing::Each(testing::AllOf(HasSubstr("all_reduce sum of 1 float32 (collective 2): rank 0 waited 20 ms"),
+                                           HasSubstr("not entered by rank 1"))));
+}
+
+TEST(InProcessErrors, ARankThatLeavesOrDropsItsPendingFailsTheOthersAtOnce) {
+  auto errors = on_ranks(3, [](Communicator& communicator) {
+    if (communicator.rank() == 2) throw std::runtime_error("out of cheese");
+    communicator.barrier()->wait(deadline);
+  });
+  EXPECT_EQ(errors[2], "out of cheese");
+  EXPECT_THAT(errors[0], HasSubstr("rank 2 left before collective 1"));
+  EXPECT_THAT(errors[1], HasSubstr("rank 2 left before collective 1"));
+
+  std::barrier dropped(2);
+  errors = on_ranks(2, [&](Communicator& communicator) {
+    if (communicator.rank() == 0) {
+      communicator.barrier().reset();
+      dropped.arrive_and_wait();
+    } else {
+      dropped.arrive_and_wait();
+      communicator.barrier()->wait(deadline);
+    }
+  });
+  EXPECT_THAT(errors[1], HasSubstr("rank 0 abandoned collective 1"));
+}
+
+TEST(InProcessErrors, LeavingAfterTheLastCollectiveIsNoError) {
+  // Rank 0 leaves at once when its part is done, while the other may not have looked at its result yet.
+  for (int round = 0; round < 50; ++round) {
+    const auto errors = on_ranks(2, [](Communicator& communicator) { communicator.barrier()->wait(deadline); });
+    EXPECT_THAT(errors, testing::Each(""));
+  }
+}
+
+TEST(Backends, AreFoundByNameAndAnUnknownOneNamesThoseThatThereAre) {
+  EXPECT_EQ(backend_names(), "in_process, mpi");
+  const auto communicators = find_backend("in_process").make(2);
+  ASSERT_EQ(communicators.size(), 2U);
+  EXPECT_EQ(communicators[1]->rank(), 1);
+  EXPECT_EQ(communicators[1]->backend(), "in_process");
+  EXPECT_FALSE(find_backend("in_process").spans_processes);
+  EXPECT_TRUE(find_backend("mpi").spans_processes);
+  EXPECT_THROW(find_backend("mpi").make(2), CollectiveError);
+  try {
+    find_backend("smoke");
+    FAIL();
+  } catch (const CollectiveError& error) {
+    EXPECT_STREQ(error.what(), "unknown backend \"smoke\": this build has in_process, mpi");
+  }
+  EXPECT_THROW(make_in_process(0), CollectiveError);
+}
+
+}  // namespace
+}  // namespace ultramarine::collectives
