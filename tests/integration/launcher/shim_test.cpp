@@ -1,0 +1,446 @@
+// The real ultra-shim with real ranks: starts, ends, failures, limits, and what survives whom.
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/launcher/node_fixture.h"
+#include "worker/launcher/message_text.h"
+#include "worker/launcher/process_start.h"
+#include "worker/launcher/process_tree.h"
+
+namespace ultramarine::launcher {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::Field;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+using Shims = VirtualNodes;
+
+std::string variable(const std::string& output, const std::string& name) {
+  const std::size_t at = ("\n" + output).find("\n" + name + "=");
+  if (at == std::string::npos) return "(unset)";
+  const std::size_t from = at + name.size() + 1;
+  return output.substr(from, output.find('\n', from) - from);
+}
+
+/// Blocks the writer's side until a rank has opened the FIFO, then sends it off.
+void write_fifo(const std::string& path, const std::string& text) { std::ofstream(path) << text << std::flush; }
+
+TEST_F(Shims, RunRanksOnTwoNodesAndReportEachOfThem) {
+  const auto launch = shell("env", {"node01", "node02"}, 2);
+  prepare(launch);
+  EXPECT_EQ(nodes.at("node01").last().peer.address, "127.0.0.1");
+  EXPECT_GT(nodes.at("node01").last().peer.master_port, 0);
+  EXPECT_EQ(nodes.at("node02").last().peer.master_port, 0);
+  start(launch);
+  wait_finished(launch);
+  for (int rank = 0; rank < 4; ++rank) {
+    const std::string node = rank < 2 ? "node01" : "node02";
+    const std::string seen = output(node, rank);
+    EXPECT_EQ(variable(seen, "RANK"), std::to_string(rank));
+    EXPECT_EQ(variable(seen, "LOCAL_RANK"), std::to_string(rank % 2));
+    EXPECT_EQ(variable(seen, "WORLD_SIZE"), "4");
+    EXPECT_EQ(variable(seen, "ULTRA_NODE"), node);
+    EXPECT_EQ(variable(seen, "ULTRA_NODELIST"), "node[01-02]");
+    EXPECT_EQ(variable(seen, "MASTER_ADDR"), "127.0.0.1");
+    EXPECT_EQ(variable(seen, "MASTER_PORT"), std::to_string(nodes.at("node01").last().peer.master_port));
+    EXPECT_EQ(variable(seen, "CUDA_VISIBLE_DEVICES"), "");
+    EXPECT_EQ(variable(seen, "PMIX_RANK"), "(unset)") << "mpi = none";
+    const RankResult result = nodes.at(node).last().ranks.at(static_cast<std::size_t>(rank % 2));
+    EXPECT_EQ(result.rank, rank);
+    EXPECT_EQ(result.node, node);
+    EXPECT_EQ(result.pid, nodes.at(node).last().pids.at(static_cast<std::size_t>(rank % 2)));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_GT(result.peak_memory_bytes, 0);
+    EXPECT_GT(result.ended_ms.ms, 0);
+  }
+  EXPECT_EQ(nodes.at("node02").last().outcome, Outcome::succeeded);
+  const std::string job = nodes.at("node01").launcher->folder(key);
+  EXPECT_EQ(from_text<GangReport>(read_whole(job + "/report.json").value()).phase, GangPhase::finished);
+  EXPECT_FALSE(fs::exists(job + "/launch.json")) << "it holds secrets";
+  EXPECT_FALSE(fs::exists(job + "/progress.sock"));
+}
+
+TEST_F(Shims, KeepExitCodesAndSignals) {
+  run(shell("exit 7", {"a"}, 1));
+  GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::failed);
+  EXPECT_EQ(report.ranks.at(0).exit_code, 7);
+  EXPECT_EQ(report.failure.value().detail, "rank 0 on a exited with code 7");
+  nodes.clear();
+
+  key.gang = 2;
+  run(shell("kill -SEGV $$", {"a"}, 1));
+  report = nodes.at("a").last();
+  EXPECT_EQ(report.ranks.at(0).signal, SIGSEGV);
+  EXPECT_EQ(report.failure.value().signal, SIGSEGV);
+  EXPECT_EQ(report.failure.value().detail, "rank 0 on a was ended by SIGSEGV (Segmentation fault)");
+  nodes.clear();
+
+  key.gang = 3;
+  run(shell("kill -KILL $$", {"a"}, 1));
+  report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::failed);
+  EXPECT_EQ(report.failure.value().signal, SIGKILL);
+}
+
+TEST_F(Shims, RefuseBeforeTheStartWhatCannotRun) {
+  const auto refused = [&](const protocol::LaunchSpec& launch) {
+    nodes.clear();
+    ++key.gang;
+    auto copy = launch;
+    copy.key = key;
+    prepare(copy);
+    const GangReport report = nodes.at("a").last();
+    EXPECT_EQ(report.phase, GangPhase::finished);
+    EXPECT_EQ(report.outcome, Outcome::start_failed);
+    EXPECT_EQ(report.failure.value().rank, -1);
+    EXPECT_FALSE(fs::exists(nodes.at("a").launcher->folder(key) + "/launch.json"));
+    return report.failure.value().detail;
+  };
+  EXPECT_EQ(refused(launch_of({"no-such-program"}, {"a"}, 1)), "command not found: no-such-program (PATH=/usr/local/bin:/usr/bin:/bin)");
+  auto launch = shell("true", {"a"}, 1);
+  launch.spec.working_directory = "/no/such/folder";
+  EXPECT_EQ(refused(launch), "working directory /no/such/folder does not exist on a");
+}
+
+TEST_F(Shims, RefuseAtTheStartWhatOnlyTheKernelKnows) {
+  const std::string script = path("script");
+  std::ofstream(script) << "#!/no/such/interpreter\n";
+  ::chmod(script.c_str(), 0755);
+  const auto launch = launch_of({script}, {"a"}, 2);
+  run(launch);
+  const GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::start_failed);
+  EXPECT_THAT(report.failure.value().detail, HasSubstr("the interpreter in its #! line does not exist"));
+}
+
+TEST_F(Shims, AFullStartFailureOfTheShimIsReportedToo) {
+  start_agent("a");
+  nodes.at("a").launcher = make_shim_launcher(loop, {.jobs_folder = path("a/jobs"), .shim_program = path("no-shim"), .peer_host = "127.0.0.1"},
+                                              [this](const protocol::FromShim& message) {
+                                                nodes.at("a").reports.push_back(std::get<GangReport>(message));
+                                              });
+  prepare(shell("true", {"a"}, 1));
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("the supervisor can't be started"));
+}
+
+TEST_F(Shims, TheFirstFailureIsNamedAndStopsTheOthers) {
+  const auto launch = shell("if [ $RANK = 3 ]; then echo working; echo 'no more memory' >&2; exit 3; fi; sleep 1000", {"a", "b"}, 2);
+  prepare(launch);
+  start(launch);
+  until([&] { return nodes.at("b").last().failure.has_value(); }, "the failure");
+  const GangReport first = nodes.at("b").last();
+  EXPECT_EQ(first.outcome, Outcome::failed);
+  EXPECT_EQ(first.failure->rank, 3);
+  EXPECT_EQ(first.failure->node, "b");
+  EXPECT_EQ(first.failure->exit_code, 3);
+  EXPECT_THAT(first.failure->last_lines, ElementsAre("working", "no more memory"));
+  until_phase("b", GangPhase::finished);
+  EXPECT_EQ(nodes.at("b").last().ranks.at(0).signal, SIGTERM);
+  EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running) << "other nodes wait for the scheduler's word";
+  stop(launch, seconds(5));
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+  EXPECT_FALSE(nodes.at("a").last().failure);
+}
+
+TEST_F(Shims, TheTimeLimitEndsEvenWhatHidesAndIgnoresSigterm) {
+  auto launch = launch_of({test_rank, "escape", path("daemon")}, {"a"}, 1);
+  launch.spec.time_limit_ms = milliseconds(300);
+  launch.spec.stop_grace_ms = milliseconds(200);
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  const auto began = std::chrono::steady_clock::now();
+  wait_finished(launch);
+  const GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::timed_out);
+  EXPECT_FALSE(report.failure);
+  EXPECT_EQ(report.ranks.at(0).signal, SIGKILL);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(400));
+  std::int64_t daemon = 0;
+  ASSERT_TRUE(std::ifstream(path("daemon")) >> daemon);
+  EXPECT_FALSE(runs(daemon));
+}
+
+TEST_F(Shims, RanksMayFinishTheirWorkWithinTheGrace) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const auto launch = shell("trap 'echo saved; exit 0' TERM; echo > fifo; while :; do sleep 0.05; done", {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  std::string word;
+  std::ifstream fifo(path("fifo"));
+  std::getline(fifo, word);  // until the trap is set
+  stop(launch, seconds(20));
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 0);
+  EXPECT_EQ(output("a", 0), "saved\n");
+}
+
+TEST_F(Shims, WhatRanksLeaveRunningEndsWithThem) {
+  const auto launch = launch_of({test_rank, "daemon", path("daemon")}, {"a"}, 1);
+  auto quick = launch;
+  quick.spec.stop_grace_ms = milliseconds(50);
+  run(quick);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+  std::int64_t daemon = 0;
+  ASSERT_TRUE(std::ifstream(path("daemon")) >> daemon);
+  EXPECT_FALSE(runs(daemon));
+}
+
+TEST_F(Shims, OutliveTheAgentWithTheirRanks) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  const auto pids = nodes.at("a").last().pids;
+  const std::int64_t shim = shim_pid("a");
+
+  stop_agent("a");
+  nodes.at("a").reports.clear();
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::running);
+  EXPECT_EQ(nodes.at("a").last().pids, pids);
+  EXPECT_EQ(shim_pid("a"), shim);
+
+  write_fifo(path("fifo"), "5");
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 5);
+  EXPECT_EQ(nodes.at("a").last().ranks.at(0).pid, pids.at(0));
+}
+
+TEST_F(Shims, KeepTheEndForAnAgentThatComesLater) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  const std::int64_t shim = shim_pid("a");
+  stop_agent("a");
+  write_fifo(path("fifo"), "6");
+  until([&] { return !runs(shim); }, "the end of the shim");
+
+  nodes.at("a").reports.clear();
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::finished);
+  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 6);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::failed);
+}
+
+TEST_F(Shims, AreMissedWhenKilledAndNothingOfTheGangSurvives) {
+  const auto launch = launch_of({test_rank, "escape", path("daemon")}, {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  std::int64_t daemon = 0;
+  until([&] { return bool(std::ifstream(path("daemon")) >> daemon); }, "the daemon");
+  const std::int64_t rank = nodes.at("a").last().pids.at(0);
+  ::kill(static_cast<pid_t>(shim_pid("a")), SIGKILL);
+  wait_finished(launch);
+  const GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::supervisor_lost);
+  EXPECT_EQ(report.failure.value().rank, -1);
+  EXPECT_FALSE(runs(rank));
+  EXPECT_FALSE(runs(daemon));
+}
+
+TEST_F(Shims, AreMissedByALaterAgentToo) {
+  auto launch = launch_of({test_rank, "escape", path("daemon")}, {"a"}, 2);
+  launch.spec.mpi = MpiMode::pmix;  // with files in /dev/shm to be cleaned up
+  prepare(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  std::int64_t daemon = 0;
+  until([&] { return bool(std::ifstream(path("daemon")) >> daemon); }, "the daemon");
+  const std::int64_t shim = shim_pid("a");
+  stop_agent("a");
+  ::kill(static_cast<pid_t>(shim), SIGKILL);
+  until([&] { return !runs(shim); }, "the end of the shim");
+  nodes.at("a").reports.clear();
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::finished);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::supervisor_lost);
+  EXPECT_FALSE(runs(daemon));
+}
+
+TEST_F(Shims, CanBeStoppedBeforeTheStart) {
+  const auto launch = shell("true", {"a", "b"}, 1);
+  prepare(launch);
+  stop(launch, seconds(1));
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+  EXPECT_TRUE(nodes.at("a").last().ranks.empty());
+}
+
+TEST_F(Shims, ObeyRepeatedCommandsOnce) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const auto launch = shell("echo $$ >> started; " + test_rank + " wait fifo", {"a"}, 1);
+  prepare(launch);
+  prepare(launch);
+  const std::size_t before = nodes.at("a").reports.size();
+  auto again = launch;
+  again.node = "a";
+  nodes.at("a").launcher->prepare(again);
+  until([&] { return nodes.at("a").reports.size() > before; }, "the report again");
+  start(launch);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  start(launch);
+  write_fifo(path("fifo"), "0");
+  wait_finished(launch);
+  const std::string started = read_whole(path("started")).value();
+  EXPECT_EQ(std::count(started.begin(), started.end(), '\n'), 1);
+  const std::size_t reports = nodes.at("a").reports.size();
+  stop(launch, seconds(1));
+  until([&] { return nodes.at("a").reports.size() > reports; }, "the end said again");
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+}
+
+TEST_F(Shims, AnswerForGangsThatNobodyKnows) {
+  start_agent("a");
+  nodes.at("a").launcher->send(key, protocol::Stop{.key = key});
+  until_phase("a", GangPhase::finished);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+}
+
+TEST_F(Shims, GiveUpWhenNobodyStartsThem) {
+  const std::string job = path("a/jobs/") + text_of(key);
+  make_private_folder(job);
+  auto launch = shell("true", {"a"}, 1);
+  launch.node = "a";
+  write_durably(job + "/launch.json", to_text(launch));
+  write_durably(job + "/shim.json", to_text(ShimSettings{.peer_host = "127.0.0.1", .start_wait_ms = milliseconds(50)}));
+  const StartResult shim = start_detached(ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", {"--folder", job}, job + "/shim.log");
+  ASSERT_EQ(shim.step, StartStep::none);
+  until([&] { return !runs(shim.pid); }, "the end of the shim");
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::finished);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("no start came"));
+}
+
+TEST_F(Shims, ALaunchThatTheLastAgentOnlyWroteDownIsTakenUp) {
+  const std::string job = path("a/jobs/") + text_of(key);
+  make_private_folder(job);
+  auto launch = shell("exit 4", {"a"}, 1);
+  launch.node = "a";
+  write_durably(job + "/launch.json", to_text(launch));
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::prepared);
+  start(launch);
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 4);
+}
+
+TEST_F(Shims, CollectProgressAndAnswerCheckpoints) {
+  auto launch = shell(test_rank + " progress 500 && " + test_rank + " checkpoint 40", {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
+  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 40);
+  EXPECT_EQ(nodes.at("a").checkpoints.at(0).path, "/data/step");
+  EXPECT_NE(nodes.at("a").last().phase, GangPhase::finished) << "the rank waits for the answer";
+  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 40});
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+  EXPECT_EQ(output("a", 0), "recorded\n");
+  const RankResult result = nodes.at("a").last().ranks.at(0);
+  EXPECT_EQ(result.collective_count, 12);
+  EXPECT_EQ(result.collective_bytes, 4096);
+  const auto& progress = nodes.at("a").progress;
+  ASSERT_FALSE(progress.empty());
+  EXPECT_LE(progress.size(), 3U) << "500 steps in a moment are not 500 messages";
+  EXPECT_EQ(progress.back().step, 500);
+  EXPECT_EQ(progress.back().tokens, 50'000);
+  EXPECT_EQ(progress.back().phase, "warm-up");
+}
+
+TEST_F(Shims, ACheckpointIsNotForgottenWhileNoAgentIsThere) {
+  const auto launch = launch_of({test_rank, "checkpoint", "8"}, {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
+  stop_agent("a");
+  nodes.at("a").checkpoints.clear();
+  const std::int64_t shim = shim_pid("a");
+  ::kill(static_cast<pid_t>(shim), SIGTERM);  // somebody ends it in order
+  until([&] { return !runs(shim); }, "the end of the shim");
+  nodes.at("a").reports.clear();
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::finished);
+  ASSERT_EQ(nodes.at("a").checkpoints.size(), 1U);
+  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 8);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+}
+
+TEST_F(Shims, MeasureProcessorTimeAsUtilizationOfAVirtualDevice) {
+  const auto launch = shell("if [ $RANK = 0 ]; then sleep 0.5; else i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; fi", {"a"}, 2);
+  run(launch);
+  const auto ranks = nodes.at("a").last().ranks;
+  EXPECT_LT(ranks.at(0).device_utilization_permille, 300);
+  EXPECT_GT(ranks.at(1).cpu_time_ms.ms, 50);
+  EXPECT_GT(ranks.at(1).device_utilization_permille, ranks.at(0).device_utilization_permille);
+  EXPECT_LE(ranks.at(1).device_utilization_permille, 1000);
+}
+
+TEST_F(Shims, WorkInFoldersDeeperThanASocketAddress) {
+  jobs_below = "/" + std::string(90, 'x') + "/" + std::string(90, 'y');
+  const auto launch = launch_of({test_rank, "checkpoint", "1"}, {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
+  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 1});
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+}
+
+TEST_F(Shims, AForgottenGangLeavesItsLogs) {
+  const auto launch = shell("echo kept", {"a"}, 2);
+  run(launch);
+  nodes.at("a").launcher->forget(key);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(nodes.at("a").launcher->folder(key))) names.push_back(entry.path().filename());
+  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err"));
+  EXPECT_EQ(output("a", 1), "kept\n");
+  nodes.at("a").reports.clear();
+  nodes.at("a").launcher->adopt();
+  loop.run_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(nodes.at("a").reports.empty());
+}
+
+TEST_F(Shims, TwoForOneFolderAreOne) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
+  prepare(launch);
+  const std::int64_t first = shim_pid("a");
+  const std::string job = nodes.at("a").launcher->folder(key);
+  const StartResult second = start_detached(ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", {"--folder", job}, job + "/second.log");
+  ASSERT_EQ(second.step, StartStep::none);
+  until([&] { return !runs(second.pid); }, "the end of the second");
+  EXPECT_EQ(shim_pid("a"), first);
+  start(launch);
+  until_phase("a", GangPhase::running);
+  write_fifo(path("fifo"), "0");
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+}
+
+}  // namespace
+}  // namespace ultramarine::launcher

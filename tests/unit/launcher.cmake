@@ -1,0 +1,9 @@
+ultramarine_test(launcher_test LABELS unit
+  SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/launcher/values_test.cpp ${CMAKE_SOURCE_DIR}/tests/unit/launcher/processes_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/launcher/gang_star_test.cpp ${CMAKE_SOURCE_DIR}/tests/unit/launcher/memory_launcher_test.cpp
+  DEPENDS ultramarine_launcher)
+# A process of its own for what the tests of process trees look for.
+add_executable(launcher_test_rank ${CMAKE_SOURCE_DIR}/tests/unit/launcher/test_rank.cpp)
+set_target_properties(launcher_test_rank PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_link_libraries(launcher_test_rank PRIVATE ultramarine_settings)
+add_dependencies(launcher_test launcher_test_rank)

@@ -1,0 +1,93 @@
+// The job folder: its names, files that are either old or new and never half, and what shim and agent write down for each other there
+// (the list of files is in scheduler/protocol/shim_messages.h). Beside those:
+//   shim.json       ShimSettings, written by the agent       shim.log        what the shim says to people
+//   leftovers.json  Leftovers, so that an agent can clean up after a shim that was killed
+//   checkpoints.json  the CheckpointReports that nobody has recorded yet
+#pragma once
+
+#include <boost/describe.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/model/gang_report.h"
+#include "worker/launcher/process_tree.h"
+
+namespace ultramarine::launcher {
+
+/// What the agent tells a shim beside the launch.
+struct ShimSettings {
+  std::string peer_host;               // where the other nodes of the gang reach this one
+  Duration start_wait_ms{120'000};     // a prepared shim without agent gives up after this
+};
+BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms))
+
+/// shim.pid. The shim also holds a lock on that file as long as it lives, so that a folder never has two.
+struct ShimPid {
+  ProcessIdentity process;
+  std::string boot_id;
+};
+BOOST_DESCRIBE_STRUCT(ShimPid, (), (process, boot_id))
+
+/// leftovers.json: all that a shim has in the world outside its folder.
+struct Leftovers {
+  std::string boot_id;
+  std::string node;
+  std::vector<ProcessIdentity> ranks;
+  std::string mark;                  // the "NAME=value" by which processes of this gang and node are known
+  std::vector<std::string> folders;  // to be removed with all that is in them
+};
+BOOST_DESCRIBE_STRUCT(Leftovers, (), (boot_id, node, ranks, mark, folders))
+
+/// A file or folder can't be made, read or written; `what` names it and says why.
+struct FolderError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string text_of(const GangKey& key);                         // "12.1.1": the folder's name
+std::optional<GangKey> parse_gang_key(std::string_view text);
+
+struct JobFolder {
+  std::string path;
+  std::string launch() const { return path + "/launch.json"; }
+  std::string settings() const { return path + "/shim.json"; }
+  std::string socket() const { return path + "/shim.sock"; }
+  std::string pid() const { return path + "/shim.pid"; }
+  std::string log() const { return path + "/shim.log"; }
+  std::string progress() const { return path + "/progress.sock"; }
+  std::string report() const { return path + "/report.json"; }
+  std::string leftovers() const { return path + "/leftovers.json"; }
+  std::string checkpoints() const { return path + "/checkpoints.json"; }
+  std::string output(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".out"; }
+  std::string error(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".err"; }
+};
+
+/// Makes `path` and its parents, 0700. Throws FolderError.
+void make_private_folder(const std::string& path);
+/// After this the file has the new text even if the power fails; before, the old. Mode 0600. Throws FolderError.
+void write_durably(const std::string& path, std::string_view text);
+/// nullopt when the file doesn't exist. Throws FolderError when it can't be read.
+std::optional<std::string> read_whole(const std::string& path);
+/// A new folder /dev/shm/ultramarine-KEY-XXXXXX (or below /tmp where that isn't writable), 0700. Throws FolderError.
+std::string make_outside_folder(const GangKey& key, bool in_memory);
+/// With all that is in it; no complaint when it is gone already or can't be removed.
+void remove_folder(const std::string& path) noexcept;
+void remove_file(const std::string& path) noexcept;
+
+/// A name of `path`'s file that fits into a Unix socket address, good in this process as long as it lives: through a descriptor of the folder.
+class ShortName {
+ public:
+  explicit ShortName(const std::string& path);
+  ShortName(const ShortName&) = delete;
+  ShortName& operator=(const ShortName&) = delete;
+  ~ShortName();
+  const std::string& text() const { return text_; }
+
+ private:
+  int folder_ = -1;
+  std::string text_;
+};
+
+}  // namespace ultramarine::launcher

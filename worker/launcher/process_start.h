@@ -1,0 +1,41 @@
+// fork and exec, twice: a rank (child of the shim, dies with it) and a shim (nobody's child, outlives the agent). Between fork and
+// exec only async-signal-safe calls are made, because other threads of the parent may hold any lock; what goes wrong there
+// comes back through a pipe that a successful exec closes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "worker/launcher/process_tree.h"
+#include "worker/launcher/rank_environment.h"
+
+namespace ultramarine::launcher {
+
+/// The step of a start that failed.
+enum class StartStep : int { none, output, fork, directory, program, supervisor };
+
+struct StartResult {
+  pid_t pid = -1;                      // when `step` is none
+  StartStep step = StartStep::none;
+  int error_number = 0;
+};
+
+struct RankStart {
+  std::string program;                 // absolute path
+  std::vector<std::string> arguments;  // with the program's name as typed
+  Environment environment;
+  std::string working_directory;
+  std::string output_file, error_file; // appended to, made 0600
+};
+
+/// The rank has its own process group, /dev/null as input, no other descriptor of ours, default signals, umask 022, and is killed when the
+/// calling thread's process ends. Returns after the exec.
+StartResult start_rank(const RankStart& start);
+
+/// Starts `program` in a session of its own, as a child of nobody, with the caller's environment and both outputs appended to `log_file`.
+/// Returns after the exec.
+StartResult start_detached(const std::string& program, const std::vector<std::string>& arguments, const std::string& log_file);
+
+}  // namespace ultramarine::launcher

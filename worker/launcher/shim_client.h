@@ -1,0 +1,77 @@
+// The agent's view of one shim: starts it or finds it again, keeps a connection to it, and, when it is gone, finds out how the gang
+// ended: from its last report, or, if there is none, by killing what is left and reporting the loss of the supervisor.
+// The loop's thread only. Never calls back from inside a call.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/net/loop.h"
+#include "scheduler/net/websocket.h"
+#include "worker/launcher/job_folder.h"
+#include "worker/launcher/launcher.h"
+
+namespace ultramarine::launcher {
+
+class ShimClient : public std::enable_shared_from_this<ShimClient> {
+ public:
+  ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::shared_ptr<OnShimMessage> on_message);
+  ~ShimClient();
+
+  /// A new gang: makes its folder and starts its shim, soon.
+  void launch(const protocol::LaunchSpec& launch);
+  /// A gang of an earlier agent, soon.
+  void adopt();
+  /// Waits for the connection if there is none. Answered with the last report when the gang is finished.
+  void send(const protocol::ToShim& message);
+  /// Says the newest report again, if there is one, soon.
+  void repeat();
+
+ private:
+  void launch_now(const protocol::LaunchSpec& launch);
+  void adopt_now();
+  void start_shim();
+  bool find_living_shim();
+  void watch(const ProcessIdentity& process);
+  void shim_gone();
+  void try_connect();
+  void retry_connect();
+  void connected(std::shared_ptr<net::Connection> connection);
+  void receive(std::string_view text);
+  void resolve();
+  void kill_leftovers();
+  void report_loss(bool rebooted);
+  void refuse(const std::string& detail);
+  void finish(GangReport report);
+  void deliver(const protocol::FromShim& message);
+  std::optional<GangReport> report_on_disk() const;
+  std::vector<protocol::CheckpointReport> checkpoints_on_disk() const;
+  void forget_checkpoint(std::int64_t step);
+  template <class Work>
+  auto while_alive(Work work);
+
+  net::Loop& loop_;
+  const GangKey key_;
+  const LauncherOptions options_;
+  const JobFolder folder_;
+  const std::shared_ptr<OnShimMessage> on_message_;
+  std::string node_;
+
+  std::optional<GangReport> newest_;
+  bool finished_ = false;
+  bool has_spoken_ = false;
+  std::optional<ProcessIdentity> shim_;  // while it lives
+  int shim_descriptor_ = -1;
+  std::unique_ptr<net::Loop::Watch> shim_watch_;
+  std::shared_ptr<net::Connection> connection_;
+  bool connecting_ = false;
+  std::chrono::steady_clock::time_point connecting_since_;
+  std::unique_ptr<ShortName> socket_name_;
+  std::vector<protocol::ToShim> waiting_;
+  std::unique_ptr<net::Loop::Timer> timer_;
+};
+
+}  // namespace ultramarine::launcher

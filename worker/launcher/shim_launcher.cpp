@@ -1,0 +1,95 @@
+// The launcher over real shims: one client per gang, found again from the jobs folder.
+#include <filesystem>
+#include <map>
+
+#include "worker/launcher/job_folder.h"
+#include "worker/launcher/launcher.h"
+#include "worker/launcher/shim_client.h"
+
+namespace ultramarine::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_log(const std::string& name) { return name.starts_with("rank_") && (name.ends_with(".out") || name.ends_with(".err")); }
+
+bool holds_more_than_logs(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (!is_log(entry.path().filename().string())) return true;
+  }
+  return false;
+}
+
+class ShimLauncher final : public Launcher {
+ public:
+  ShimLauncher(net::Loop& loop, LauncherOptions options, OnShimMessage on_message)
+      : loop_(loop), options_(std::move(options)), on_message_(std::make_shared<OnShimMessage>(std::move(on_message))) {}
+
+  void prepare(const protocol::LaunchSpec& launch) override {
+    if (const auto known = clients_.find(launch.key); known != clients_.end()) return known->second->repeat();
+    const bool had_shim = holds_more_than_logs(folder(launch.key));
+    const auto client = add(launch.key);
+    if (had_shim) {
+      client->adopt();
+    } else {
+      client->launch(launch);
+    }
+  }
+
+  void send(const GangKey& key, const protocol::ToShim& message) override {
+    if (const auto known = clients_.find(key); known != clients_.end()) return known->second->send(message);
+    // Nothing of it is here, so it is at its end as far as this node goes. Only a stop asks for that answer.
+    if (!std::holds_alternative<protocol::Stop>(message)) return;
+    loop_.post([weak = std::weak_ptr<OnShimMessage>(on_message_), key] {
+      const auto handler = weak.lock();
+      if (handler) (*handler)(GangReport{.key = key, .phase = GangPhase::finished, .outcome = Outcome::cancelled});
+    });
+  }
+
+  void adopt() override {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(options_.jobs_folder, error)) {
+      const auto key = parse_gang_key(entry.path().filename().string());
+      if (!key || clients_.contains(*key) || !holds_more_than_logs(entry.path().string())) continue;
+      add(*key)->adopt();
+    }
+  }
+
+  void forget(const GangKey& key) override {
+    clients_.erase(key);
+    const std::string path = folder(key);
+    std::error_code error;
+    std::vector<fs::path> unwanted;
+    bool has_logs = false;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      if (is_log(entry.path().filename().string())) {
+        has_logs = true;
+      } else {
+        unwanted.push_back(entry.path());
+      }
+    }
+    for (const fs::path& file : unwanted) remove_folder(file.string());
+    if (!has_logs) remove_folder(path);
+  }
+
+  std::string folder(const GangKey& key) const override { return options_.jobs_folder + "/" + text_of(key); }
+
+ private:
+  std::shared_ptr<ShimClient> add(const GangKey& key) {
+    return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, on_message_)).first->second;
+  }
+
+  net::Loop& loop_;
+  const LauncherOptions options_;
+  const std::shared_ptr<OnShimMessage> on_message_;
+  std::map<GangKey, std::shared_ptr<ShimClient>> clients_;
+};
+
+}  // namespace
+
+std::unique_ptr<Launcher> make_shim_launcher(net::Loop& loop, LauncherOptions options, OnShimMessage on_message) {
+  return std::make_unique<ShimLauncher>(loop, std::move(options), std::move(on_message));
+}
+
+}  // namespace ultramarine::launcher
