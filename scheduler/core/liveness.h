@@ -37,11 +37,14 @@ struct GangLiveness {
 };
 
 struct Liveness {
+  std::optional<Time> started_ms;  // when this life of the scheduler began: the silence of nodes not heard since counts from here;
+                                   // absent: such nodes are not judged
   std::map<std::string, NodeLiveness> nodes;
   std::map<GangKey, GangLiveness> gangs;
 };
 
-/// A launch that not every node has answered within this time fails (outcome start_failed, naming the silent node).
+/// A launch that not every node has prepared within this time, or not every node runs within twice this time, fails (outcome start_failed,
+/// naming the silent node). Counts from first_asked_ms; a gang that was not asked for in this life of the scheduler is not judged.
 constexpr Duration launch_deadline{60'000};
 
 /// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
@@ -58,6 +61,7 @@ std::optional<Time> next_due(const State& state, const Liveness& liveness, Time 
 
 /// What a node should be told about the current attempt of a job.
 enum class LaunchStep { nothing, prepare, start, stop, forget };
+/// Who acts on `forget` also drops the node's report and its known gang from the liveness, else it is said again.
 /// Derived from state and liveness alone, so that a restarted scheduler repeats exactly what is needed:
 /// prepare: starting and this node has not reported; start: starting and all nodes are prepared or beyond, this one is prepared;
 /// stop: stopping (or failed) and this node is not finished; forget: the attempt has ended and the node still reports it.

@@ -22,11 +22,12 @@ struct Node {
   NodeState state = NodeState::down;
   Time since_ms;               // when it entered that state
   std::string boot_id;         // of the machine's current boot, from its agent
+  Time boot_seen_ms;           // when that boot was first heard of: what ran before it is gone
   std::string agent_version;
   std::string address;         // where the ranks of other nodes reach it
   std::string reason;          // of a drain; who and why
   bool operator==(const Node&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, agent_version, address, reason))
+BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, boot_seen_ms, agent_version, address, reason))
 
 }  // namespace ultramarine

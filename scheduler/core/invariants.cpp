@@ -1,0 +1,163 @@
+// The sums and rules that hold in every reachable state, as their own code: it shares nothing with lifecycle.cpp but the nouns, so
+// that one mistake can't hide in both. Called after every step of a simulation, and at will in production.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "scheduler/core/scheduler.h"
+
+namespace ultramarine::core {
+namespace {
+
+class Check {
+ public:
+  explicit Check(const State& state) : state_(state) {}
+
+  std::vector<std::string> run() {
+    for (const auto& [id, job] : state_.jobs) check_job(id, job);
+    check_devices();
+    check_nodes();
+    check_request_keys();
+    check_charges();
+    return std::move(violations_);
+  }
+
+ private:
+  void must(bool holds, const std::string& subject, const std::string& violation) {
+    if (!holds) violations_.push_back(subject + " " + violation);
+  }
+
+  void check_job(JobId id, const Job& job) {
+    const std::string subject = "job " + std::to_string(id.value);
+    must(job.job == id, subject, "is kept under another number");
+    must(id.value >= 1 && id.value < state_.next_job, subject, "has a number that was not given yet");
+    must(is_terminal(job.state) == job.ended_ms.has_value(), subject, "has an end exactly when it is in a terminal state: not so");
+    must(job.state != JobState::stopping || job.stop_cause != StopCause::none, subject, "is stopping without a cause");
+    if (!is_terminal(job.state) && job.state != JobState::stopping)
+      must(job.stop_cause == StopCause::none, subject, "has a cause to stop but is not stopping");
+    const bool partition_exists = std::any_of(state_.cluster.partitions.begin(), state_.cluster.partitions.end(),
+                                              [&](const PartitionConfig& partition) { return partition.name == job.spec.partition; });
+    if (job.state == JobState::queued) must(partition_exists, subject, "is queued for a partition that is not there");
+    if (job.state == JobState::held) must(!partition_exists, subject, "is held though its partition is there");
+    for (std::size_t index = 0; index < job.attempts.size(); ++index) check_attempt(subject, job, index);
+    if (is_active(job.state)) check_active(subject, job);
+    if (job.state == JobState::completed)
+      must(!job.attempts.empty() && job.attempts.back().outcome == Outcome::succeeded, subject, "is completed but its last attempt did not succeed");
+    if (job.state == JobState::failed)
+      must(!job.attempts.empty() && job.attempts.back().outcome != Outcome::succeeded, subject, "is failed but its last attempt succeeded");
+  }
+
+  void check_attempt(const std::string& job_subject, const Job& job, std::size_t index) {
+    const Attempt& attempt = job.attempts[index];
+    const std::string subject = job_subject + " attempt " + std::to_string(attempt.attempt);
+    must(attempt.attempt == static_cast<std::int64_t>(index) + 1, subject, "is numbered out of order");
+    const bool is_open = index + 1 == job.attempts.size() && is_active(job.state);
+    must(is_open != attempt.ended_ms.has_value(), subject, is_open ? "has ended but its job is active" : "has not ended but its job holds nothing");
+    must(attempt.ended_ms.has_value() == attempt.outcome.has_value(), subject, "has an outcome exactly when it has ended: not so");
+    std::int64_t devices = 0;
+    std::set<std::string> nodes;
+    for (const NodeAllocation& on_node : attempt.allocation) {
+      must(nodes.insert(on_node.node).second, subject, "lists node " + on_node.node + " twice");
+      must(!on_node.devices.empty(), subject, "has no device on node " + on_node.node);
+      must(std::is_sorted(on_node.devices.begin(), on_node.devices.end()), subject, "lists the devices of " + on_node.node + " out of order");
+      devices += static_cast<std::int64_t>(on_node.devices.size());
+    }
+    const bool is_rejection = devices == 0 && attempt.outcome == Outcome::start_failed;
+    must(is_rejection || devices == total_gpus(job.spec.resources), subject, "has another number of devices than was asked for: a gang is whole or absent");
+    std::set<std::int64_t> gangs;
+    for (const Gang& gang : attempt.gangs) {
+      must(gangs.insert(gang.gang).second, subject, "has gang " + std::to_string(gang.gang) + " twice");
+      if (gang.finished_ms) must(gang.outcome.has_value(), subject, "has a finished gang without an outcome");
+      std::set<std::int64_t> ranks;
+      for (const RankResult& rank : gang.ranks) must(ranks.insert(rank.rank).second, subject, "has rank " + std::to_string(rank.rank) + " twice");
+    }
+  }
+
+  void check_active(const std::string& subject, const Job& job) {
+    if (job.attempts.empty()) return must(false, subject, "is active without an attempt");
+    const Attempt& attempt = job.attempts.back();
+    if (job.state == JobState::starting) must(!attempt.started_ms, subject, "is starting though its ranks ran");
+    if (job.state == JobState::running) must(attempt.started_ms.has_value(), subject, "is running though its ranks never did");
+    bool unreachable = false;
+    for (const NodeAllocation& on_node : attempt.allocation) {
+      const auto node = state_.nodes.find(on_node.node);
+      must(node != state_.nodes.end(), subject, "holds devices of node " + on_node.node + ", which is not known");
+      unreachable |= node != state_.nodes.end() && node->second.state == NodeState::unreachable;
+      for (const std::int64_t device : on_node.devices) {
+        const auto [holder, is_first] = holders_.emplace(std::pair{on_node.node, device}, job.job);
+        must(is_first, subject, "holds device " + std::to_string(device) + " of " + on_node.node + ", and so does job " + std::to_string(holder->second.value));
+      }
+    }
+    if (job.state == JobState::unknown) must(unreachable, subject, "is unknown though all its nodes are heard");
+    if (job.state == JobState::starting || job.state == JobState::running) must(!unreachable, subject, "goes on though one of its nodes is unreachable");
+  }
+
+  void check_devices() {
+    std::map<std::string, std::int64_t> held;
+    for (const auto& [device, job] : holders_) {
+      ++held[device.first];
+      const auto node = state_.nodes.find(device.first);
+      if (node != state_.nodes.end())
+        must(device.second >= 0 && device.second < node->second.config.gpus, "job " + std::to_string(job.value),
+             "holds device " + std::to_string(device.second) + " of " + device.first + ", which has " + std::to_string(node->second.config.gpus));
+    }
+    for (const auto& [name, node] : state_.nodes) {
+      std::int64_t free = 0;
+      for (std::int64_t device = 0; device < node.config.gpus; ++device) free += holders_.count({name, device}) == 0 ? 1 : 0;
+      must(held[name] + free == node.config.gpus, "node " + name, "has held + free devices that differ from its total");
+    }
+  }
+
+  void check_nodes() {
+    std::set<std::string> configured;
+    for (const NodeConfig& config : state_.cluster.nodes) {
+      configured.insert(config.name);
+      must(state_.nodes.count(config.name) == 1, "node " + config.name, "is configured but not known");
+    }
+    for (const auto& [name, node] : state_.nodes) {
+      must(node.config.name == name, "node " + name, "is kept under another name");
+      const bool is_held = std::any_of(holders_.begin(), holders_.end(), [&, node_name = name](const auto& holder) { return holder.first.first == node_name; });
+      must(configured.count(name) == 1 || is_held, "node " + name, "is neither configured nor held");
+    }
+  }
+
+  void check_request_keys() {
+    std::size_t with_key = 0;
+    for (const auto& [id, job] : state_.jobs) {
+      if (job.request_key.empty()) continue;
+      ++with_key;
+      const auto key = state_.request_keys.find(std::to_string(job.owner.uid) + ":" + job.request_key);
+      must(key != state_.request_keys.end() && key->second == id, "job " + std::to_string(id.value), "is not the job of its request key");
+    }
+    must(with_key == state_.request_keys.size(), "request keys", "name jobs that are not there");
+  }
+
+  void check_charges() {
+    std::map<std::string, std::int64_t> charges;
+    for (const auto& [id, job] : state_.jobs) {
+      for (const Attempt& attempt : job.attempts) {
+        if (!attempt.ended_ms) continue;
+        const std::int64_t held_ms = std::max<std::int64_t>((*attempt.ended_ms - attempt.decided_ms).ms, 0);
+        for (const NodeAllocation& on_node : attempt.allocation)
+          charges[job.spec.account] += held_ms * static_cast<std::int64_t>(on_node.devices.size());
+      }
+    }
+    for (const auto& [account, charged] : state_.allocated_gpu_ms)
+      must(charges[account] == charged, "account " + account, "is charged " + std::to_string(charged) + " GPU-ms for " + std::to_string(charges[account]));
+    for (const auto& [account, used] : charges)
+      must(used == 0 || state_.allocated_gpu_ms.count(account) == 1, "account " + account, "is charged nothing for " + std::to_string(used) + " GPU-ms");
+  }
+
+  const State& state_;
+  std::map<std::pair<std::string, std::int64_t>, JobId> holders_;  // (node, device) -> the job that holds it
+  std::vector<std::string> violations_;
+};
+
+}  // namespace
+
+std::vector<std::string> check_invariants(const State& state) { return Check(state).run(); }
+
+}  // namespace ultramarine::core

@@ -1,0 +1,329 @@
+// See lifecycle.h. One `on` per kind of entry. Late and repeated reports change nothing; what can't have happened at all ends the
+// process by `ensure`.
+#include "scheduler/core/lifecycle.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "scheduler/core/ensure.h"
+#include "scheduler/core/shape.h"
+
+namespace ultramarine::core {
+namespace {
+
+using enum JobState;
+
+/// Every move there is, with what brings it about.
+constexpr std::array moves{
+    std::pair{queued, starting},     // StartJob
+    std::pair{queued, held},         // its partition left the cluster file
+    std::pair{queued, cancelled},    // JobCancelled
+    std::pair{queued, failed},       // RejectJob
+    std::pair{held, queued},         // its partition is back
+    std::pair{held, cancelled},      // JobCancelled
+    std::pair{starting, running},    // GangStarted
+    std::pair{starting, stopping},   // JobCancelled, JobRequeued, GangFailed
+    std::pair{starting, unknown},    // NodeUnreachable
+    std::pair{running, stopping},    // JobCancelled, JobRequeued, GangFailed
+    std::pair{running, unknown},     // NodeUnreachable
+    std::pair{running, completed},   // AttemptEnded
+    std::pair{running, failed},      // AttemptEnded
+    std::pair{unknown, starting},    // NodeJoined
+    std::pair{unknown, running},     // NodeJoined
+    std::pair{unknown, stopping},    // JobCancelled, JobRequeued, GangFailed
+    std::pair{unknown, completed},   // AttemptEnded: the silent node had reported its end before
+    std::pair{unknown, failed},      // AttemptEnded
+    std::pair{stopping, completed},  // AttemptEnded
+    std::pair{stopping, failed},     // AttemptEnded
+    std::pair{stopping, cancelled},  // AttemptEnded
+    std::pair{stopping, queued},     // AttemptEnded after JobRequeued
+    std::pair{stopping, held},       // the same, and its partition left the cluster file meanwhile
+};
+
+void move(Job& job, JobState to) {
+  ensure(may_follow(job.state, to), "a job moves only along the table of moves");
+  job.state = to;
+}
+
+void end_job(Job& job, JobState to, Time now) {
+  move(job, to);
+  job.ended_ms = now;
+}
+
+Job& known_job(State& state, JobId id) {
+  const auto job = state.jobs.find(id);
+  ensure(job != state.jobs.end(), "an entry names a job that was submitted");
+  return job->second;
+}
+
+/// The job when `attempt` is its open one, else nullptr: a late report changes nothing.
+Job* with_open_attempt(State& state, JobId id, std::int64_t attempt) {
+  Job& job = known_job(state, id);
+  const Attempt* open = open_attempt(job);
+  return open && open->attempt == attempt ? &job : nullptr;
+}
+
+Gang& gang_record(Attempt& attempt, std::int64_t number) {
+  for (Gang& gang : attempt.gangs)
+    if (gang.gang == number) return gang;
+  Gang& gang = attempt.gangs.emplace_back();
+  gang.gang = number;
+  return gang;
+}
+
+void ask_to_stop(Job& job, StopCause cause) {
+  job.stop_cause = cause;
+  move(job, stopping);
+}
+
+bool any_node_unreachable(const State& state, const Allocation& allocation) {
+  return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& on_node) {
+    const auto node = state.nodes.find(on_node.node);
+    return node != state.nodes.end() && node->second.state == NodeState::unreachable;
+  });
+}
+
+bool uses(const Allocation& allocation, const std::string& node) {
+  return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& on_node) { return on_node.node == node; });
+}
+
+void enter(Node& node, NodeState to, Time now) {
+  if (node.state == to) return;
+  node.state = to;
+  node.since_ms = now;
+}
+
+/// A node that left the cluster file, or lost devices there, is kept as it was for as long as a job holds what is gone.
+void settle_node(State& state, const std::string& name) {
+  const auto node = state.nodes.find(name);
+  if (node == state.nodes.end()) return;
+  const auto& configured = state.cluster.nodes;
+  const auto config = std::find_if(configured.begin(), configured.end(), [&](const NodeConfig& c) { return c.name == name; });
+  if (config != configured.end() && node->second.config == *config) return;
+
+  bool held_by_a_job = false;
+  std::int64_t devices_held_up_to = 0;
+  for (const auto& [id, job] : state.jobs) {
+    const Attempt* open = open_attempt(job);
+    if (!open) continue;
+    for (const NodeAllocation& on_node : open->allocation) {
+      if (on_node.node != name) continue;
+      held_by_a_job = true;
+      if (!on_node.devices.empty()) devices_held_up_to = std::max(devices_held_up_to, on_node.devices.back() + 1);
+    }
+  }
+  if (config != configured.end()) {
+    node->second.config = *config;
+    node->second.config.gpus = std::max(config->gpus, devices_held_up_to);
+  } else if (!held_by_a_job) {
+    state.nodes.erase(node);
+  }
+}
+
+/// A job that is to wait can do so only in a partition that exists.
+JobState waiting_state(const State& state, const Job& job) { return find_partition(state.cluster, job.spec.partition) ? queued : held; }
+
+// ---- one function per kind of entry
+
+void on(State& state, Time now, const ClusterConfigured& event) {
+  state.cluster = event.cluster;
+  for (const NodeConfig& config : event.cluster.nodes) {
+    const auto [node, is_new] = state.nodes.try_emplace(config.name);
+    if (is_new) node->second = Node{.config = config, .state = NodeState::down, .since_ms = now};
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, node] : state.nodes) names.push_back(name);
+  for (const std::string& name : names) settle_node(state, name);
+  for (auto& [id, job] : state.jobs) {
+    if (job.state != queued && job.state != held) continue;
+    const JobState to = waiting_state(state, job);
+    if (job.state != to) move(job, to);
+  }
+}
+
+void on(State& state, Time, const PolicyChanged& event) { state.policy = event.policy; }
+
+void on(State& state, Time now, const JobSubmitted& event) {
+  ensure(event.job.value == state.next_job, "job numbers are given in order");
+  ++state.next_job;
+  Job job;
+  job.job = event.job;
+  job.spec = event.spec;
+  job.owner = event.actor;
+  job.submitted_ms = now;
+  job.environment_names = event.environment_names;
+  job.state = waiting_state(state, job);
+  // A key belongs to the first job that came with it.
+  if (!event.request_key.empty() && state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, event.job).second)
+    job.request_key = event.request_key;
+  state.jobs.emplace(event.job, std::move(job));
+}
+
+void on(State& state, Time now, const JobCancelled& event) {
+  Job& job = known_job(state, event.job);
+  if (job.state == queued || job.state == held) {
+    end_job(job, cancelled, now);
+  } else if (job.state == stopping) {
+    // Who cancels a job that is to queue again doesn't want it back; a job that failed has failed.
+    if (job.stop_cause != StopCause::rank_failed) job.stop_cause = StopCause::cancelled;
+  } else if (is_active(job.state)) {
+    ask_to_stop(job, StopCause::cancelled);
+  }
+}
+
+void on(State& state, Time, const JobRequeued& event) {
+  Job& job = known_job(state, event.job);
+  if (is_active(job.state) && job.state != stopping) ask_to_stop(job, StopCause::requeued);
+}
+
+void on(State& state, Time now, const NodeJoined& event) {
+  const auto found = state.nodes.find(event.node);
+  if (found == state.nodes.end()) return;  // it left the cluster file meanwhile
+  Node& node = found->second;
+  if (node.boot_id != event.boot_id) node.boot_seen_ms = now;
+  node.boot_id = event.boot_id;
+  node.agent_version = event.agent_version;
+  node.address = event.address;
+  if (node.state == NodeState::down || node.state == NodeState::suspect || node.state == NodeState::unreachable) enter(node, NodeState::up, now);
+  for (auto& [id, job] : state.jobs) {
+    if (job.state != unknown) continue;
+    const Attempt& attempt = job.attempts.back();
+    if (!uses(attempt.allocation, event.node) || any_node_unreachable(state, attempt.allocation)) continue;
+    move(job, attempt.started_ms ? running : starting);
+  }
+}
+
+void on(State& state, Time now, const NodeSuspected& event) {
+  const auto node = state.nodes.find(event.node);
+  if (node != state.nodes.end() && node->second.state == NodeState::up) enter(node->second, NodeState::suspect, now);
+}
+
+void on(State& state, Time now, const NodeUnreachable& event) {
+  const auto node = state.nodes.find(event.node);
+  if (node == state.nodes.end() || node->second.state == NodeState::down) return;
+  enter(node->second, NodeState::unreachable, now);
+  for (auto& [id, job] : state.jobs)
+    if ((job.state == starting || job.state == running) && uses(job.attempts.back().allocation, event.node)) move(job, unknown);
+}
+
+void on(State& state, Time now, const GangStarted& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  Attempt& attempt = job->attempts.back();
+  Gang& gang = gang_record(attempt, event.gang);
+  if (!gang.started_ms) gang.started_ms = now;
+  if (!attempt.started_ms) attempt.started_ms = now;
+  if (job->state == starting) move(*job, running);
+}
+
+void on(State& state, Time now, const CheckpointSaved& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  const bool of_this_attempt = job->checkpoint && job->checkpoint->at_ms >= job->attempts.back().decided_ms;
+  if (of_this_attempt && event.step < job->checkpoint->step) return;  // an old report, repeated
+  job->checkpoint = Checkpoint{event.step, event.path, now};
+}
+
+void on(State& state, Time, const GangFailed& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  Attempt& attempt = job->attempts.back();
+  if (attempt.failure) return;  // only the first failure counts: the others follow from it
+  attempt.failure = event.failure;
+  gang_record(attempt, event.gang).outcome = event.outcome;
+  if (job->state != stopping) ask_to_stop(*job, StopCause::rank_failed);
+}
+
+void on(State& state, Time now, const GangFinished& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  Gang& gang = gang_record(job->attempts.back(), event.gang);
+  if (gang.finished_ms) return;
+  gang.finished_ms = now;
+  gang.outcome = event.outcome;
+  gang.ranks = event.ranks;
+  std::stable_sort(gang.ranks.begin(), gang.ranks.end(), [](const RankResult& a, const RankResult& b) { return a.rank < b.rank; });
+}
+
+void on(State& state, Time now, const AttemptEnded& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  Attempt& attempt = job->attempts.back();
+  attempt.ended_ms = now;
+  attempt.outcome = event.outcome;
+  const std::int64_t held_ms = std::max<std::int64_t>((now - attempt.decided_ms).ms, 0);
+  std::int64_t devices = 0;
+  for (const NodeAllocation& on_node : attempt.allocation) devices += static_cast<std::int64_t>(on_node.devices.size());
+  state.allocated_gpu_ms[job->spec.account] += devices * held_ms;
+
+  // Every end but success and failure was asked for, so an attempt that was not being stopped passes through stopping here.
+  const bool wants_to_queue = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
+  const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !wants_to_queue);
+  if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
+  if (wants_to_queue)
+    move(*job, waiting_state(state, *job));
+  else
+    end_job(*job, is_cancelled ? cancelled : event.outcome == Outcome::succeeded ? completed : failed, now);
+  job->stop_cause = wants_to_queue ? StopCause::none : job->stop_cause;
+  for (const NodeAllocation& on_node : attempt.allocation) settle_node(state, on_node.node);
+}
+
+void on(State& state, Time now, const StartJob& decision) {
+  Job& job = known_job(state, decision.job);
+  ensure(decision.attempt == static_cast<std::int64_t>(job.attempts.size()) + 1, "attempts are numbered in order");
+  move(job, starting);
+  Attempt attempt;
+  attempt.attempt = decision.attempt;
+  attempt.decided_ms = now;
+  attempt.allocation = decision.allocation;
+  attempt.backfilled = decision.backfilled;
+  job.attempts.push_back(std::move(attempt));
+}
+
+/// A rejection is an attempt that held nothing and ended at once, so that its failure is found where every failure is.
+void on(State& state, Time now, const RejectJob& decision) {
+  Job& job = known_job(state, decision.job);
+  Attempt attempt;
+  attempt.attempt = static_cast<std::int64_t>(job.attempts.size()) + 1;
+  attempt.decided_ms = now;
+  attempt.ended_ms = now;
+  attempt.outcome = Outcome::start_failed;
+  attempt.failure = Failure{.detail = decision.detail, .at_ms = now};
+  job.attempts.push_back(std::move(attempt));
+  end_job(job, failed, now);
+}
+
+/// The promise that everything else rests on, checked again where it would be broken.
+void ensure_devices_are_free(const State& state, const Round& round) {
+  std::set<std::pair<std::string, std::int64_t>> held;
+  const auto hold = [&](const Allocation& allocation) {
+    for (const NodeAllocation& on_node : allocation)
+      for (const std::int64_t device : on_node.devices) ensure(held.emplace(on_node.node, device).second, "no device is held twice");
+  };
+  for (const auto& [id, job] : state.jobs)
+    if (const Attempt* open = open_attempt(job)) hold(open->allocation);
+  for (const Decision& decision : round.decisions)
+    if (const auto* start = std::get_if<StartJob>(&decision)) hold(start->allocation);
+}
+
+void on(State& state, Time now, const Round& round) {
+  ensure_devices_are_free(state, round);
+  if (!round.decisions.empty()) ++state.rounds;
+  for (const Decision& decision : round.decisions) std::visit([&](const auto& alternative) { on(state, now, alternative); }, decision);
+}
+
+}  // namespace
+
+bool may_follow(JobState from, JobState to) { return std::find(moves.begin(), moves.end(), std::pair{from, to}) != moves.end(); }
+
+const Attempt* open_attempt(const Job& job) { return is_active(job.state) ? &job.attempts.back() : nullptr; }
+
+void apply_entry(State& state, Time now, const Entry& entry) {
+  std::visit([&](const auto& alternative) { on(state, now, alternative); }, entry);
+}
+
+}  // namespace ultramarine::core

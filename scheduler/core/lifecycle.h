@@ -1,0 +1,18 @@
+// The lives of jobs and nodes: which state may follow which, and what each entry of the journal does to the state.
+// The only code that changes a State. Knows no policy and plans nothing.
+#pragma once
+
+#include "scheduler/model/event.h"
+#include "scheduler/model/state.h"
+
+namespace ultramarine::core {
+
+/// Whether a job may go from one state to another.
+bool may_follow(JobState from, JobState to);
+
+/// The attempt that holds devices now, or nullptr.
+const Attempt* open_attempt(const Job& job);
+
+void apply_entry(State& state, Time now, const Entry& entry);
+
+}  // namespace ultramarine::core

@@ -1,0 +1,283 @@
+// See liveness.h. Works on one gang at a time: what is known of each of its nodes is boiled down to one word, and the rules for
+// events and commands are written in these words alone.
+#include "scheduler/core/liveness.h"
+
+#include <algorithm>
+
+#include "scheduler/core/lifecycle.h"
+
+namespace ultramarine::core {
+namespace {
+
+/// How far a gang is on a node, as far as can be told.
+///   unheard   it has not reported: not asked yet, the answer is under way, or the node is silent
+///   lost      the node said hello without the gang that it must have had: whatever ran there is gone
+///   failed    it reported a failure, and is not finished yet
+enum class Sight { unheard, preparing, prepared, running, stopping, failed, finished, lost };
+
+const Actor by_the_scheduler{.uid = -1, .name = "scheduler", .channel = "scheduler"};
+
+bool has_failed(const GangReport& report) { return report.failure.has_value() || report.outcome.value_or(Outcome::succeeded) != Outcome::succeeded; }
+
+/// One open attempt's gang, with what its nodes said.
+struct GangView {
+  GangKey key;
+  const Job& job;
+  const Attempt& attempt;
+  const GangLiveness* liveness = nullptr;
+  std::vector<Sight> sights;  // by node, in allocation order
+
+  const std::string& node(std::size_t index) const { return attempt.allocation[index].node; }
+  const GangReport* report(std::size_t index) const {
+    if (!liveness) return nullptr;
+    const auto found = liveness->nodes.find(node(index));
+    return found == liveness->nodes.end() ? nullptr : &found->second;
+  }
+  template <class Predicate>
+  bool all(Predicate predicate) const {
+    return std::all_of(sights.begin(), sights.end(), predicate);
+  }
+  template <class Predicate>
+  bool any(Predicate predicate) const {
+    return std::any_of(sights.begin(), sights.end(), predicate);
+  }
+};
+
+bool is_gone(Sight sight) { return sight == Sight::finished || sight == Sight::lost; }
+bool has_run(Sight sight) { return sight == Sight::running || sight == Sight::stopping || sight == Sight::finished; }
+
+/// Said hello in this life of the scheduler, and doesn't know the gang.
+bool denies(const Liveness& liveness, const std::string& node, const GangKey& key) {
+  const auto found = liveness.nodes.find(node);
+  if (found == liveness.nodes.end() || !found->second.connected) return false;
+  const auto& known = found->second.known_gangs;
+  return std::find(known.begin(), known.end(), key) == known.end();
+}
+
+/// Proof that every node had prepared the gang once: somewhere it ran. (While it is being stopped, or after a failure, the later phases
+/// prove nothing: a gang that was only prepared goes through them too.)
+bool proves_past_prepared(const GangReport& report, StopCause stop_cause) {
+  if (report.phase == GangPhase::running) return true;
+  if (stop_cause != StopCause::none || has_failed(report)) return false;
+  return report.phase == GangPhase::stopping || report.phase == GangPhase::finished;
+}
+
+Sight sight_of(const GangReport& report) {
+  if (report.phase == GangPhase::finished) return Sight::finished;
+  if (has_failed(report)) return Sight::failed;
+  switch (report.phase) {
+    case GangPhase::preparing: return Sight::preparing;
+    case GangPhase::prepared: return Sight::prepared;
+    case GangPhase::running: return Sight::running;
+    default: return Sight::stopping;
+  }
+}
+
+GangView look(const Job& job, const Liveness& liveness) {
+  const Attempt& attempt = job.attempts.back();
+  GangView view{{job.job, attempt.attempt, 1}, job, attempt, nullptr, {}};
+  const auto gang = liveness.gangs.find(view.key);
+  if (gang != liveness.gangs.end()) view.liveness = &gang->second;
+
+  bool past_prepared = attempt.started_ms.has_value();
+  for (std::size_t index = 0; index < attempt.allocation.size(); ++index)
+    if (const GangReport* report = view.report(index)) past_prepared |= proves_past_prepared(*report, job.stop_cause);
+
+  for (std::size_t index = 0; index < attempt.allocation.size(); ++index) {
+    const GangReport* report = view.report(index);
+    Sight sight = report ? sight_of(*report) : Sight::unheard;
+    // A node that denies a gang may just not have been asked yet, or has forgotten what it only prepared and can be asked again;
+    // but what ran there, or was reported and is now to stop, is gone.
+    if (sight != Sight::finished && denies(liveness, view.node(index), view.key)) {
+      const bool is_lost = past_prepared || (report && job.stop_cause != StopCause::none);
+      sight = is_lost ? Sight::lost : Sight::unheard;
+    }
+    view.sights.push_back(sight);
+  }
+  return view;
+}
+
+GangFailed gang_failed(const GangView& view, Outcome outcome, Failure failure) {
+  return {view.key.job, view.key.attempt, view.key.gang, outcome, std::move(failure), by_the_scheduler};
+}
+
+/// The earliest failure that a node reported; of several at one instant the first in allocation order.
+std::optional<GangFailed> reported_failure(const GangView& view) {
+  std::optional<GangFailed> first;
+  for (std::size_t index = 0; index < view.sights.size(); ++index) {
+    const GangReport* report = view.report(index);
+    if (!report || !has_failed(*report)) continue;
+    Failure failure = report->failure.value_or(Failure{.detail = "the node's part of the gang ended without saying why"});
+    if (failure.node.empty()) failure.node = view.node(index);
+    Outcome outcome = report->outcome.value_or(Outcome::failed);
+    if (outcome == Outcome::succeeded) outcome = Outcome::failed;
+    if (!first || failure.at_ms < first->failure.at_ms) first = gang_failed(view, outcome, std::move(failure));
+  }
+  return first;
+}
+
+std::optional<GangFailed> lost_node(const GangView& view, const State& state, Time now) {
+  for (std::size_t index = 0; index < view.sights.size(); ++index) {
+    if (view.sights[index] != Sight::lost) continue;
+    const auto node = state.nodes.find(view.node(index));
+    const bool rebooted = node != state.nodes.end() && node->second.boot_seen_ms > view.attempt.decided_ms;
+    Failure failure{.node = view.node(index), .at_ms = now};
+    failure.detail = rebooted ? "node " + failure.node + " was restarted while the gang ran there"
+                              : "the agent of node " + failure.node + " came back without the gang: its supervisor is gone";
+    return gang_failed(view, rebooted ? Outcome::node_lost : Outcome::supervisor_lost, std::move(failure));
+  }
+  return std::nullopt;
+}
+
+/// When the launch counts as failed, and because of which node; nullopt: it is not being launched, or there is nothing to wait for.
+struct LaunchLimit {
+  Time at;
+  std::size_t node;
+};
+std::optional<LaunchLimit> launch_limit(const GangView& view) {
+  if (view.attempt.started_ms || view.job.stop_cause != StopCause::none || !view.liveness || view.liveness->first_asked_ms == Time{}) return std::nullopt;
+  const Time asked = view.liveness->first_asked_ms;
+  const auto first = [&](auto predicate) { return std::find_if(view.sights.begin(), view.sights.end(), predicate) - view.sights.begin(); };
+  const auto unprepared = static_cast<std::size_t>(first([](Sight s) { return s == Sight::unheard || s == Sight::preparing; }));
+  if (unprepared < view.sights.size()) return LaunchLimit{asked + launch_deadline, unprepared};
+  const auto not_running = static_cast<std::size_t>(first([](Sight s) { return s == Sight::prepared; }));
+  if (not_running < view.sights.size()) return LaunchLimit{asked + launch_deadline + launch_deadline, not_running};
+  return std::nullopt;
+}
+
+std::optional<GangFailed> late_launch(const GangView& view, Time now) {
+  const auto limit = launch_limit(view);
+  if (!limit || now < limit->at) return std::nullopt;
+  const std::string& node = view.node(limit->node);
+  const std::int64_t waited_s = (limit->at - view.liveness->first_asked_ms).ms / 1000;
+  const bool prepared = view.sights[limit->node] == Sight::prepared;
+  Failure failure{.node = node, .at_ms = now};
+  failure.detail = "node " + node + (prepared ? " did not start its ranks within " : " did not prepare the gang within ") + std::to_string(waited_s) +
+                   " s; look at the log of its agent";
+  return gang_failed(view, Outcome::start_failed, std::move(failure));
+}
+
+Outcome final_outcome(const GangView& view) {
+  switch (view.job.stop_cause) {
+    case StopCause::none: return Outcome::succeeded;
+    case StopCause::cancelled: return Outcome::cancelled;
+    case StopCause::requeued: return Outcome::preempted;
+    case StopCause::node_unreachable: return Outcome::node_lost;
+    case StopCause::rank_failed: break;
+  }
+  for (const Gang& gang : view.attempt.gangs)
+    if (gang.gang == view.key.gang && gang.outcome) return *gang.outcome;
+  return Outcome::failed;
+}
+
+std::vector<RankResult> rank_results(const GangView& view) {
+  std::vector<RankResult> ranks;
+  for (std::size_t index = 0; index < view.sights.size(); ++index)
+    if (view.sights[index] == Sight::finished) {
+      const auto& reported = view.report(index)->ranks;
+      ranks.insert(ranks.end(), reported.begin(), reported.end());
+    }
+  std::stable_sort(ranks.begin(), ranks.end(), [](const RankResult& a, const RankResult& b) { return a.rank < b.rank; });
+  return ranks;
+}
+
+/// What is due of one gang. One step at a time: the next question sees the state that this answer leads to.
+void add_due(const GangView& view, const State& state, Time now, std::vector<Event>& events) {
+  const auto& [job, attempt, gang] = view.key;
+  if (view.job.stop_cause == StopCause::none) {
+    auto failure = reported_failure(view);
+    if (!failure) failure = lost_node(view, state, now);
+    if (!failure) failure = late_launch(view, now);
+    if (failure) {
+      events.push_back(std::move(*failure));
+      return;
+    }
+    if (!view.attempt.started_ms && view.all(has_run)) {
+      events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});
+      return;
+    }
+  }
+  if (!view.all(is_gone)) return;
+  const Outcome outcome = final_outcome(view);
+  const auto record = std::find_if(view.attempt.gangs.begin(), view.attempt.gangs.end(), [&](const Gang& g) { return g.gang == view.key.gang; });
+  if (record == view.attempt.gangs.end() || !record->finished_ms)
+    events.push_back(GangFinished{job, attempt, gang, outcome, rank_results(view), by_the_scheduler});
+  events.push_back(AttemptEnded{job, attempt, outcome, by_the_scheduler});
+}
+
+/// Since when a node has been silent; nullopt: its silence can't be measured.
+std::optional<Time> last_heard(const Liveness& liveness, const std::string& node) {
+  const auto found = liveness.nodes.find(node);
+  return found == liveness.nodes.end() ? liveness.started_ms : std::optional<Time>(found->second.last_heard_ms);
+}
+
+}  // namespace
+
+std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now) {
+  std::vector<Event> events;
+  for (const auto& [name, node] : state.nodes) {
+    const auto heard = last_heard(liveness, name);
+    if (!heard) continue;
+    if (node.state == NodeState::up && now - *heard >= suspect_after) events.push_back(NodeSuspected{name, by_the_scheduler});
+    if ((node.state == NodeState::up || node.state == NodeState::suspect) && now - *heard >= unreachable_after)
+      events.push_back(NodeUnreachable{name, by_the_scheduler});
+  }
+  for (const auto& [id, job] : state.jobs)
+    if (open_attempt(job)) add_due(look(job, liveness), state, now, events);
+  return events;
+}
+
+std::optional<Time> next_due(const State& state, const Liveness& liveness, Time) {
+  std::optional<Time> earliest;
+  const auto consider = [&](Time time) {
+    if (!earliest || time < *earliest) earliest = time;
+  };
+  for (const auto& [name, node] : state.nodes) {
+    const auto heard = last_heard(liveness, name);
+    if (heard && node.state == NodeState::up) consider(*heard + suspect_after);
+    if (heard && node.state == NodeState::suspect) consider(*heard + unreachable_after);
+  }
+  for (const auto& [id, job] : state.jobs) {
+    if (!open_attempt(job)) continue;
+    if (const auto limit = launch_limit(look(job, liveness))) consider(limit->at);
+  }
+  return earliest;
+}
+
+LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node) {
+  const auto job = state.jobs.find(key.job);
+  const Attempt* open = job == state.jobs.end() ? nullptr : open_attempt(job->second);
+  if (!open || open->attempt != key.attempt || key.gang != 1) {
+    const auto gang = liveness.gangs.find(key);
+    if (gang == liveness.gangs.end()) return LaunchStep::nothing;  // its report follows, and with it the answer
+    const auto report = gang->second.nodes.find(node);
+    if (report == gang->second.nodes.end()) return LaunchStep::nothing;
+    return report->second.phase == GangPhase::finished ? LaunchStep::forget : LaunchStep::stop;
+  }
+  const GangView view = look(job->second, liveness);
+  std::size_t index = 0;
+  while (index < view.sights.size() && view.node(index) != node) ++index;
+  if (index == view.sights.size()) return LaunchStep::nothing;
+  const Sight sight = view.sights[index];
+
+  switch (job->second.state) {
+    case JobState::starting: {
+      // A node that knows the gang but has not reported it yet will do so without being asked.
+      if (sight == Sight::unheard) {
+        const auto found = liveness.nodes.find(node);
+        const bool knows = found != liveness.nodes.end() &&
+                           std::find(found->second.known_gangs.begin(), found->second.known_gangs.end(), key) != found->second.known_gangs.end();
+        return knows ? LaunchStep::nothing : LaunchStep::prepare;
+      }
+      const bool all_ready = view.all([](Sight s) { return s == Sight::prepared || has_run(s); });
+      const bool nobody_failed = !reported_failure(view);
+      return sight == Sight::prepared && all_ready && nobody_failed ? LaunchStep::start : LaunchStep::nothing;
+    }
+    case JobState::stopping:
+      // A node that is stopping its part needs no second word; one that can't be heard is told when it is back.
+      return is_gone(sight) || sight == Sight::stopping ? LaunchStep::nothing : LaunchStep::stop;
+    default: return LaunchStep::nothing;
+  }
+}
+
+}  // namespace ultramarine::core

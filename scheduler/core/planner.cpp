@@ -1,0 +1,227 @@
+// See planner.h. Order of work: the calendar gets the stays of running attempts, then each queued job in turn takes its place.
+#include "scheduler/core/planner.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+
+#include "scheduler/core/ensure.h"
+#include "scheduler/core/policy/policies.h"
+#include "scheduler/core/shape.h"
+#include "scheduler/core/timeline.h"
+
+namespace ultramarine::core {
+namespace {
+
+constexpr std::size_t waits_for_max = 5;
+
+/// What the planner keeps per partition.
+struct PartitionView {
+  std::vector<std::int64_t> configured_devices;  // of each node, whatever its state
+  std::int64_t gpus_per_node_max = 0;
+  std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
+  std::vector<std::int64_t> devices;             // of those
+  KnownBounds bounds;
+};
+
+class Planner {
+ public:
+  Planner(const State& state, Time now)
+      : state_(state), now_(now), policies_(policy::make_policies(state.policy)), nodes_(usable_nodes()), timeline_(device_counts()) {
+    for (const NodeConfig* node : nodes_) {
+      free_now_.push_back(node->gpus);
+      free_total_ += node->gpus;
+    }
+    for (const PartitionConfig& partition : state.cluster.partitions) add_partition(partition);
+  }
+
+  Plan run(PlanExtent extent) {
+    Plan plan{now_, {}};
+    std::vector<const Job*> queued, held;
+    for (const auto& [id, job] : state_.jobs) {
+      if (job.state == JobState::queued) queued.push_back(&job);
+      if (job.state == JobState::held) held.push_back(&job);
+    }
+    const auto before = [&](const Job* a, const Job* b) { return policies_.order->before(*a, *b); };
+    std::sort(queued.begin(), queued.end(), before);
+    std::sort(held.begin(), held.end(), before);
+    for (const auto& [id, job] : state_.jobs) {
+      if (!is_active(job.state)) continue;
+      const auto behind = std::lower_bound(queued.begin(), queued.end(), &job, before);
+      add_running(job, static_cast<std::size_t>(behind - queued.begin()));
+    }
+    plan.jobs.reserve(queued.size() + held.size());
+    std::int64_t position = 0;
+    for (const Job* job : queued) {
+      ++position;
+      // When no device is free now, a job further down can only turn out to be impossible.
+      if (extent == PlanExtent::starts && free_total_ == 0 && can_ever_run(*job)) continue;
+      plan.jobs.push_back(plan_job(*job, position));
+    }
+    if (extent == PlanExtent::everything) {
+      for (const Job* job : held) {
+        PlannedJob line = first_line(*job, ++position);
+        line.reason.code = ReasonCode::held;
+        plan.jobs.push_back(std::move(line));
+      }
+    }
+    return plan;
+  }
+
+ private:
+  std::vector<const NodeConfig*> usable_nodes() const {
+    std::vector<const NodeConfig*> nodes;
+    for (const NodeConfig& config : state_.cluster.nodes) {
+      const auto node = state_.nodes.find(config.name);
+      if (node != state_.nodes.end() && node->second.state == NodeState::up) nodes.push_back(&config);
+    }
+    std::sort(nodes.begin(), nodes.end(), [](const NodeConfig* a, const NodeConfig* b) { return comes_before(a->name, b->name); });
+    return nodes;
+  }
+
+  std::vector<std::int64_t> device_counts() {
+    std::vector<std::int64_t> counts;
+    for (std::size_t index = 0; index < nodes_.size(); ++index) {
+      node_index_.emplace(nodes_[index]->name, index);
+      counts.push_back(nodes_[index]->gpus);
+    }
+    return counts;
+  }
+
+  void add_partition(const PartitionConfig& partition) {
+    PartitionView view;
+    for (const NodeConfig* node : nodes_of(state_.cluster, partition)) {
+      view.configured_devices.push_back(node->gpus);
+      view.gpus_per_node_max = std::max(view.gpus_per_node_max, node->gpus);
+      const auto index = node_index_.find(node->name);
+      if (index == node_index_.end()) continue;
+      view.nodes.push_back(index->second);
+      view.devices.push_back(node->gpus);
+    }
+    partitions_.emplace(partition.name, std::move(view));  // the first of a name counts, as in find_partition
+  }
+
+  /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
+  void add_running(const Job& job, std::size_t ahead_of) {
+    const Time end = assumed_end(job, now_);
+    for (const NodeAllocation& on_node : job.attempts.back().allocation) {
+      const auto index = node_index_.find(on_node.node);
+      if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
+      for (const std::int64_t device : on_node.devices) {
+        if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
+        timeline_.hold(index->second, device, end, job.job, ahead_of);
+        --free_now_[index->second];
+        --free_total_;
+      }
+    }
+  }
+
+  const PartitionView* view_of(const Job& job) const {
+    const auto view = partitions_.find(job.spec.partition);
+    return view == partitions_.end() ? nullptr : &view->second;
+  }
+
+  bool can_ever_run(const Job& job) const {
+    const PartitionView* view = view_of(job);
+    return view && fits(shape_of(job.spec.resources, view->gpus_per_node_max), view->configured_devices);
+  }
+
+  PlannedJob first_line(const Job& job, std::int64_t position) const {
+    PlannedJob line;
+    line.job = job.job;
+    line.position = position;
+    line.reason.gpus_asked = total_gpus(job.spec.resources);
+    if (const PartitionView* view = view_of(job))
+      for (const std::size_t node : view->nodes) line.reason.gpus_free += free_now_[node];
+    return line;
+  }
+
+  PlannedJob plan_job(const Job& job, std::int64_t position) {
+    PlannedJob line = first_line(job, position);
+    if (!can_ever_run(job)) {
+      line.reason.code = ReasonCode::never_fits;
+      return line;
+    }
+    PartitionView& view = partitions_.find(job.spec.partition)->second;
+    const Shape shape = shape_of(job.spec.resources, view.gpus_per_node_max);
+    if (!fits(shape, view.devices)) {
+      line.reason.code = ReasonCode::nodes_missing;
+      somebody_waits_ = true;
+      return line;
+    }
+    const Duration stay = longest_stay(job.spec);
+    const Time allowed = policies_.backfill->not_before(now_, latest_start_);
+    const std::optional<Fit> fit =
+        timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, allowed),
+                               static_cast<std::size_t>(position - 1), view.nodes, *policies_.placement);
+    ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
+    if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
+    line.reason.code = reason_for(shape, view, *fit, line.reason);
+    take(*fit, stay, job, line);
+    line.start_ms = fit->start;
+    line.end_ms = fit->start + job.spec.time_limit_ms;
+    line.backfilled = fit->start == now_ && somebody_waits_;
+    if (fit->start != now_) somebody_waits_ = true;
+    latest_start_ = std::max(latest_start_, fit->start);
+    return line;
+  }
+
+  ReasonCode reason_for(const Shape& shape, const PartitionView& view, const Fit& fit, const Reason& counted) const {
+    if (fit.start == now_) return ReasonCode::starting_now;
+    std::vector<std::int64_t> free;
+    free.reserve(view.nodes.size());
+    for (const std::size_t node : view.nodes) free.push_back(free_now_[node]);
+    if (fits(shape, free)) return ReasonCode::priority;
+    return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
+  }
+
+  /// Enters the job's stay into the calendar; fills in its allocation and whom it waits for: on each of its devices, the stay
+  /// that is the last before its own.
+  void take(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
+    std::vector<std::pair<Time, JobId>> waits;
+    for (const Fit::OnNode& on_node : fit.nodes) {
+      line.allocation.push_back({nodes_[on_node.node]->name, on_node.devices});
+      for (const std::int64_t device : on_node.devices)
+        if (const auto previous = timeline_.add(on_node.node, device, {fit.start, fit.start + stay, job.job}))
+          waits.emplace_back(previous->end, previous->job);
+      if (fit.start == now_) {
+        free_now_[on_node.node] -= static_cast<std::int64_t>(on_node.devices.size());
+        free_total_ -= static_cast<std::int64_t>(on_node.devices.size());
+      }
+    }
+    if (fit.start == now_) return;
+    std::sort(waits.begin(), waits.end());
+    waits.erase(std::unique(waits.begin(), waits.end()), waits.end());
+    if (waits.size() > waits_for_max) waits.resize(waits_for_max);
+    for (const auto& [end, waited_for] : waits) line.reason.waits_for.push_back(waited_for);
+    // Without backfill a job may wait for the order alone: then it waits for what the job ahead of it waits for.
+    if (line.reason.waits_for.empty()) line.reason.waits_for = waits_of_latest_;
+    if (fit.start >= latest_start_) waits_of_latest_ = line.reason.waits_for;
+  }
+
+  const State& state_;
+  const Time now_;
+  const policy::Policies policies_;
+  std::map<std::string_view, std::size_t> node_index_;
+  const std::vector<const NodeConfig*> nodes_;  // up, in node order
+  Timeline timeline_;
+  std::map<std::string_view, PartitionView> partitions_;
+  std::vector<std::int64_t> free_now_;  // devices of each node that are free now and stay so after the starts planned so far
+  std::int64_t free_total_ = 0;
+  bool somebody_waits_ = false;         // a job ahead does not start now
+  Time latest_start_ = now_;            // of the jobs ahead
+  std::vector<JobId> waits_of_latest_;
+};
+
+}  // namespace
+
+Duration longest_stay(const JobSpec& spec) { return spec.time_limit_ms + spec.stop_grace_ms; }
+
+Time assumed_end(const Job& job, Time now) {
+  const Attempt& attempt = job.attempts.back();
+  return std::max(attempt.started_ms.value_or(attempt.decided_ms) + longest_stay(job.spec), now + seconds(1));
+}
+
+Plan make_plan(const State& state, Time now, PlanExtent extent) { return Planner(state, now).run(extent); }
+
+}  // namespace ultramarine::core

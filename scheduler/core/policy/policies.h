@@ -1,0 +1,80 @@
+// The questions that a policy answers, each an interface of one function: who is next (JobOrder), may a job start ahead of the
+// order (Backfill), where (Placement), who yields (Preemption). An answer is one small class in a file beside this one and one line
+// in the table of policies.cpp: name -> constructor.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/shape.h"
+#include "scheduler/model/cluster.h"
+#include "scheduler/model/job.h"
+
+namespace ultramarine::core::policy {
+
+class JobOrder {
+ public:
+  virtual ~JobOrder() = default;
+  /// Whether `a` is before `b` in the queue. A strict total order: the job's id is the last tie-breaker.
+  virtual bool before(const Job& a, const Job& b) const = 0;
+};
+
+class Backfill {
+ public:
+  virtual ~Backfill() = default;
+  /// The earliest start that a job may be given, when the latest planned start of the jobs ahead of it is `latest_ahead` (`now` when
+  /// there is none). Whatever the answer, planned starts ahead are never moved.
+  virtual Time not_before(Time now, Time latest_ahead) const = 0;
+};
+
+/// What a node has for a job.
+struct Offer {
+  std::size_t node = 0;                 // in node order
+  std::int64_t devices = 0;             // free for as long as the job may run
+  std::int64_t left_by_jobs_ahead = 0;  // these, and those that only jobs behind it in the queue's order hold
+};
+
+/// A node and how many of its devices are taken.
+struct NodeShare {
+  std::size_t node = 0;
+  std::int64_t devices = 0;
+};
+
+class Placement {
+ public:
+  virtual ~Placement() = default;
+  /// Which nodes the parts of `shape` go to, in node order. `offers` are in node order, and the shape fits their `devices`.
+  /// Nodes must be compared by `left_by_jobs_ahead` and what never changes (their order), not by `devices`: then what a job chose
+  /// stays its choice when a job behind it takes other devices, so an overtaker moves nothing ahead of it, not even in space.
+  virtual std::vector<NodeShare> place(const Shape& shape, const std::vector<Offer>& offers) const = 0;
+};
+
+class Preemption {
+ public:
+  virtual ~Preemption() = default;
+  /// Whether the devices of `running` may be taken for `waiting`.
+  virtual bool yields(const Job& running, const Job& waiting) const = 0;
+};
+
+// Constructors, defined one per file.
+std::unique_ptr<JobOrder> submit_time(const PolicyConfig& policy);
+std::unique_ptr<Backfill> conservative_backfill(const PolicyConfig& policy);
+std::unique_ptr<Backfill> no_backfill(const PolicyConfig& policy);
+std::unique_ptr<Placement> best_fit(const PolicyConfig& policy);
+std::unique_ptr<Preemption> no_preemption(const PolicyConfig& policy);
+
+/// The answers that a policy file names. A name that isn't in its table takes the first of the table, so that a journal can always be
+/// replayed; `unknown_names` is how the programs refuse such a file first.
+struct Policies {
+  std::unique_ptr<JobOrder> order;
+  std::unique_ptr<Backfill> backfill;
+  std::unique_ptr<Placement> placement;
+  std::unique_ptr<Preemption> preemption;
+};
+Policies make_policies(const PolicyConfig& policy);
+
+/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time".
+std::vector<std::string> unknown_names(const PolicyConfig& policy);
+
+}  // namespace ultramarine::core::policy

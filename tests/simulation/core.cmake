@@ -1,0 +1,9 @@
+ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
+  SOURCES
+    ${CMAKE_SOURCE_DIR}/tests/simulation/core/random_walk_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/simulation/core/world.cpp
+  DEPENDS ultramarine_core)
+
+# Prints how long planning takes; measures, so it is no test. Built on demand: ninja ultramarine_plan_benchmark
+add_executable(ultramarine_plan_benchmark EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/simulation/plan_benchmark.cpp)
+target_link_libraries(ultramarine_plan_benchmark PRIVATE ultramarine_settings ultramarine_core)

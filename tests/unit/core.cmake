@@ -1,0 +1,9 @@
+ultramarine_test(ultramarine_core_test LABELS unit
+  SOURCES
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/accept_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/hash_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/lifecycle_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/liveness_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp
+  DEPENDS ultramarine_core)

@@ -1,0 +1,315 @@
+// Planned starts, allocations and reasons, case by case.
+#include <gtest/gtest.h>
+
+#include "scheduler/core/policy/policies.h"
+#include "tests/unit/core/builders.h"
+
+namespace ultramarine::core {
+namespace {
+
+TEST(Placement, APartOfANodeGoesWhereTheLeastIsFree) {
+  // Fewest nodes, best fit: node2 has 3 free, so a 2-GPU job goes there and the empty nodes stay whole.
+  Driver driver(cluster_of(3, 8));
+  driver.submit(8, hours(1));
+  driver.submit(5, hours(1));
+  EXPECT_EQ(driver.start_round().size(), 2u);
+  const JobId small = driver.submit(2, hours(1));
+  driver.round();
+  EXPECT_EQ(in_words(driver.attempt(small).allocation), "node2:5,6");
+}
+
+TEST(Placement, MoreThanANodeIsWholeNodesPlusOnePart) {
+  // 20 GPUs on nodes of 8: two whole nodes and 4 of the node with the fewest free that still has 4.
+  Driver driver(cluster_of(4, 8));
+  driver.submit(3, hours(1));
+  driver.round();
+  const JobId large = driver.submit(20, hours(1));
+  driver.round();
+  EXPECT_EQ(in_words(driver.attempt(large).allocation), "node1:3,4,5,6 node2:0,1,2,3,4,5,6,7 node3:0,1,2,3,4,5,6,7");
+}
+
+TEST(Placement, WhatAJobBehindHoldsDoesNotMakeANodeTighter) {
+  // node1 is as good as empty to the job that was overtaken there, so its choice is the same as before it was overtaken.
+  Driver driver(cluster_of(3, 8));
+  const JobId first = driver.submit(2, 8, minutes(10));
+  driver.round();
+  const JobId overtaken = driver.submit(12, hours(1)), overtaker = driver.submit(2, minutes(10));
+  const auto planned = in_words(driver.planned(overtaken).allocation);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{overtaker});
+  EXPECT_EQ(in_words(driver.planned(overtaken).allocation), planned);
+  EXPECT_EQ(driver.planned(overtaken).reason.waits_for, std::vector<JobId>{first});
+}
+
+TEST(Placement, ThePartLeavesTheWholeNodesToTheWhole) {
+  // 12 GPUs: node1 is the only whole node, so the part goes to node2 though both look alike to the job (a job behind it is on node2).
+  Driver driver(cluster_of(2, 8));
+  const JobId first = driver.submit(8, hours(1));
+  driver.round();
+  const JobId large = driver.submit(12, hours(1)), behind = driver.submit(2, hours(2));
+  EXPECT_EQ(driver.start_in_ms(large), 3'600'000);
+  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3 node2:0,1,2,3,4,5,6,7");
+  EXPECT_EQ(driver.planned(behind).reason.code, ReasonCode::priority);
+  driver.apply(JobRequeued{first, ada});  // it gives node1 back, and is again ahead of all
+  driver.end(first, Outcome::preempted);
+  driver.apply(Round{driver.now, planner_version, "", {StartJob{behind, 1, {{"node2", {6, 7}}}, true}}});
+  driver.apply(JobCancelled{first, ada});
+  EXPECT_EQ(driver.start_in_ms(large), 0);
+  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3,4,5,6,7 node2:0,1,2,3");
+}
+
+TEST(Placement, NodesTimesGpusPerNodeIsTakenAsAsked) {
+  Driver driver(cluster_of(4, 8));
+  driver.submit(1, 6, hours(1));
+  driver.round();
+  const JobId job = driver.submit(2, 3, hours(1));  // node1 has only 2 free
+  driver.round();
+  EXPECT_EQ(in_words(driver.attempt(job).allocation), "node2:0,1,2 node3:0,1,2");
+}
+
+TEST(Placement, NodesAreInNumericOrder) {
+  // node10 comes after node9, in ties and in the list of an allocation.
+  Driver driver(cluster_of(10, 1));
+  const JobId job = driver.submit(10, hours(1));
+  driver.round();
+  ASSERT_EQ(driver.attempt(job).allocation.size(), 10u);
+  EXPECT_EQ(driver.attempt(job).allocation[1].node, "node2");
+  EXPECT_EQ(driver.attempt(job).allocation[9].node, "node10");
+}
+
+TEST(Plan, EveryQueuedJobHasAStart) {
+  // One node: three jobs of the whole node follow each other, each when the one before must have ended.
+  Driver driver(cluster_of(1, 8));
+  const JobId first = driver.submit(spec_of({.gpus = 8}, hours(1), seconds(30)));
+  driver.round();
+  const JobId second = driver.submit(spec_of({.gpus = 8}, hours(2), seconds(30)));
+  const JobId third = driver.submit(spec_of({.gpus = 8}, hours(1), seconds(30)));
+  EXPECT_EQ(driver.start_in_ms(second), 3'600'000 + 30'000);
+  EXPECT_EQ(driver.start_in_ms(third), 3 * 3'600'000 + 60'000);
+  const PlannedJob line = driver.planned(third);
+  EXPECT_EQ(line.position, 2);
+  EXPECT_EQ(*line.end_ms - *line.start_ms, hours(1));  // the grace is not promised, only kept free
+  EXPECT_EQ(line.reason.code, ReasonCode::resources);
+  EXPECT_EQ(line.reason.waits_for, std::vector<JobId>{second});
+  EXPECT_EQ(driver.planned(second).reason.waits_for, std::vector<JobId>{first});
+}
+
+TEST(Plan, AnUnansweredLaunchCountsFromItsDecisionARunningOneFromItsStart) {
+  Driver driver(cluster_of(1, 8));
+  const JobId first = driver.submit(8, hours(1));
+  driver.round();
+  const JobId second = driver.submit(8, hours(1));
+  driver.now = driver.now + seconds(10);
+  EXPECT_EQ(driver.start_in_ms(second), 3'590'000);
+  driver.run(first);
+  EXPECT_EQ(driver.start_in_ms(second), 3'600'000);
+}
+
+TEST(Backfill, AShortJobFillsTheGapAndSaysSo) {
+  // 4 of 8 are free for an hour, then the 8-GPU job has them: what ends by then may start now.
+  Driver driver(cluster_of(1, 8));
+  driver.submit(4, hours(1));
+  driver.round();
+  const JobId large = driver.submit(8, hours(1));
+  const JobId too_long = driver.submit(2, hours(1) + milliseconds(1));
+  const JobId just_right = driver.submit(2, hours(1));
+  EXPECT_EQ(driver.planned(large).reason.code, ReasonCode::resources);
+  EXPECT_EQ(driver.planned(too_long).reason.code, ReasonCode::priority);
+  EXPECT_EQ(driver.planned(too_long).reason.waits_for, std::vector<JobId>{large});
+  EXPECT_EQ(driver.planned(just_right).reason.code, ReasonCode::starting_now);
+  EXPECT_TRUE(driver.planned(just_right).backfilled);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{just_right});
+  EXPECT_TRUE(driver.attempt(just_right).backfilled);
+  EXPECT_EQ(driver.start_in_ms(large), 3'600'000);
+}
+
+TEST(Backfill, StartingInOrderIsNotBackfilling) {
+  Driver driver(cluster_of(1, 8));
+  const JobId first = driver.submit(4, hours(1));
+  const JobId second = driver.submit(4, hours(1));
+  EXPECT_EQ(driver.start_round(), (std::vector<JobId>{first, second}));
+  EXPECT_FALSE(driver.attempt(second).backfilled);
+}
+
+TEST(Backfill, WithNoneNobodyStartsAheadOfTheOrder) {
+  PolicyConfig policy;
+  policy.backfill = "none";
+  Driver driver(cluster_of(1, 8), policy);
+  const JobId running = driver.submit(4, hours(1));
+  driver.round();
+  const JobId large = driver.submit(8, hours(1));
+  const JobId small = driver.submit(1, minutes(1));
+  EXPECT_TRUE(driver.start_round().empty());
+  EXPECT_EQ(driver.start_in_ms(large), 3'600'000);
+  EXPECT_EQ(driver.start_in_ms(small), 2 * 3'600'000);
+  EXPECT_EQ(driver.planned(small).reason.code, ReasonCode::priority);
+  EXPECT_EQ(driver.planned(large).reason.waits_for, std::vector<JobId>{running});
+  driver.end(running);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{large});
+}
+
+TEST(Backfill, WithNoneAJobThatWaitsForTheOrderAloneWaitsForWhatItsForerunnerWaitsFor) {
+  // node3 is free all the time, but the job ahead starts only when node1 and node2 are.
+  PolicyConfig policy;
+  policy.backfill = "none";
+  Driver driver(cluster_of(3, 8), policy);
+  const JobId first = driver.submit(8, hours(1)), second = driver.submit(8, hours(1));
+  driver.round();
+  const JobId large = driver.submit(16, hours(1)), small = driver.submit(1, minutes(1));
+  EXPECT_EQ(driver.start_in_ms(large), 3'600'000);
+  EXPECT_EQ(driver.start_in_ms(small), 3'600'000);
+  EXPECT_EQ(in_words(driver.planned(small).allocation), "node3:0");
+  EXPECT_EQ(driver.planned(small).reason.code, ReasonCode::priority);
+  EXPECT_EQ(driver.planned(small).reason.waits_for, (std::vector<JobId>{first, second}));
+}
+
+TEST(Reason, FragmentationWhenTheSumIsThereButNotTheShape) {
+  Driver driver(cluster_of(2, 8));
+  driver.submit(2, 5, hours(1));  // 3 are left on each node
+  driver.round();
+  const PlannedJob line = driver.planned(driver.submit(4, minutes(1)));
+  EXPECT_EQ(line.reason.code, ReasonCode::fragmentation);
+  EXPECT_EQ(line.reason.gpus_free, 6);
+  EXPECT_EQ(line.reason.gpus_asked, 4);
+}
+
+TEST(Reason, AtMostFiveAreNamedEarliestEndFirst) {
+  Driver driver(cluster_of(1, 8));
+  std::vector<JobId> running;
+  for (int i = 8; i >= 1; --i) running.push_back(driver.submit(1, hours(i)));
+  driver.round();
+  const PlannedJob line = driver.planned(driver.submit(8, hours(1)));
+  EXPECT_EQ(line.reason.waits_for, (std::vector<JobId>{running[7], running[6], running[5], running[4], running[3]}));
+}
+
+TEST(Reason, SilentNodesGiveNothingAndAreNamedAsTheReason) {
+  Driver driver(cluster_of(2, 8));
+  driver.apply(NodeSuspected{"node2", {}});
+  const JobId large = driver.submit(16, hours(1));
+  const JobId small = driver.submit(8, hours(1));
+  EXPECT_EQ(driver.planned(large).reason.code, ReasonCode::nodes_missing);
+  EXPECT_FALSE(driver.planned(large).start_ms);
+  EXPECT_EQ(driver.planned(large).reason.gpus_free, 8);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{small});
+  EXPECT_TRUE(driver.attempt(small).backfilled);
+  driver.end(small);
+  driver.join("node2");
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{large});
+}
+
+TEST(Plan, AnOverdueJobKeepsItsDevicesUntilItEnds) {
+  // Its end is assumed to be a second away, again and again; nobody starts on a device that is still held.
+  Driver driver(cluster_of(1, 8));
+  const JobId overdue = driver.submit(8, minutes(1));
+  driver.round();
+  const JobId next = driver.submit(8, hours(1));
+  EXPECT_EQ(driver.scheduler.next_wakeup(driver.now), driver.now + minutes(1));
+  for (const Duration later : {minutes(1), minutes(2), hours(50)}) {
+    driver.now = driver.now + later;
+    EXPECT_TRUE(driver.scheduler.decide(driver.now).empty());
+    EXPECT_EQ(driver.start_in_ms(next), 1000);
+    EXPECT_EQ(driver.scheduler.next_wakeup(driver.now), driver.now + seconds(1));
+  }
+  driver.end(overdue);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{next});
+}
+
+TEST(Wakeup, NobodyQueuedMeansNothingToWakeUpFor) {
+  Driver driver(cluster_of(1, 8));
+  EXPECT_FALSE(driver.scheduler.next_wakeup(driver.now));
+  driver.submit(8, hours(1));
+  driver.round();
+  EXPECT_FALSE(driver.scheduler.next_wakeup(driver.now));
+}
+
+TEST(Decide, ARoundThatWasAppliedLeavesNothingToDecide) {
+  Driver driver(cluster_of(2, 8));
+  driver.submit(8, hours(1));
+  driver.submit(16, hours(1));
+  EXPECT_EQ(driver.round().size(), 1u);
+  EXPECT_TRUE(driver.round().empty());
+  EXPECT_EQ(driver.scheduler.state().rounds, 1);
+}
+
+TEST(Decide, AJobThatTheClusterCanNeverRunAgainIsRejectedWithTheReason) {
+  Driver driver(cluster_of(2, 8));
+  driver.submit(8, 8, hours(1));  // impossible from the start: as after a change of the cluster file
+  const JobId large = driver.submit(16, hours(1));
+  driver.apply(ClusterConfigured{cluster_of(1, 8), {}});
+  EXPECT_EQ(driver.planned(large).reason.code, ReasonCode::never_fits);
+  const auto decisions = driver.round();
+  ASSERT_EQ(decisions.size(), 2u);
+  EXPECT_EQ(std::get<RejectJob>(decisions[1]).detail, "16 GPUs asked, partition main has 8; ask for at most 8");
+  EXPECT_EQ(driver.state(large), JobState::failed);
+  EXPECT_EQ(driver.attempt(large).failure->detail, "16 GPUs asked, partition main has 8; ask for at most 8");
+}
+
+TEST(Decide, ImpossibleJobsAreFoundEvenWhenNothingIsFree) {
+  Driver driver(cluster_of(2, 8));
+  driver.submit(16, hours(1));
+  driver.round();
+  driver.submit(8, hours(1));
+  driver.submit(spec_of({.gpus = 17}, hours(1)));
+  const auto decisions = driver.round();
+  ASSERT_EQ(decisions.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<RejectJob>(decisions[0]));
+}
+
+TEST(Plan, PartitionsShareTheirNodesButNotTheirNeighbours) {
+  ClusterConfig cluster = cluster_of(3, 4);
+  cluster.partitions.push_back({.name = "debug", .nodes = {"node3", "node2", "nowhere"}});
+  Driver driver(cluster);
+  JobSpec spec = spec_of({.gpus = 8}, hours(1));
+  spec.partition = "debug";
+  const JobId debug = driver.submit(spec);
+  const JobId rest = driver.submit(4, hours(1));
+  driver.round();
+  EXPECT_EQ(in_words(driver.attempt(debug).allocation), "node2:0,1,2,3 node3:0,1,2,3");
+  EXPECT_EQ(in_words(driver.attempt(rest).allocation), "node1:0,1,2,3");
+}
+
+TEST(Plan, NodesOfDifferentSizes) {
+  // Whole parts need the largest nodes; the remainder may go to a small one.
+  ClusterConfig cluster = cluster_of(2, 8);
+  cluster.nodes.push_back({.name = "small", .gpus = 4});
+  Driver driver(cluster);
+  const JobId job = driver.submit(12, hours(1));
+  driver.round();
+  EXPECT_EQ(in_words(driver.attempt(job).allocation), "node1:0,1,2,3,4,5,6,7 small:0,1,2,3");
+}
+
+TEST(Plan, HeldJobsComeLastAndHaveNoStart) {
+  ClusterConfig cluster = cluster_of(1, 8);
+  cluster.partitions.push_back({.name = "debug"});
+  Driver driver(cluster);
+  JobSpec spec = spec_of({.gpus = 1}, hours(1));
+  spec.partition = "debug";
+  const JobId held = driver.submit(spec);
+  driver.apply(ClusterConfigured{cluster_of(1, 8), {}});
+  const JobId other = driver.submit(8, hours(1));
+  const Plan plan = driver.scheduler.plan(driver.now);
+  ASSERT_EQ(plan.jobs.size(), 2u);
+  EXPECT_EQ(plan.jobs[0].job, other);
+  EXPECT_EQ(plan.jobs[1].job, held);
+  EXPECT_EQ(plan.jobs[1].reason.code, ReasonCode::held);
+  EXPECT_FALSE(plan.jobs[1].start_ms);
+}
+
+TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
+  PolicyConfig policy;
+  EXPECT_TRUE(policy::unknown_names(policy).empty());
+  policy.order = "fastest";
+  policy.backfill = "easy";
+  EXPECT_EQ(policy::unknown_names(policy),
+            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time", "backfill: no \"easy\"; there is conservative, none"}));
+  Driver driver(cluster_of(1, 8), policy);
+  const JobId job = driver.submit(1, hours(1));
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{job});
+}
+
+TEST(Policy, NobodyYieldsWithoutPreemption) {
+  const auto policies = policy::make_policies({});
+  EXPECT_FALSE(policies.preemption->yields(Job{}, Job{}));
+}
+
+}  // namespace
+}  // namespace ultramarine::core
