@@ -1,0 +1,65 @@
+// What the API needs from the daemon, as one small interface: ask for a snapshot, record a change, wait for a job, read output.
+// Every `done` runs on the loop's thread, later, and only after what it tells is on disk. The API knows no threads and no store.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "scheduler/api/problem.h"
+#include "scheduler/api/snapshot.h"
+#include "scheduler/model/gang_report.h"
+#include "scheduler/net/http.h"
+#include "scheduler/net/loop.h"
+
+namespace ultramarine::api {
+
+struct Submission {
+  JobSpec spec;
+  std::map<std::string, std::string> environment;
+  std::string request_key;
+};
+
+/// Whose output to stream: all ranks of one gang, or one.
+struct OutputQuestion {
+  GangKey key;
+  Allocation allocation;  // of the gang; ranks are numbered along it
+  std::optional<std::int64_t> rank;
+  bool follow = false;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual net::Loop& loop() = 0;
+  virtual std::int64_t scheduler_uid() const = 0;
+
+  /// False when the daemon's thread has been at one round for more than 15 s.
+  virtual bool alive() const = 0;
+  /// The journal has been replayed: questions can be answered.
+  virtual bool replayed() const = 0;
+  /// "" when the journal has been replayed and a commit succeeded within the last 10 s; else one line that says what is amiss.
+  virtual std::string why_not_ready() const = 0;
+
+  virtual void ask(std::function<void(SnapshotPtr)> done) = 0;
+  virtual void metrics_text(std::function<void(std::string)> done) = 0;
+
+  using Submitted = std::variant<JobId, Problem>;
+  virtual void submit(Submission submission, Actor actor, std::function<void(Submitted)> done) = 0;
+  /// nullopt: recorded (or was so already).
+  using Changed = std::function<void(std::optional<Problem>)>;
+  virtual void cancel(JobId job, Actor actor, Changed done) = 0;
+  virtual void requeue(JobId job, Actor actor, Changed done) = 0;
+  virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
+
+  /// Calls `then` once, as soon as `until` holds for the job (also at once). `until` runs on the daemon's thread and sees only its argument.
+  /// Dropping the handle ends the watch.
+  virtual std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) = 0;
+  /// Writes protocol::LogLine JSON lines to `stream` and ends it. Loop's thread.
+  virtual void stream_output(OutputQuestion question, std::shared_ptr<net::Stream> stream) = 0;
+};
+
+}  // namespace ultramarine::api

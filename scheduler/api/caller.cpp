@@ -1,0 +1,44 @@
+// Who may do what.
+#include "scheduler/api/caller.h"
+
+#include <algorithm>
+
+namespace ultramarine::api {
+
+bool is_administrator(const Caller& caller, const State& state, std::int64_t scheduler_uid) {
+  if (!caller.identified) return false;
+  if (caller.actor.uid == 0 || caller.actor.uid == scheduler_uid) return true;
+  return std::any_of(state.cluster.roles.admin.begin(), state.cluster.roles.admin.end(), [&](const std::string& member) {
+    if (member.empty()) return false;
+    if (member[0] == '@') return std::find(caller.groups.begin(), caller.groups.end(), member.substr(1)) != caller.groups.end();
+    return !caller.actor.name.empty() && member == caller.actor.name;
+  });
+}
+
+bool may_handle(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid) {
+  if (!caller.identified) return false;
+  return caller.actor.uid == job.owner.uid || is_administrator(caller, state, scheduler_uid);
+}
+
+std::optional<Problem> why_not_submit(const Caller& caller, std::int64_t scheduler_uid) {
+  if (caller.identified && caller.actor.uid == scheduler_uid) return std::nullopt;
+  return not_permitted("this cluster starts jobs only as the user who runs it (uid " + std::to_string(scheduler_uid) + ")",
+                       "submit as that user, or start a cluster of your own with `ultra cluster up`");
+}
+
+Job redacted(Job job, const Caller& caller) {
+  job.spec.command.clear();
+  job.spec.working_directory.clear();
+  job.environment_names.clear();
+  job.request_key.clear();
+  if (job.checkpoint) job.checkpoint->path.clear();
+  for (Attempt& attempt : job.attempts) {
+    if (!attempt.failure) continue;
+    attempt.failure->detail.clear();
+    attempt.failure->last_lines.clear();
+  }
+  if (!caller.identified) job.owner = {};
+  return job;
+}
+
+}  // namespace ultramarine::api

@@ -1,0 +1,38 @@
+// The cluster, its nodes, and the end of the daemon.
+#include "scheduler/api/handlers.h"
+#include "scheduler/api/views.h"
+#include "scheduler/protocol/api_messages.h"
+
+namespace ultramarine::api {
+
+namespace {
+struct Nothing {};
+BOOST_DESCRIBE_STRUCT(Nothing, (), ())
+}  // namespace
+
+void show_cluster(const ExchangePtr& exchange, const std::string& version) {
+  allow_parameters(*exchange, {});
+  exchange->backend.ask([exchange, version](const SnapshotPtr& snapshot) { exchange->answer(cluster_view(*snapshot, version)); });
+}
+
+void list_nodes(const ExchangePtr& exchange) {
+  allow_parameters(*exchange, {});
+  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot)); });
+}
+
+void shut_down(const ExchangePtr& exchange) {
+  allow_parameters(*exchange, {});
+  const bool requeue = exchange->request.body.empty() ? false : decode_body<protocol::ShutdownRequest>(*exchange).requeue;
+  exchange->backend.ask([exchange, requeue](const SnapshotPtr& snapshot) {
+    if (!is_administrator(exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
+      exchange->refuse(not_permitted("only the user who runs the scheduler, root and administrators may shut it down"));
+      return;
+    }
+    exchange->backend.shut_down(requeue, exchange->caller.actor, [exchange](const std::optional<Problem>& problem) {
+      if (problem) exchange->refuse(*problem);
+      else exchange->answer(Nothing{});
+    });
+  });
+}
+
+}  // namespace ultramarine::api

@@ -1,0 +1,146 @@
+// From State, Plan and Liveness to what people and programs are shown.
+#include "scheduler/api/views.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "scheduler/api/exit_code.h"
+#include "scheduler/api/words.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+const PlannedJob* planned_job(const Plan& plan, JobId job) {
+  const auto found = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& planned) { return planned.job == job; });
+  return found == plan.jobs.end() ? nullptr : &*found;
+}
+
+void add_liveness(const Snapshot& snapshot, const Job& job, protocol::JobView& view) {
+  if (!is_active(job.state) || job.attempts.empty()) return;
+  const auto gang = snapshot.liveness->gangs.find({job.job, job.attempts.back().attempt, 1});
+  if (gang == snapshot.liveness->gangs.end()) return;
+  for (const auto& [node, report] : gang->second.nodes)
+    if (!report.pids.empty() && report.phase != GangPhase::finished) view.pids[node] = report.pids;
+  if (const auto& progress = gang->second.progress)
+    view.progress = protocol::ProgressView{progress->step, progress->loss, progress->tokens_per_s, progress->tokens, progress->phase};
+}
+
+std::int64_t count_gpus(const Allocation& allocation) {
+  std::int64_t count = 0;
+  for (const NodeAllocation& part : allocation) count += static_cast<std::int64_t>(part.devices.size());
+  return count;
+}
+
+bool matches(const Job& job, const JobFilter& filter) {
+  if (!filter.states.empty() ? !filter.states.count(job.state) : is_terminal(job.state) && !filter.ended_too) return false;
+  if (!filter.user.empty() && filter.user != job.owner.name && filter.user != std::to_string(job.owner.uid)) return false;
+  return filter.account.empty() || filter.account == job.spec.account;
+}
+
+}  // namespace
+
+protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
+  protocol::JobView view;
+  view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
+  view.gpus = total_gpus(job.spec.resources);
+  if (const PlannedJob* planned = planned_job(*snapshot.plan, job.job)) {
+    view.planned = *planned;
+    view.why = why(*planned, *snapshot.state, snapshot.now_ms);
+  }
+  add_liveness(snapshot, job, view);
+  view.exit_code = exit_code(job);
+  return view;
+}
+
+protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid) {
+  std::map<JobId, std::int64_t> positions;
+  for (const PlannedJob& planned : snapshot.plan->jobs) positions[planned.job] = planned.position;
+  // Sort keys: group, then place inside it, then the id.
+  std::vector<std::tuple<int, std::int64_t, std::int64_t, const Job*>> order;
+  for (const auto& [id, job] : snapshot.state->jobs) {
+    if (!matches(job, filter)) continue;
+    if (is_terminal(job.state)) order.emplace_back(2, -(job.ended_ms ? job.ended_ms->ms : 0), -id.value, &job);
+    else if (is_active(job.state)) order.emplace_back(0, 0, id.value, &job);
+    else order.emplace_back(1, positions.count(id) ? positions[id] : INT64_MAX, id.value, &job);
+  }
+  std::sort(order.begin(), order.end());
+  protocol::JobList list;
+  list.now_ms = snapshot.now_ms;
+  for (const auto& entry : order) list.jobs.push_back(job_view(snapshot, *std::get<const Job*>(entry), caller, scheduler_uid));
+  return list;
+}
+
+protocol::NodeList node_list(const Snapshot& snapshot) {
+  protocol::NodeList list;
+  list.now_ms = snapshot.now_ms;
+  std::map<std::string, std::size_t> places;
+  for (const auto& [name, node] : snapshot.state->nodes) {
+    places[name] = list.nodes.size();
+    protocol::NodeView view;
+    view.node = node;
+    view.source = node.config.virtual_devices ? DeviceSource::virtual_devices : DeviceSource::nvml;
+    view.device_jobs.resize(static_cast<std::size_t>(node.config.gpus));
+    view.device_utilization_permille.resize(static_cast<std::size_t>(node.config.gpus));
+    if (const auto live = snapshot.liveness->nodes.find(name); live != snapshot.liveness->nodes.end()) {
+      if (live->second.connected) view.source = live->second.source;
+      view.heartbeat_age_ms = snapshot.now_ms - live->second.last_heard_ms;
+      for (const DeviceReport& device : live->second.devices)
+        if (device.device >= 0 && device.device < node.config.gpus)
+          view.device_utilization_permille[static_cast<std::size_t>(device.device)] = device.utilization_permille;
+    }
+    list.nodes.push_back(std::move(view));
+  }
+  for (const auto& [id, job] : snapshot.state->jobs) {
+    if (!is_active(job.state) || job.attempts.empty()) continue;
+    for (const NodeAllocation& part : job.attempts.back().allocation) {
+      const auto place = places.find(part.node);
+      if (place == places.end()) continue;
+      protocol::NodeView& view = list.nodes[place->second];
+      view.allocated += static_cast<std::int64_t>(part.devices.size());
+      for (const std::int64_t device : part.devices)
+        if (device >= 0 && device < static_cast<std::int64_t>(view.device_jobs.size())) view.device_jobs[static_cast<std::size_t>(device)] = id;
+    }
+  }
+  return list;
+}
+
+protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& version) {
+  const State& state = *snapshot.state;
+  protocol::ClusterView view;
+  view.name = state.cluster.name;
+  view.version = version;
+  view.now_ms = snapshot.now_ms;
+  view.started_ms = snapshot.started_ms;
+  view.policy = state.policy.name;
+  view.state_hash = snapshot.state_hash;
+  view.journal_sequence = snapshot.sequence;
+  view.http = snapshot.http;
+  view.agents = snapshot.agents;
+  std::map<std::string, std::int64_t> held;
+  for (const auto& [id, job] : state.jobs) {
+    if (is_terminal(job.state)) ++view.jobs_ended;
+    else if (!is_active(job.state)) ++view.jobs_queued;
+    else {
+      ++view.jobs_running;
+      if (job.attempts.empty()) continue;
+      view.gpus_allocated += count_gpus(job.attempts.back().allocation);
+      for (const NodeAllocation& part : job.attempts.back().allocation) held[part.node] += static_cast<std::int64_t>(part.devices.size());
+    }
+  }
+  for (const auto& [name, node] : state.nodes) {
+    ++view.nodes;
+    view.gpus += node.config.gpus;
+    view.virtual_devices = view.virtual_devices || node.config.virtual_devices;
+    const std::int64_t free = node.config.gpus - held[name];
+    if (node.state == NodeState::up) {
+      ++view.nodes_up;
+      view.gpus_idle += free;
+    } else {
+      view.gpus_down += free;
+    }
+  }
+  return view;
+}
+
+}  // namespace ultramarine::api

@@ -1,0 +1,99 @@
+// Sentences.
+#include "scheduler/api/words.h"
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "scheduler/protocol/text_forms.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+std::string gpus(std::int64_t count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
+
+std::string are_free(std::int64_t count) {
+  if (count == 0) return "none is free";
+  return std::to_string(count) + (count == 1 ? " is free" : " are free");
+}
+
+std::string named(JobId id, const State& state) {
+  std::string text = std::to_string(id.value);
+  const auto job = state.jobs.find(id);
+  if (job == state.jobs.end()) return text;
+  text += " (" + job->second.spec.name;
+  if (!job->second.spec.account.empty()) text += ", " + job->second.spec.account;
+  return text + ")";
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
+  return text;
+}
+
+std::string expectation(const PlannedJob& planned, const State& state, Time now) {
+  if (!planned.start_ms) return "";
+  if (*planned.start_ms <= now) return " Expected to start at any moment.";
+  std::string text = " Expected to start " + when(*planned.start_ms, now);
+  std::vector<std::string> jobs;
+  for (const JobId job : planned.reason.waits_for) jobs.push_back(named(job, state));
+  if (!jobs.empty()) text += (jobs.size() == 1 ? " when job " : " when jobs ") + joined(jobs) + (jobs.size() == 1 ? " ends" : " end");
+  return text + ".";
+}
+
+/// The nodes of the job's partition that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
+std::string missing_nodes(const Job& job, const State& state) {
+  std::map<NodeState, std::vector<std::string>> ailing;
+  const auto partition = std::find_if(state.cluster.partitions.begin(), state.cluster.partitions.end(),
+                                      [&](const PartitionConfig& one) { return one.name == job.spec.partition; });
+  for (const auto& [name, node] : state.nodes) {
+    if (node.state == NodeState::up) continue;
+    if (partition != state.cluster.partitions.end() && !partition->nodes.empty() &&
+        std::find(partition->nodes.begin(), partition->nodes.end(), name) == partition->nodes.end())
+      continue;
+    ailing[node.state].push_back(name);
+  }
+  std::vector<std::string> parts;
+  for (const auto& [node_state, names] : ailing)
+    parts.push_back(protocol::fold_hostlist(names) + " (" + boost::describe::enum_to_string(node_state, "") + ")");
+  return joined(parts);
+}
+
+}  // namespace
+
+std::string when(Time instant, Time now) {
+  const std::time_t seconds = instant.ms / 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const bool far = instant.ms - now.ms > 86'400'000 || now.ms - instant.ms > 86'400'000;
+  std::strftime(text.data(), text.size(), far ? "on %b %e at %H:%M" : "at %H:%M", &parts);
+  const Duration distance{(instant > now ? instant - now : now - instant).ms};
+  return std::string(text.data()) + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) + (instant > now ? ")" : " ago)");
+}
+
+std::string why(const PlannedJob& planned, const State& state, Time now) {
+  const Reason& reason = planned.reason;
+  const std::string asks = gpus(reason.gpus_asked);
+  const std::string then = expectation(planned, state, now);
+  switch (reason.code) {
+    case ReasonCode::starting_now: return "Starts now.";
+    case ReasonCode::resources: return "Waits for " + asks + "; " + are_free(reason.gpus_free) + "." + then;
+    case ReasonCode::fragmentation:
+      return "Waits for " + asks + "; " + are_free(reason.gpus_free) + ", but spread over nodes in another shape than it asks for." + then;
+    case ReasonCode::priority:
+      return "Lets jobs ahead of it go first: it asks for " + asks + " and " + are_free(reason.gpus_free) + ", but to start it now would delay them." + then;
+    case ReasonCode::nodes_missing: {
+      const auto job = state.jobs.find(planned.job);
+      const std::string nodes = job == state.jobs.end() ? "" : missing_nodes(job->second, state);
+      return "Waits for " + asks + " on nodes that don't answer" + (nodes.empty() ? "" : ": " + nodes) + ". Its start can be planned once they are back.";
+    }
+    case ReasonCode::never_fits: return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
+    case ReasonCode::held: return "Held: it waits until it is released.";
+  }
+  return "";
+}
+
+}  // namespace ultramarine::api

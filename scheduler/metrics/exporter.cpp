@@ -1,0 +1,173 @@
+// Counters and histograms, and the text of a scrape.
+#include "scheduler/metrics/exporter.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <set>
+
+#include "scheduler/metrics/gauges.h"
+
+namespace ultramarine::metrics {
+
+namespace {
+
+using Buckets = prometheus::Histogram::BucketBoundaries;
+using CounterFamily = prometheus::Family<prometheus::Counter>;
+using HistogramFamily = prometheus::Family<prometheus::Histogram>;
+
+const Buckets wait_buckets{5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200};
+const Buckets runtime_buckets{1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400, 259200, 604800};
+const Buckets round_buckets{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
+const Buckets row_buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+const Buckets request_buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
+
+CounterFamily& counter(prometheus::Registry& registry, const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name("ultramarine_" + name).Help(help).Register(registry);
+}
+HistogramFamily& histogram(prometheus::Registry& registry, const std::string& name, const std::string& help) {
+  return prometheus::BuildHistogram().Name("ultramarine_" + name).Help(help).Register(registry);
+}
+
+/// The smallest catalogue size that holds the job: few values, whatever people ask for.
+std::string size_label(std::int64_t gpus) {
+  for (const std::int64_t size : {1, 2, 4, 8, 16, 32, 64})
+    if (gpus <= size) return std::to_string(size);
+  return "more";
+}
+
+double in_seconds(Duration length) { return static_cast<double>(length.ms) / 1000; }
+
+std::string word(Outcome outcome) { return boost::describe::enum_to_string(outcome, ""); }
+
+}  // namespace
+
+struct Exporter::Counters {
+  prometheus::Registry registry;
+  CounterFamily& submissions = counter(registry, "job_submissions_total", "Jobs submitted.");
+  CounterFamily& completions = counter(registry, "job_completions_total", "Attempts that ended, by outcome.");
+  CounterFamily& backfilled = counter(registry, "backfilled_jobs_total", "Jobs started ahead of one before them in the order.");
+  CounterFamily& decisions = counter(registry, "decisions_total", "Decisions of the scheduler.");
+  CounterFamily& requests = counter(registry, "http_requests_total", "Requests to the API.");
+  CounterFamily& refused = counter(registry, "auth_failures_total", "Proofs and permissions refused.");
+  HistogramFamily& wait = histogram(registry, "job_wait_seconds", "From submission (or requeue) to the start of the ranks.");
+  HistogramFamily& runtime = histogram(registry, "job_runtime_seconds", "From the start of the ranks to the end of the attempt.");
+  HistogramFamily& round = histogram(registry, "round_seconds", "Time of a round, by phase.");
+  HistogramFamily& request_seconds = histogram(registry, "http_request_seconds", "Time to answer a request; long polls included.");
+  prometheus::Histogram& commit = histogram(registry, "store_commit_seconds", "Time of a commit of the journal.").Add({}, round_buckets);
+  prometheus::Histogram& rows = histogram(registry, "store_batch_rows", "Records in a commit of the journal.").Add({}, row_buckets);
+
+  void on(Time, const JobSubmitted& event, const State& after) {
+    const auto job = after.jobs.find(event.job);
+    if (job == after.jobs.end()) return;
+    submissions.Add({{"account", job->second.spec.account}, {"partition", job->second.spec.partition}}).Increment();
+  }
+  void on(Time, const GangStarted& event, const State& after) {
+    const auto job = after.jobs.find(event.job);
+    if (job == after.jobs.end() || event.attempt < 1 || static_cast<std::size_t>(event.attempt) > job->second.attempts.size()) return;
+    const auto& attempts = job->second.attempts;
+    const Attempt& attempt = attempts[static_cast<std::size_t>(event.attempt) - 1];
+    if (!attempt.started_ms) return;
+    const Time queued_since = event.attempt == 1 ? job->second.submitted_ms : attempts[static_cast<std::size_t>(event.attempt) - 2].ended_ms.value_or(attempt.decided_ms);
+    wait.Add({{"partition", job->second.spec.partition}, {"size", size_label(total_gpus(job->second.spec.resources))}}, wait_buckets)
+        .Observe(in_seconds(*attempt.started_ms - queued_since));
+  }
+  void on(Time now, const AttemptEnded& event, const State& after) {
+    const auto job = after.jobs.find(event.job);
+    if (job == after.jobs.end() || event.attempt < 1 || static_cast<std::size_t>(event.attempt) > job->second.attempts.size()) return;
+    const JobSpec& spec = job->second.spec;
+    const Attempt& attempt = job->second.attempts[static_cast<std::size_t>(event.attempt) - 1];
+    completions.Add({{"account", spec.account}, {"partition", spec.partition}, {"outcome", word(event.outcome)}}).Increment();
+    if (attempt.started_ms)
+      runtime.Add({{"partition", spec.partition}, {"outcome", word(event.outcome)}}, runtime_buckets).Observe(in_seconds(now - *attempt.started_ms));
+  }
+  void on(Time, const Round& round_entry, const State& after) {
+    for (const Decision& decision : round_entry.decisions) {
+      const auto* start = std::get_if<StartJob>(&decision);
+      decisions.Add({{"result", start ? "started" : "rejected"}}).Increment();
+      if (!start || !start->backfilled) continue;
+      if (const auto job = after.jobs.find(start->job); job != after.jobs.end()) backfilled.Add({{"partition", job->second.spec.partition}}).Increment();
+    }
+  }
+  void on(Time, const ClusterConfigured& event, const State&) { know(event.cluster); }
+  template <class Other>
+  void on(Time, const Other&, const State&) {}
+
+  void know(const ClusterConfig& cluster) {
+    for (const PartitionConfig& partition : cluster.partitions) {
+      backfilled.Add({{"partition", partition.name}});
+      for (const char* size : {"1", "2", "4", "8", "16", "32", "64", "more"}) wait.Add({{"partition", partition.name}, {"size", size}}, wait_buckets);
+      boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>(
+          [&](auto outcome) { runtime.Add({{"partition", partition.name}, {"outcome", outcome.name}}, runtime_buckets); });
+      for (const AccountConfig& account : cluster.accounts) {
+        submissions.Add({{"account", account.name}, {"partition", partition.name}});
+        boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>(
+            [&](auto outcome) { completions.Add({{"account", account.name}, {"partition", partition.name}, {"outcome", outcome.name}}); });
+      }
+    }
+  }
+};
+
+Exporter::Exporter(const Build& build, Time started_ms) : counters_(std::make_unique<Counters>()) {
+  Counters& c = *counters_;
+  prometheus::BuildGauge()
+      .Name("ultramarine_build_info")
+      .Help("What runs; always 1.")
+      .Register(c.registry)
+      .Add({{"version", build.version}, {"revision", build.revision}, {"compiler", build.compiler}})
+      .Set(1);
+  prometheus::BuildGauge()
+      .Name("ultramarine_scheduler_start_time_seconds")
+      .Help("When the scheduler started, Unix time.")
+      .Register(c.registry)
+      .Add({})
+      .Set(static_cast<double>(started_ms.ms) / 1000);
+  for (const char* result : {"started", "rejected"}) c.decisions.Add({{"result", result}});
+  for (const char* phase : {"decide", "commit", "dispatch"}) c.round.Add({{"phase", phase}}, round_buckets);
+  for (const char* method : {"secret", "peercred"}) c.refused.Add({{"method", method}});
+  for (const char* route : {"/metrics", "/v1/jobs", "/v1/cluster", "/v1/nodes"}) {
+    c.requests.Add({{"route", route}, {"method", "GET"}, {"code", "200"}});
+    c.request_seconds.Add({{"route", route}, {"method", "GET"}, {"code", "200"}}, request_buckets);
+  }
+}
+
+Exporter::~Exporter() = default;
+
+void Exporter::know(const ClusterConfig& cluster) { counters_->know(cluster); }
+
+void Exporter::on_entry(Time now, const Entry& entry, const State& after) {
+  std::visit([&](const auto& one) { counters_->on(now, one, after); }, entry);
+}
+
+void Exporter::on_commit(double seconds, std::size_t rows) {
+  counters_->commit.Observe(seconds);
+  counters_->rows.Observe(static_cast<double>(rows));
+}
+
+void Exporter::on_round_phase(const std::string& phase, double seconds) { counters_->round.Add({{"phase", phase}}, round_buckets).Observe(seconds); }
+
+void Exporter::on_request(const std::string& route, const std::string& method, int code, double seconds) {
+  static const std::set<std::string> methods{"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"};
+  const prometheus::Labels labels{{"route", route}, {"method", methods.count(method) ? method : "other"}, {"code", std::to_string(code)}};
+  counters_->requests.Add(labels).Increment();
+  counters_->request_seconds.Add(labels, request_buckets).Observe(seconds);
+}
+
+void Exporter::on_refused(const std::string& method) { counters_->refused.Add({{"method", method}}).Increment(); }
+
+std::string Exporter::text(const Scrape& scrape) const {
+  std::vector<prometheus::MetricFamily> families = counters_->registry.Collect();
+  for (prometheus::MetricFamily& family : families)
+    for (prometheus::ClientMetric& metric : family.metric) std::sort(metric.label.begin(), metric.label.end());
+  for (prometheus::MetricFamily& family : families)
+    std::sort(family.metric.begin(), family.metric.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
+  for (prometheus::MetricFamily& family : Gauges(scrape).Collect()) families.push_back(std::move(family));
+  std::sort(families.begin(), families.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace ultramarine::metrics

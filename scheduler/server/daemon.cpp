@@ -1,0 +1,351 @@
+// The loop, recovery and the two commits of a round.
+#include "scheduler/server/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "scheduler/server/crash_point.h"
+
+namespace ultramarine::server {
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr auto touch_interval = std::chrono::seconds(4);  // an idle daemon proves that often that its store can be written
+constexpr std::int64_t stuck_after_ms = 15'000;
+constexpr std::int64_t write_silence_max_ms = 10'000;
+constexpr Duration shutdown_patience{30'000};             // beyond the longest grace of the jobs that are being stopped
+
+std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now().time_since_epoch()).count(); }
+
+double seconds_since(SteadyClock::time_point start) { return std::chrono::duration<double>(SteadyClock::now() - start).count(); }
+
+/// The job that an entry is about.
+JobId job_of(const Entry& entry) {
+  return std::visit(
+      [](const auto& one) {
+        if constexpr (requires { one.job; }) return one.job;
+        else return JobId{};
+      },
+      entry);
+}
+
+bool has_active_job(const State& state) {
+  return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return is_active(entry.second.state); });
+}
+
+}  // namespace
+
+Daemon::Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ended ended, Clock clock)
+    : loop_(loop), store_(store), options_(std::move(options)), ended_(std::move(ended)), exporter_(options_.build, clock.now()), clock_(std::move(clock)),
+      dispatch_(options_.cluster_secret, [this](JobId job) {
+        if (auto environment = store_.environment(job)) return *environment;
+        spdlog::warn("job {} has no kept environment: it starts with an empty one", job.value);
+        return std::map<std::string, std::string>{};
+      }) {
+  now_ = started_ms_ = clock_.now();
+}
+
+Daemon::~Daemon() {
+  stop();
+  inbox_->close();
+}
+
+void Daemon::set_addresses(std::string http, std::string agents) {
+  http_ = std::move(http);
+  agents_ = std::move(agents);
+}
+
+void Daemon::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Daemon::stop() {
+  stop_asked_ = true;
+  inbox_->post([] {});
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Daemon::alive() const {
+  const std::int64_t since = busy_since_ms_;
+  return since == 0 || !replayed_ || steady_ms() - since <= stuck_after_ms;
+}
+
+std::string Daemon::why_not_ready() const {
+  if (!replayed_) return "the scheduler is reading its journal";
+  const std::int64_t silence_ms = steady_ms() - last_write_ms_;
+  if (silence_ms > write_silence_max_ms) return "nothing was written to the journal for " + std::to_string(silence_ms / 1000) + " s";
+  return "";
+}
+
+// ---- the thread
+
+void Daemon::run() {
+  int exit_code = 0;
+  std::string message;
+  bool by_itself = true;
+  try {
+    recover();
+    SteadyClock::time_point wake = SteadyClock::now();
+    for (;;) {
+      std::vector<Inbox::Work> work = inbox_->take(wake);
+      busy_since_ms_ = steady_ms();
+      one_round(std::move(work));
+      if (stop_asked_) {
+        by_itself = false;
+        break;
+      }
+      if (finish_shutdown()) break;
+      wake = next_moment();
+      busy_since_ms_ = 0;
+    }
+    save_snapshot();
+  } catch (const std::exception& error) {
+    exit_code = 1;
+    message = error.what();
+    by_itself = true;
+  }
+  busy_since_ms_ = 0;
+  inbox_->close();
+  if (by_itself && ended_) ended_(exit_code, message);
+}
+
+void Daemon::recover() {
+  std::int64_t from_snapshot = 0;
+  if (!options_.from_journal) {
+    if (auto saved = store_.newest_snapshot()) {
+      core::Scheduler restored(std::move(saved->state));
+      const std::string hash = restored.state_hash();
+      if (hash != saved->state_hash)
+        throw std::runtime_error("the snapshot at journal record " + std::to_string(saved->sequence) + " has the state hash " + saved->state_hash +
+                                 ", its content hashes to " + hash + ": refusing to start; the journal has everything, so start once with --from-journal");
+      scheduler_ = std::move(restored);
+      sequence_ = snapshot_sequence_ = from_snapshot = saved->sequence;
+      clock_.not_before(saved->at_ms);
+    }
+  }
+  store_.read(sequence_ + 1, [this](const store::Record& record) {
+    if (record.sequence != sequence_ + 1)
+      throw std::runtime_error("the journal goes from record " + std::to_string(sequence_) + " to " + std::to_string(record.sequence) +
+                               ": refusing to start; restore the state directory from a copy");
+    scheduler_.apply(record.at_ms, record.entry);
+    sequence_ = record.sequence;
+    clock_.not_before(record.at_ms);
+  });
+  now_ = started_ms_ = clock_.now();
+  liveness_.started_ms = now_;
+  for (const auto& [name, node] : state().nodes)
+    if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.agents_return;
+  exporter_.know(options_.cluster);
+  record_configuration();
+  commit();
+  last_write_ = SteadyClock::now();
+  last_write_ms_ = steady_ms();
+  replayed_ = true;
+  spdlog::info("state of journal record {} (snapshot {}): {} jobs, {} nodes, hash {}", sequence_, from_snapshot, state().jobs.size(), state().nodes.size(),
+               scheduler_.state_hash());
+}
+
+void Daemon::record_configuration() {
+  if (state().cluster != options_.cluster) record(ClusterConfigured{options_.cluster, scheduler_actor()});
+  if (state().policy != options_.policy) record(PolicyChanged{options_.policy, scheduler_actor()});
+}
+
+void Daemon::one_round(std::vector<Inbox::Work> work) {
+  now_ = clock_.now();
+  if (const Duration step = clock_.take_step(); step.ms > 0) {
+    // The machine slept or its clock was set: no agent was silent for that long.
+    spdlog::warn("the system clock jumped ahead by {} ms", step.ms);
+    for (auto& [name, node] : liveness_.nodes) node.last_heard_ms = node.last_heard_ms + step;
+    for (auto& [key, gang] : liveness_.gangs)
+      if (gang.first_asked_ms.ms != 0) gang.first_asked_ms = gang.first_asked_ms + step;
+    if (liveness_.started_ms) liveness_.started_ms = *liveness_.started_ms + step;
+  }
+  for (Inbox::Work& one : work) one();
+  work.clear();
+  record_due_events();
+  const bool recorded = !pending_.entries.empty();
+  commit();
+  if (recorded) crash_point("after_reply_before_round");
+  decide();
+  dispatch();
+  if (sequence_ - snapshot_sequence_ >= options_.records_per_snapshot) save_snapshot();
+  touch_store();
+}
+
+void Daemon::record(const Entry& entry) {
+  scheduler_.apply(now_, entry);
+  crash_point("after_apply");
+  pending_.entries.emplace_back(now_, entry);
+  const auto touch = [this](JobId id) {
+    if (id.value == 0) return;
+    touched_.insert(id);
+    const auto job = state().jobs.find(id);
+    if (job != state().jobs.end() && is_terminal(job->second.state)) pending_.forget_environments.push_back(id);
+  };
+  touch(job_of(entry));
+  if (const auto* round = std::get_if<Round>(&entry))
+    for (const Decision& decision : round->decisions) touch(std::visit([](const auto& one) { return one.job; }, decision));
+}
+
+void Daemon::record_due_events() {
+  // What follows may imply more (a gang that finished ends its attempt), but not for ever.
+  for (int pass = 0; pass < 100; ++pass) {
+    const std::vector<Event> events = core::due_events(state(), liveness_, now_);
+    if (events.empty()) return;
+    for (const Event& event : events) record(to_entry(event));
+  }
+  throw std::logic_error("the same events fall due again and again: refusing to fill the journal with them");
+}
+
+void Daemon::commit() {
+  if (!pending_.empty()) {
+    crash_point("before_commit");
+    const auto start = SteadyClock::now();
+    sequence_ = store_.append(pending_);
+    last_write_ = SteadyClock::now();
+    last_write_ms_ = steady_ms();
+    exporter_.on_commit(seconds_since(start), pending_.entries.size());
+    for (const auto& [at, entry] : pending_.entries) exporter_.on_entry(at, entry, state());
+    pending_ = {};
+    crash_point("after_commit_before_reply");
+  }
+  for (const auto& answer : std::exchange(after_commit_, {})) answer();
+  notify_watchers();
+}
+
+void Daemon::notify_watchers() {
+  if (touched_.empty()) return;
+  for (auto watcher = watchers_.begin(); watcher != watchers_.end();) {
+    const auto job = touched_.count(watcher->second.job) ? state().jobs.find(watcher->second.job) : state().jobs.end();
+    if (job == state().jobs.end() || !watcher->second.until(job->second)) {
+      ++watcher;
+      continue;
+    }
+    loop_.post(std::move(watcher->second.then));
+    watcher = watchers_.erase(watcher);
+  }
+  touched_.clear();
+}
+
+/// After a restart: nodes that were up but have not said hello yet may be gone, and a job placed there would wait in vain.
+bool Daemon::awaits_agents() {
+  if (!awaits_agents_until_) return false;
+  const auto sessions = sessions_.numbers();
+  const bool all_back = std::all_of(state().nodes.begin(), state().nodes.end(),
+                                    [&](const auto& entry) { return entry.second.state != NodeState::up || sessions.count(entry.first); });
+  if (!all_back && now_ < *awaits_agents_until_) return true;
+  awaits_agents_until_.reset();
+  return false;
+}
+
+void Daemon::decide() {
+  decides_again_ = false;
+  if (shutdown_deadline_ || awaits_agents()) return;
+  if (decided_sequence_ == sequence_ && !(wake_at_ && now_ >= *wake_at_)) return;
+  const auto start = SteadyClock::now();
+  std::vector<Decision> decisions = scheduler_.decide(now_);
+  exporter_.on_round_phase("decide", seconds_since(start));
+  decided_sequence_ = sequence_;
+  if (decisions.empty()) {
+    wake_at_ = scheduler_.next_wakeup(now_);
+    return;
+  }
+  for (const Decision& decision : decisions) {
+    if (const auto* start_job = std::get_if<StartJob>(&decision))
+      spdlog::info("job {} attempt {} starts on {} nodes{}", start_job->job.value, start_job->attempt, start_job->allocation.size(),
+                   start_job->backfilled ? " (backfilled)" : "");
+    else spdlog::info("job {} is rejected: it can never run", std::get<RejectJob>(decision).job.value);
+  }
+  record(Round{now_, core::planner_version, scheduler_.policy_hash(), std::move(decisions)});
+  crash_point("before_round_commit");
+  const auto commit_start = SteadyClock::now();
+  commit();
+  exporter_.on_round_phase("commit", seconds_since(commit_start));
+  crash_point("after_round_commit_before_dispatch");
+  decides_again_ = true;  // until it has nothing to choose
+}
+
+void Daemon::dispatch() {
+  const auto start = SteadyClock::now();
+  const std::vector<Command> commands = dispatch_.due(state(), liveness_, sessions_.numbers(), now_);
+  for (const Command& command : commands) {
+    std::visit([&](const auto& message) { spdlog::debug("to {}: {}", command.node, std::decay_t<decltype(message)>::type); }, command.message);
+    sessions_.send(command.node, command.message);
+  }
+  if (commands.empty()) return;
+  ++liveness_version_;
+  exporter_.on_round_phase("dispatch", seconds_since(start));
+  crash_point("after_dispatch");
+}
+
+void Daemon::save_snapshot() {
+  if (sequence_ == snapshot_sequence_) return;
+  crash_point("before_snapshot");
+  store_.save_snapshot({sequence_, now_, scheduler_.state_hash(), state()});
+  snapshot_sequence_ = sequence_;
+}
+
+void Daemon::touch_store() {
+  if (SteadyClock::now() - last_write_ < touch_interval) return;
+  store_.prove_writable();
+  last_write_ = SteadyClock::now();
+  last_write_ms_ = steady_ms();
+}
+
+bool Daemon::finish_shutdown() {
+  if (!shutdown_deadline_) return false;
+  if (!has_active_job(state())) return true;
+  if (now_ < *shutdown_deadline_) return false;
+  spdlog::warn("shutting down although jobs have not stopped in time: the next start goes on with them");
+  return true;
+}
+
+SteadyClock::time_point Daemon::next_moment() {
+  if (decides_again_) return SteadyClock::now();
+  auto moment = last_write_ + touch_interval;
+  const auto not_after = [&](std::optional<Time> due) {
+    if (!due) return;
+    // Not at once again: what was due a moment ago has just been looked at.
+    const std::int64_t wait_ms = std::max<std::int64_t>((*due - now_).ms, 1);
+    moment = std::min(moment, SteadyClock::now() + std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 60'000)));
+  };
+  not_after(core::next_due(state(), liveness_, now_));
+  not_after(awaits_agents_until_);
+  not_after(shutdown_deadline_);
+  if (!shutdown_deadline_) not_after(wake_at_);
+  return moment;
+}
+
+// ---- the end, when it is asked for
+
+void Daemon::shut_down(bool requeue, Actor actor, Changed done) {
+  inbox_->post([this, requeue, actor, done = std::move(done)] {
+    const auto answer = [this, done](std::optional<api::Problem> problem) {
+      answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+    };
+    std::int64_t active = 0;
+    Duration longest_grace{};
+    for (const auto& [id, job] : state().jobs) {
+      if (!is_active(job.state)) continue;
+      ++active;
+      longest_grace = std::max(longest_grace, job.spec.stop_grace_ms);
+    }
+    if (active > 0 && !requeue) {
+      answer(api::conflict(active == 1 ? "1 job runs" : std::to_string(active) + " jobs run", "wait for them, cancel them, or use --requeue to stop them and queue them again"));
+      return;
+    }
+    spdlog::info("shutdown asked for by uid {}: {} jobs to stop and queue again", actor.uid, active);
+    std::vector<JobId> to_requeue;
+    for (const auto& [id, job] : state().jobs)
+      if (is_active(job.state) && job.state != JobState::stopping) to_requeue.push_back(id);
+    for (const JobId id : to_requeue) record(JobRequeued{id, actor});
+    shutdown_deadline_ = now_ + longest_grace + shutdown_patience;
+    answer(std::nullopt);
+  });
+}
+
+}  // namespace ultramarine::server

@@ -1,0 +1,171 @@
+// The daemon: the only owner of the scheduler, its clock and its store, on a thread of its own. Its loop is the whole idea:
+//   work = take(inbox); each may record entries (applied at once); due events; one commit; answer whoever waits;
+//   decide; one commit; dispatch to agents; sleep until something arrives or is due.
+// An entry is applied before it is committed and told to nobody until then: what breaks an `ensure` never gets into the journal. A write that
+// fails ends the process; the journal is replayed by the next one.
+// Knows agents as sessions (a number and a node) and HTTP not at all: it answers the API's questions through api::Backend.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "scheduler/api/backend.h"
+#include "scheduler/core/scheduler.h"
+#include "scheduler/metrics/exporter.h"
+#include "scheduler/server/clock.h"
+#include "scheduler/server/dispatch.h"
+#include "scheduler/server/inbox.h"
+#include "scheduler/server/output_streams.h"
+#include "scheduler/server/sessions.h"
+#include "scheduler/store/store.h"
+
+namespace ultramarine::server {
+
+struct DaemonOptions {
+  ClusterConfig cluster;
+  PolicyConfig policy;
+  std::string cluster_secret;
+  std::int64_t uid = -1;                   // jobs run as this user only
+  std::string user_name;
+  std::int64_t records_per_snapshot = 2000;
+  bool from_journal = false;               // replay all of the journal, whatever the snapshots say
+  Duration agents_return{5'000};           // after a restart nothing new is placed until the nodes that were up are back, at most this long
+  metrics::Build build;
+};
+
+class Daemon final : public api::Backend {
+ public:
+  /// Called once, on the daemon's thread, when it ends by itself: 0 after a shutdown was asked for, 1 with one line of what went wrong.
+  using Ended = std::function<void(int exit_code, const std::string& message)>;
+
+  Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ended ended, Clock clock = {});
+  ~Daemon() override;
+
+  /// Replays the journal and starts deciding, on the new thread.
+  void start();
+  /// Ends the thread after its round, with a snapshot. Jobs run on. Any thread but its own.
+  void stop();
+  void set_addresses(std::string http, std::string agents);  // before start
+
+  // ---- agents, from the loop's thread
+  void agent_said_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);
+  void agent_said(std::int64_t session, protocol::FromAgent message);
+  void agent_gone(std::int64_t session);
+
+  OutputStreams& output_streams() { return output_streams_; }
+  metrics::Exporter& exporter() { return exporter_; }
+
+  // ---- api::Backend
+  net::Loop& loop() override { return loop_; }
+  std::int64_t scheduler_uid() const override { return options_.uid; }
+  bool alive() const override;
+  bool replayed() const override { return replayed_; }
+  std::string why_not_ready() const override;
+  void ask(std::function<void(api::SnapshotPtr)> done) override;
+  void metrics_text(std::function<void(std::string)> done) override;
+  void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
+  void cancel(JobId job, Actor actor, Changed done) override;
+  void requeue(JobId job, Actor actor, Changed done) override;
+  void shut_down(bool requeue, Actor actor, Changed done) override;
+  std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
+  void stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) override;
+
+ private:
+  struct Watcher {
+    JobId job;
+    std::function<bool(const Job&)> until;
+    std::function<void()> then;
+  };
+  struct Agent {
+    std::string node;
+    protocol::Hello hello;
+  };
+
+  // ---- daemon.cpp: the loop
+  void run();
+  void recover();
+  void record_configuration();
+  void one_round(std::vector<Inbox::Work> work);
+  void record(const Entry& entry);
+  void record_due_events();
+  void commit();
+  void decide();
+  void dispatch();
+  void save_snapshot();
+  void touch_store();
+  bool awaits_agents();
+  bool finish_shutdown();
+  std::chrono::steady_clock::time_point next_moment();
+  void notify_watchers();
+  const State& state() const { return scheduler_.state(); }
+  Actor scheduler_actor() const { return {options_.uid, options_.user_name, "scheduler"}; }
+
+  // ---- requests.cpp: questions and changes of the API
+  api::SnapshotPtr snapshot();
+  /// Runs `answer` after the next commit (this round's), on the loop's thread.
+  void answer_after_commit(std::function<void()> answer);
+  void change(JobId job, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
+
+  // ---- reports.cpp: what agents say
+  void take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);
+  std::string why_refused(const protocol::Hello& hello) const;
+  void heard(const Agent& agent);
+  void join(const Agent& agent);
+  void take(const Agent& agent, const protocol::Hello&) { heard(agent); }
+  void take(const Agent& agent, const protocol::Heartbeat& heartbeat);
+  void take(const Agent& agent, const GangReport& report);
+  void take(const Agent& agent, const protocol::Progress& progress);
+  void take(const Agent& agent, const protocol::CheckpointReport& report);
+  void take(const Agent& agent, const protocol::LogChunk&) { heard(agent); }
+
+  net::Loop& loop_;
+  store::Store& store_;
+  const DaemonOptions options_;
+  const Ended ended_;
+  std::string http_, agents_;
+  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  AgentSessions sessions_;
+  OutputStreams output_streams_{sessions_};
+  metrics::Exporter exporter_;
+  std::thread thread_;
+
+  // ---- the daemon's thread only
+  Clock clock_;
+  Time now_, started_ms_;
+  core::Scheduler scheduler_;
+  core::Liveness liveness_;
+  Dispatch dispatch_;
+  std::map<std::int64_t, Agent> agents_by_session_;
+  std::int64_t sequence_ = 0;            // of the newest committed record
+  std::int64_t snapshot_sequence_ = 0;   // of the newest snapshot
+  store::Batch pending_;
+  std::vector<std::function<void()>> after_commit_;
+  std::set<JobId> touched_;
+  std::map<std::int64_t, Watcher> watchers_;
+  std::int64_t last_watcher_ = 0;
+  std::optional<Time> wake_at_;          // when `decide` may choose otherwise although nothing happened
+  std::int64_t decided_sequence_ = -1;
+  bool decides_again_ = false;
+  std::optional<Time> awaits_agents_until_;
+  std::optional<Time> shutdown_deadline_;
+  std::int64_t liveness_version_ = 0;
+  std::chrono::steady_clock::time_point last_write_;
+  // Parts of snapshots for questions, kept until they have changed.
+  std::shared_ptr<const State> shared_state_;
+  std::shared_ptr<const Plan> shared_plan_;
+  std::shared_ptr<const core::Liveness> shared_liveness_;
+  std::string shared_hash_;
+  std::int64_t shared_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;
+
+  // ---- read by other threads
+  std::atomic<bool> replayed_ = false;
+  std::atomic<bool> stop_asked_ = false;
+  std::atomic<std::int64_t> busy_since_ms_ = 0;   // steady; 0: asleep
+  std::atomic<std::int64_t> last_write_ms_ = 0;   // steady
+};
+
+}  // namespace ultramarine::server

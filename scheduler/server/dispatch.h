@@ -1,0 +1,48 @@
+// What each agent must be told now. Derived from state and liveness by core's `launch_step`, so that a restarted scheduler says exactly
+// what is needed again; remembers what it has said in which session, so that it says it once. Sends nothing itself.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/liveness.h"
+#include "scheduler/protocol/agent_messages.h"
+
+namespace ultramarine::server {
+
+struct Command {
+  std::string node;
+  protocol::ToAgent message;
+};
+
+/// 128 bits in hex that all shims of a gang share. Derived, not stored: a scheduler that restarts in mid-launch says the same.
+std::string gang_secret(const std::string& cluster_secret, const GangKey& key);
+
+/// What ranks need for the fabric: [fabric].environment, NCCL's and Open MPI's names for its interfaces.
+std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric);
+
+class Dispatch {
+ public:
+  using Environment = std::function<std::map<std::string, std::string>(JobId)>;
+  Dispatch(std::string cluster_secret, Environment environment);
+
+  /// Commands to send now to the nodes in `sessions` (node -> number of its session). Notes in `liveness` when a gang was first asked, and
+  /// drops gangs whose attempt has ended.
+  std::vector<Command> due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now);
+
+ private:
+  struct Said {
+    std::int64_t session = 0;
+    core::LaunchStep step = core::LaunchStep::nothing;
+  };
+  std::optional<protocol::ToAgent> command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key, const std::string& node,
+                                           core::LaunchStep step) const;
+
+  std::string cluster_secret_;
+  Environment environment_;
+  std::map<std::pair<GangKey, std::string>, Said> said_;
+};
+
+}  // namespace ultramarine::server

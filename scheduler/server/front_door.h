@@ -1,0 +1,34 @@
+// The two doors of the API: the Unix socket, where the kernel says who asks, and loopback TCP, where nobody knows. Turns peers into
+// callers, logs what was answered and counts it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "scheduler/api/api.h"
+#include "scheduler/net/http.h"
+#include "scheduler/server/daemon.h"
+
+namespace ultramarine::server {
+
+class FrontDoor {
+ public:
+  FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version);
+
+  /// The Unix socket at `path`. Throws NetError.
+  std::unique_ptr<net::Server> listen_unix(const std::string& path);
+  /// Loopback TCP. Throws NetError.
+  std::unique_ptr<net::Server> listen_loopback(const net::Endpoint& endpoint);
+
+ private:
+  net::Loop& loop_;
+  Daemon& daemon_;
+  api::Api api_;
+};
+
+/// Name of a user, "" when there is none.
+std::string user_name(std::int64_t uid);
+/// Who is at the other end of a Unix socket: name and groups from the system's user database.
+api::Caller caller_of(const net::Peer& peer);
+
+}  // namespace ultramarine::server

@@ -1,0 +1,159 @@
+// What agents say, on the daemon's thread: hello and silence become NodeJoined, reports become liveness (and through core's due
+// events durable facts), checkpoints are recorded before they are acknowledged.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "scheduler/server/daemon.h"
+
+namespace ultramarine::server {
+
+namespace {
+
+constexpr std::int64_t heartbeat_ms = 1000;
+constexpr std::int64_t protocols_back = 2;  // N to N-2 are spoken
+
+bool takes_part(const Job& job, const std::string& node) {
+  const Allocation& allocation = job.attempts.back().allocation;
+  return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& part) { return part.node == node; });
+}
+
+}  // namespace
+
+void Daemon::agent_said_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello) {
+  inbox_->post([this, session, connection = std::move(connection), hello = std::move(hello)]() mutable {
+    take_hello(session, std::move(connection), std::move(hello));
+  });
+}
+
+void Daemon::agent_said(std::int64_t session, protocol::FromAgent message) {
+  inbox_->post([this, session, message = std::move(message)] {
+    const auto agent = agents_by_session_.find(session);
+    if (agent == agents_by_session_.end()) return;  // refused, or replaced by a newer session
+    std::visit([&](const auto& one) { take(agent->second, one); }, message);
+  });
+}
+
+void Daemon::agent_gone(std::int64_t session) {
+  inbox_->post([this, session] {
+    const auto agent = agents_by_session_.find(session);
+    if (agent == agents_by_session_.end()) return;
+    spdlog::info("agent of {} is gone", agent->second.node);
+    sessions_.leave(agent->second.node, session);
+    liveness_.nodes[agent->second.node].connected = false;
+    ++liveness_version_;
+    agents_by_session_.erase(agent);
+  });
+}
+
+std::string Daemon::why_refused(const protocol::Hello& hello) const {
+  const auto& nodes = options_.cluster.nodes;
+  if (std::none_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) { return node.name == hello.node; }))
+    return "node " + hello.node + " is not in the cluster file of cluster " + options_.cluster.name + ": add it there and start the scheduler again";
+  if (hello.protocol > protocol::agent_protocol || hello.protocol < protocol::agent_protocol - protocols_back)
+    return "this scheduler speaks protocol " + std::to_string(protocol::agent_protocol) + " and the " + std::to_string(protocols_back) +
+           " before it, the agent speaks " + std::to_string(hello.protocol) + ": install the same version on both";
+  return "";
+}
+
+void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello) {
+  if (agents_by_session_.count(session)) return;  // said twice
+  if (const std::string problem = why_refused(hello); !problem.empty()) {
+    spdlog::warn("agent refused: {}", problem);
+    protocol::Welcome refusal;
+    refusal.accepted = false;
+    refusal.error = problem;
+    connection->send(protocol::to_json(protocol::ToAgent{refusal}));
+    connection->close();
+    return;
+  }
+  std::erase_if(agents_by_session_, [&](const auto& entry) { return entry.second.node == hello.node; });
+
+  core::NodeLiveness& live = liveness_.nodes[hello.node];
+  live.connected = true;
+  live.last_heard_ms = now_;
+  live.source = hello.source;
+  live.devices = hello.devices;
+  live.known_gangs = hello.gangs;
+  // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
+  for (auto& [key, gang] : liveness_.gangs) {
+    const auto report = gang.nodes.find(hello.node);
+    if (report == gang.nodes.end() || report->second.phase == GangPhase::finished) continue;
+    if (std::find(hello.gangs.begin(), hello.gangs.end(), key) == hello.gangs.end()) gang.nodes.erase(report);
+  }
+  ++liveness_version_;
+
+  protocol::Welcome welcome;
+  welcome.protocol = hello.protocol;
+  welcome.heartbeat_ms = heartbeat_ms;
+  const Agent& agent = agents_by_session_[session] = {hello.node, std::move(hello)};
+  if (const auto node = state().nodes.find(agent.node); node != state().nodes.end()) {
+    const Node& known = node->second;
+    welcome.node = known.config;
+    if (known.state == NodeState::down || known.state == NodeState::suspect || known.state == NodeState::unreachable ||
+        known.boot_id != agent.hello.boot_id || known.address != agent.hello.address || known.agent_version != agent.hello.agent_version)
+      join(agent);
+  }
+  spdlog::info("agent of {} joined with {} devices and {} gangs", agent.node, agent.hello.devices.size(), agent.hello.gangs.size());
+  // The session counts only from here: Welcome is the first thing that it hears.
+  after_commit_.push_back([this, session, connection, welcome, node = agent.node] {
+    if (!agents_by_session_.count(session)) return;  // gone again
+    connection->send(protocol::to_json(protocol::ToAgent{welcome}));
+    if (const auto replaced = sessions_.enter(node, session, connection)) {
+      spdlog::warn("a newer agent of {} replaces the older one", node);
+      replaced->close();
+    }
+  });
+}
+
+void Daemon::join(const Agent& agent) {
+  record(NodeJoined{agent.node, agent.hello.boot_id, agent.hello.agent_version, agent.hello.address, {-1, agent.node, "agent"}});
+}
+
+void Daemon::heard(const Agent& agent) {
+  core::NodeLiveness& live = liveness_.nodes[agent.node];
+  live.last_heard_ms = now_;
+  ++liveness_version_;
+  const auto node = state().nodes.find(agent.node);
+  if (node != state().nodes.end() && (node->second.state == NodeState::suspect || node->second.state == NodeState::unreachable)) join(agent);
+}
+
+void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
+  heard(agent);
+  liveness_.nodes[agent.node].devices = heartbeat.devices;
+}
+
+void Daemon::take(const Agent& agent, const GangReport& report) {
+  heard(agent);
+  const auto job = state().jobs.find(report.key.job);
+  if (report.key.gang != 1 || !scheduler_.is_current(report.key.job, report.key.attempt) || !takes_part(job->second, agent.node)) {
+    // Of an attempt that has ended (its Forget was lost), or of a gang that this journal has never chosen.
+    protocol::ToAgent answer = protocol::Forget{report.key};
+    if (report.phase != GangPhase::finished) answer = protocol::Stop{report.key, job == state().jobs.end() ? seconds(30) : job->second.spec.stop_grace_ms};
+    after_commit_.push_back([this, node = agent.node, answer] { sessions_.send(node, answer); });
+    return;
+  }
+  core::NodeLiveness& live = liveness_.nodes[agent.node];
+  if (std::find(live.known_gangs.begin(), live.known_gangs.end(), report.key) == live.known_gangs.end()) live.known_gangs.push_back(report.key);
+  liveness_.gangs[report.key].nodes[agent.node] = report;
+}
+
+void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
+  heard(agent);
+  if (!scheduler_.is_current(progress.key.job, progress.key.attempt)) return;
+  auto& newest = liveness_.gangs[progress.key].progress;
+  if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
+  newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s, std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase};
+}
+
+void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) {
+  heard(agent);
+  if (!scheduler_.is_current(report.key.job, report.key.attempt)) return;
+  const Job& job = state().jobs.at(report.key.job);
+  const bool known = job.checkpoint && job.checkpoint->step == report.step && job.checkpoint->path == report.path;
+  if (!known)
+    record(CheckpointSaved{report.key.job, report.key.attempt, report.key.gang, report.step, report.path, {-1, agent.node, "agent"}});
+  after_commit_.push_back([this, node = agent.node, report] { sessions_.send(node, protocol::CheckpointRecorded{report.key, report.step}); });
+}
+
+}  // namespace ultramarine::server

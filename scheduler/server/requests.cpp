@@ -1,0 +1,147 @@
+// The daemon as the API's backend: every question and change is work for its thread, answered after the commit that makes it true.
+#include <spdlog/spdlog.h>
+
+#include "scheduler/server/daemon.h"
+
+namespace ultramarine::server {
+
+namespace {
+constexpr Duration plan_age_max{1'000};  // planned starts move with time only by overdue jobs: a second is soon enough for people
+}
+
+void Daemon::answer_after_commit(std::function<void()> answer) {
+  after_commit_.push_back([this, answer = std::move(answer)]() mutable { loop_.post(std::move(answer)); });
+}
+
+api::SnapshotPtr Daemon::snapshot() {
+  if (shared_sequence_ != sequence_) {
+    shared_state_ = std::make_shared<const State>(state());
+    shared_hash_ = scheduler_.state_hash();
+    shared_sequence_ = sequence_;
+  }
+  if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
+    shared_plan_ = std::make_shared<const Plan>(scheduler_.plan(now_));
+    shared_plan_sequence_ = sequence_;
+  }
+  if (shared_liveness_version_ != liveness_version_) {
+    shared_liveness_ = std::make_shared<const core::Liveness>(liveness_);
+    shared_liveness_version_ = liveness_version_;
+  }
+  auto answer = std::make_shared<api::Snapshot>();
+  answer->now_ms = now_;
+  answer->started_ms = started_ms_;
+  answer->sequence = sequence_;
+  answer->state_hash = shared_hash_;
+  answer->state = shared_state_;
+  answer->plan = shared_plan_;
+  answer->liveness = shared_liveness_;
+  answer->http = http_;
+  answer->agents = agents_;
+  return answer;
+}
+
+void Daemon::ask(std::function<void(api::SnapshotPtr)> done) {
+  inbox_->post([this, done = std::move(done)]() mutable {
+    after_commit_.push_back([this, done = std::move(done)]() mutable {
+      loop_.post([done = std::move(done), answer = snapshot()] { done(answer); });
+    });
+  });
+}
+
+void Daemon::metrics_text(std::function<void(std::string)> done) {
+  inbox_->post([this, done = std::move(done)]() mutable {
+    after_commit_.push_back([this, done = std::move(done)]() mutable {
+      const metrics::Scrape sizes{state(), *snapshot()->plan, liveness_, now_, 0, store_.size_bytes(), store_.wal_bytes()};
+      const std::int64_t bytes = sizes.store_bytes, wal_bytes = sizes.store_wal_bytes;
+      loop_.post([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes] {
+        const auto sessions = static_cast<std::int64_t>(sessions_.numbers().size());
+        done(exporter_.text({*answer->state, *answer->plan, *answer->liveness, answer->now_ms, sessions, bytes, wal_bytes}));
+      });
+    });
+  });
+}
+
+void Daemon::submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) {
+  inbox_->post([this, submission = std::move(submission), actor, done = std::move(done)]() mutable {
+    const auto answer = [this, &done](Submitted submitted) {
+      answer_after_commit([done = std::move(done), submitted = std::move(submitted)] { done(submitted); });
+    };
+    if (shutdown_deadline_) {
+      answer(api::not_ready("the scheduler is shutting down", "submit again when it has been started again"));
+      return;
+    }
+    if (!submission.request_key.empty()) {
+      const auto known = state().request_keys.find(std::to_string(actor.uid) + ":" + submission.request_key);
+      if (known != state().request_keys.end()) {
+        answer(known->second);
+        return;
+      }
+    }
+    const auto accepted = scheduler_.accept(std::move(submission.spec), actor);
+    if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) {
+      answer(api::from_refusal(*refusal));
+      return;
+    }
+    JobSubmitted event{{state().next_job}, std::get<JobSpec>(accepted), {}, std::move(submission.request_key), actor};
+    for (const auto& [name, value] : submission.environment) event.environment_names.push_back(name);
+    pending_.environments[event.job] = std::move(submission.environment);
+    record(event);
+    spdlog::info("job {} submitted by uid {}: {} GPUs, account {}", event.job.value, actor.uid, total_gpus(event.spec.resources), event.spec.account);
+    answer(event.job);
+  });
+}
+
+void Daemon::change(JobId id, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
+  inbox_->post([this, id, done = std::move(done), work = std::move(work)] {
+    const auto job = state().jobs.find(id);
+    std::optional<api::Problem> problem = job == state().jobs.end() ? api::unknown_job(id) : work(job->second);
+    answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+  });
+}
+
+void Daemon::cancel(JobId id, Actor actor, Changed done) {
+  change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+    if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
+    if (is_terminal(job.state))
+      return api::conflict("job " + std::to_string(job.job.value) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
+    spdlog::info("job {} cancelled by uid {}", job.job.value, actor.uid);
+    record(JobCancelled{job.job, actor});
+    return std::nullopt;
+  });
+}
+
+void Daemon::requeue(JobId id, Actor actor, Changed done) {
+  change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+    const std::string name = "job " + std::to_string(job.job.value);
+    if (is_terminal(job.state)) return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")", "submit it again");
+    if (!is_active(job.state)) return api::conflict(name + " is waiting already");
+    if (job.stop_cause == StopCause::requeued) return std::nullopt;
+    if (job.state == JobState::stopping) return api::conflict(name + " is being stopped already", "wait until it has ended");
+    spdlog::info("job {} requeued by uid {}", job.job.value, actor.uid);
+    record(JobRequeued{job.job, actor});
+    return std::nullopt;
+  });
+}
+
+std::shared_ptr<void> Daemon::watch(JobId id, std::function<bool(const Job&)> until, std::function<void()> then) {
+  // The number is made on the daemon's thread and the handle here: a small box carries it over.
+  auto number = std::make_shared<std::int64_t>(0);
+  inbox_->post([this, number, id, until = std::move(until), then = std::move(then)]() mutable {
+    if (*number < 0) return;
+    *number = ++last_watcher_;
+    watchers_[*number] = {id, std::move(until), std::move(then)};
+    touched_.insert(id);  // looked at after this round's commit
+  });
+  return std::shared_ptr<void>(nullptr, [this, number, inbox = std::weak_ptr<Inbox>(inbox_)](void*) {
+    if (const auto open = inbox.lock()) {
+      open->post([this, number] {
+        if (*number > 0) watchers_.erase(*number);
+        *number = -1;
+      });
+    }
+  });
+}
+
+void Daemon::stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) { output_streams_.open(question, std::move(stream)); }
+
+}  // namespace ultramarine::server

@@ -1,0 +1,623 @@
+// The daemon with agents that say what the test tells them to say, over real WebSockets: the launch from Prepare to Forget, what is
+// repeated after a reconnect or a restart and what is not, silence, checkpoints, output, shutdown.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <sstream>
+
+#include "tests/unit/server/daemon_harness.h"
+
+namespace ultramarine::server::testing {
+namespace {
+
+const api::Caller runner = caller(runner_uid, "runner");
+
+/// A store that can lose its snapshots, as a process that is killed does, and counts them.
+class WatchedStore final : public store::Store {
+ public:
+  std::int64_t append(const store::Batch& batch) override { return inner_->append(batch); }
+  void prove_writable() override { inner_->prove_writable(); }
+  std::int64_t last_sequence() const override { return inner_->last_sequence(); }
+  void read(std::int64_t first, const std::function<void(const store::Record&)>& visit) const override {
+    inner_->read(first, [&](const store::Record& record) {
+      ++records_read;
+      visit(record);
+    });
+  }
+  void save_snapshot(const store::Snapshot& snapshot) override {
+    if (saves_snapshots) inner_->save_snapshot(snapshot);
+    ++snapshots_asked;
+  }
+  std::optional<store::Snapshot> newest_snapshot() const override { return inner_->newest_snapshot(); }
+  std::optional<std::map<std::string, std::string>> environment(JobId job) const override { return inner_->environment(job); }
+  std::int64_t size_bytes() const override { return inner_->size_bytes(); }
+  std::int64_t wal_bytes() const override { return inner_->wal_bytes(); }
+
+  std::atomic<bool> saves_snapshots = true;
+  std::atomic<int> snapshots_asked = 0;
+  mutable std::atomic<int> records_read = 0;
+
+ private:
+  std::unique_ptr<store::Store> inner_ = store::open_memory();
+};
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  net::Loop loop_;
+  std::unique_ptr<store::Store> store_ = store::open_memory();
+  HandClock hand_;
+  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(loop_, *store_, small_cluster(), hand_.clock());
+  Agent one_{*scheduler_, loop_, "node01"}, two_{*scheduler_, loop_, "node02"};
+
+  void SetUp() override { scheduler_->start_and_wait(); }
+  void TearDown() override { scheduler_->daemon.stop(); }
+
+  void both_join() {
+    one_.join();
+    two_.join();
+  }
+  /// A job of 16 GPUs over both nodes whose ranks run.
+  GangKey running_job() {
+    const JobId job = scheduler_->submit(R"({"gpus":16})", "", R"({"A":"1"})");
+    const GangKey key{job, 1, 1};
+    for (Agent* agent : {&one_, &two_}) {
+      EXPECT_EQ(agent->expect<protocol::Prepare>().launch.key, key);
+      agent->say(agent->report(key, GangPhase::prepared));
+    }
+    for (Agent* agent : {&one_, &two_}) {
+      agent->expect<protocol::Start>();
+      agent->say(agent->report(key, GangPhase::running));
+    }
+    scheduler_->until_state(job, JobState::running);
+    return key;
+  }
+  void finish(const GangKey& key) {
+    for (Agent* agent : {&one_, &two_}) agent->say(agent->report(key, GangPhase::finished));
+  }
+  /// Everything said so far has been heard, on both sides: a question goes the same way behind it.
+  void settle() {
+    scheduler_->ask("GET", "/v1/cluster");
+    scheduler_->ask("GET", "/v1/cluster");
+  }
+  std::vector<store::Record> journal() {
+    std::vector<store::Record> records;
+    store_->read(1, [&](const store::Record& record) { records.push_back(record); });
+    return records;
+  }
+  template <class Kind>
+  std::size_t recorded() {
+    std::size_t count = 0;
+    for (const store::Record& record : journal()) count += std::holds_alternative<Kind>(record.entry);
+    return count;
+  }
+};
+
+TEST_F(DaemonTest, TakesAJobFromSubmissionToForget) {
+  both_join();
+  const JobId job = scheduler_->submit(R"({"gpus":16})", R"(,"name":"train")", R"({"PATH":"/bin","TOKEN":"hush"})");
+  const protocol::LaunchSpec launch = one_.expect<protocol::Prepare>().launch;
+  const protocol::LaunchSpec other = two_.expect<protocol::Prepare>().launch;
+  const GangKey key{job, 1, 1};
+  EXPECT_EQ(launch.key, key);
+  EXPECT_EQ(launch.node, "node01");
+  EXPECT_EQ(other.node, "node02");
+  EXPECT_EQ(launch.environment.at("TOKEN"), "hush");
+  EXPECT_EQ(launch.gang_secret.size(), 32u);
+  EXPECT_EQ(launch.gang_secret, other.gang_secret);
+  EXPECT_TRUE(launch.virtual_devices);
+  EXPECT_EQ(launch.owner.uid, runner_uid);
+  ASSERT_EQ(launch.allocation.size(), 2u);
+  EXPECT_EQ(launch.allocation[0].node, "node01");
+  EXPECT_EQ(launch.allocation[0].devices.size(), 8u);
+
+  // Nobody starts until everybody is prepared, and then everybody knows everybody, in the order of the allocation.
+  two_.say(two_.report(key, GangPhase::prepared));
+  settle();
+  EXPECT_EQ(two_.count<protocol::Start>(), 0u);
+  one_.say(one_.report(key, GangPhase::prepared));
+  for (Agent* agent : {&one_, &two_}) {
+    const protocol::Start start = agent->expect<protocol::Start>();
+    ASSERT_EQ(start.peers.size(), 2u);
+    EXPECT_EQ(start.peers[0].node, "node01");
+    EXPECT_EQ(start.peers[0].address, "10.0.0.1");
+    EXPECT_EQ(start.peers[1].node, "node02");
+  }
+  one_.say(one_.report(key, GangPhase::running));
+  settle();
+  EXPECT_EQ(scheduler_->job(job).details.state, JobState::starting);
+  two_.say(two_.report(key, GangPhase::running));
+  scheduler_->until_state(job, JobState::running);
+  auto view = scheduler_->job(job);
+  EXPECT_EQ(view.pids.at("node02"), (std::vector<std::int64_t>{101, 102}));
+
+  protocol::Progress progress;
+  progress.key = key;
+  progress.step = 7;
+  progress.loss = 3.5;
+  one_.say(progress);
+  settle();
+  EXPECT_EQ(scheduler_->job(job).progress->step, 7);
+
+  finish(key);
+  EXPECT_EQ(one_.expect<protocol::Forget>().key, key);
+  EXPECT_EQ(two_.expect<protocol::Forget>().key, key);
+  scheduler_->until_state(job, JobState::completed);
+  view = scheduler_->job(job);
+  EXPECT_EQ(view.exit_code, 0);
+  EXPECT_FALSE(view.progress);
+  scheduler_->daemon.stop();
+  EXPECT_EQ(store_->environment(job), std::nullopt) << "the environment is deleted with the end of the job";
+  EXPECT_EQ(recorded<GangFinished>(), 1u);
+  EXPECT_EQ(recorded<AttemptEnded>(), 1u);
+  // No value of a variable is in the journal.
+  for (const store::Record& record : journal()) EXPECT_EQ(protocol::to_json(record.entry).find("hush"), std::string::npos);
+}
+
+TEST_F(DaemonTest, SaysNothingTwiceInOneSession) {
+  both_join();
+  const JobId job = scheduler_->submit(R"({"gpus":16})");
+  one_.expect<protocol::Prepare>();
+  for (int i = 0; i < 5; ++i) {
+    one_.say(protocol::Heartbeat{i, {}});
+    settle();
+  }
+  EXPECT_EQ(one_.count<protocol::Prepare>(), 0u);
+  EXPECT_EQ(scheduler_->job(job).details.state, JobState::starting);
+}
+
+TEST_F(DaemonTest, RepeatsTheLastWordAfterAReconnect) {
+  both_join();
+  const JobId job = scheduler_->submit(R"({"gpus":16})");
+  const GangKey key{job, 1, 1};
+  const auto first = one_.expect<protocol::Prepare>().launch;
+  two_.expect<protocol::Prepare>();
+  two_.say(two_.report(key, GangPhase::prepared));
+  one_.leave();
+  one_.join();  // it has lost the Prepare
+  EXPECT_EQ(one_.expect<protocol::Prepare>().launch.gang_secret, first.gang_secret);
+  one_.say(one_.report(key, GangPhase::prepared));
+  one_.expect<protocol::Start>();
+  two_.expect<protocol::Start>();
+  one_.leave();
+  one_.join({key});
+  one_.say(one_.report(key, GangPhase::prepared));
+  EXPECT_EQ(one_.expect<protocol::Start>().peers.size(), 2u);
+  one_.say(one_.report(key, GangPhase::running));
+  two_.say(two_.report(key, GangPhase::running));
+  scheduler_->until_state(job, JobState::running);
+  EXPECT_EQ(recorded<NodeJoined>(), 2u) << "a short absence is no news";
+}
+
+TEST_F(DaemonTest, AnswersAnEndThatItHasRecordedWithForget) {
+  both_join();
+  const GangKey key = running_job();
+  finish(key);
+  one_.expect<protocol::Forget>();
+  scheduler_->until_state(key.job, JobState::completed);
+  one_.leave();
+  one_.join({key});  // the Forget was lost
+  one_.say(one_.report(key, GangPhase::finished));
+  EXPECT_EQ(one_.expect<protocol::Forget>().key, key);
+  EXPECT_EQ(recorded<AttemptEnded>(), 1u);
+}
+
+TEST_F(DaemonTest, StopsAGangThatTheJournalNeverChose) {
+  both_join();
+  const GangKey key{{99}, 1, 1};
+  one_.say(one_.report(key, GangPhase::running));
+  EXPECT_EQ(one_.expect<protocol::Stop>().key, key);
+}
+
+TEST_F(DaemonTest, GoesOnInMidLaunchAfterARestart) {
+  both_join();
+  const JobId job = scheduler_->submit(R"({"gpus":16})", "", R"({"A":"1"})");
+  const GangKey key{job, 1, 1};
+  const auto before = one_.expect<protocol::Prepare>().launch;
+  one_.say(one_.report(key, GangPhase::prepared));
+  settle();
+  const auto hash = protocol::from_json<protocol::ClusterView>(scheduler_->ask("GET", "/v1/cluster").body).state_hash;
+  scheduler_->daemon.stop();
+
+  Scheduler second(loop_, *store_, small_cluster(), hand_.clock());
+  second.start_and_wait();
+  EXPECT_EQ(protocol::from_json<protocol::ClusterView>(second.ask("GET", "/v1/cluster").body).state_hash, hash);
+  Agent one(second, loop_, "node01"), two(second, loop_, "node02");
+  one.join({key});
+  two.join();
+  one.say(one.report(key, GangPhase::prepared));
+  const auto after = two.expect<protocol::Prepare>().launch;
+  EXPECT_EQ(after.gang_secret, before.gang_secret);
+  EXPECT_EQ(after.environment, before.environment);
+  EXPECT_EQ(after.allocation, before.allocation);
+  two.say(two.report(key, GangPhase::prepared));
+  one.expect<protocol::Start>();
+  two.expect<protocol::Start>();
+  EXPECT_EQ(one.count<protocol::Prepare>(), 0u);
+  EXPECT_EQ(recorded<Round>(), 1u) << "a restart decides nothing anew";
+  second.daemon.stop();
+}
+
+TEST_F(DaemonTest, FindsRunningJobsAgainAfterARestart) {
+  both_join();
+  const GangKey key = running_job();
+  scheduler_->daemon.stop();
+  Scheduler second(loop_, *store_, small_cluster(), hand_.clock());
+  second.start_and_wait();
+  Agent one(second, loop_, "node01"), two(second, loop_, "node02");
+  one.join({key});
+  two.join({key});
+  one.say(one.report(key, GangPhase::running));
+  two.say(two.report(key, GangPhase::finished));
+  second.until([&] { return second.job(key.job).pids.count("node01") == 1; }, "the ranks to be known again");
+  EXPECT_EQ(second.job(key.job).details.state, JobState::running);
+  one.say(one.report(key, GangPhase::finished));
+  one.expect<protocol::Forget>();
+  second.until_state(key.job, JobState::completed);
+  second.daemon.stop();
+}
+
+TEST_F(DaemonTest, PlacesNothingAfterARestartUntilTheNodesAreBack) {
+  both_join();
+  scheduler_->daemon.stop();
+  Scheduler second(loop_, *store_, small_cluster(), hand_.clock());
+  second.start_and_wait();
+  Agent one(second, loop_, "node01"), two(second, loop_, "node02");
+  const JobId job = second.submit(R"({"gpus":16})");
+  one.join();
+  EXPECT_EQ(second.job(job).details.state, JobState::queued);
+  two.join();
+  second.until_state(job, JobState::starting);
+  second.daemon.stop();
+}
+
+TEST_F(DaemonTest, NamesTheRankThatFailedAndStopsTheRest) {
+  both_join();
+  const GangKey key = running_job();
+  GangReport failed = two_.report(key, GangPhase::stopping);
+  failed.outcome = Outcome::failed;
+  Failure failure;
+  failure.rank = 9;
+  failure.node = "node02";
+  failure.exit_code = 3;
+  failure.last_lines = {"Traceback", "ValueError"};
+  failed.failure = failure;
+  two_.say(failed);
+  EXPECT_EQ(one_.expect<protocol::Stop>().grace_ms, seconds(30));
+  one_.say(one_.report(key, GangPhase::finished));
+  failed.phase = GangPhase::finished;
+  two_.say(failed);
+  scheduler_->until_state(key.job, JobState::failed);
+  const auto view = scheduler_->job(key.job);
+  EXPECT_EQ(view.exit_code, 3);
+  EXPECT_EQ(view.details.attempts[0].failure->rank, 9);
+  EXPECT_EQ(view.details.attempts[0].failure->last_lines.size(), 2u);
+}
+
+TEST_F(DaemonTest, CancelsARunningJob) {
+  both_join();
+  const GangKey key = running_job();
+  const auto waiting = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/wait");
+  EXPECT_EQ(scheduler_->ask("POST", "/v1/jobs/1/cancel").status, 200);
+  one_.expect<protocol::Stop>();
+  two_.expect<protocol::Stop>();
+  EXPECT_FALSE(waiting->response);
+  finish(key);
+  scheduler_->until([&] { return waiting->response.has_value(); }, "the wait to end");
+  EXPECT_EQ(protocol::from_json<protocol::JobView>(waiting->response->body).exit_code, 143);
+}
+
+TEST_F(DaemonTest, RequeuesAsTheNextAttempt) {
+  both_join();
+  const GangKey key = running_job();
+  EXPECT_EQ(scheduler_->ask("POST", "/v1/jobs/1/requeue").status, 200);
+  one_.expect<protocol::Stop>();
+  finish(key);
+  const auto again = one_.expect<protocol::Prepare>().launch;
+  EXPECT_EQ(again.key, (GangKey{key.job, 2, 1}));
+  EXPECT_NE(again.gang_secret, gang_secret(secret, key));
+  // Late words of the first attempt change nothing.
+  two_.say(two_.report(key, GangPhase::running));
+  EXPECT_EQ(two_.expect<protocol::Stop>().key, key);
+  EXPECT_EQ(scheduler_->job(key.job).details.state, JobState::starting);
+}
+
+TEST_F(DaemonTest, AcknowledgesACheckpointOnceItIsRecorded) {
+  both_join();
+  const GangKey key = running_job();
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    one_.say(protocol::CheckpointReport{key, 50, "/data/step50"});
+    const auto recorded_checkpoint = one_.expect<protocol::CheckpointRecorded>();
+    EXPECT_EQ(recorded_checkpoint.step, 50);
+    EXPECT_EQ(recorded_checkpoint.key, key);
+  }
+  EXPECT_EQ(recorded<CheckpointSaved>(), 1u);
+  EXPECT_EQ(scheduler_->job(key.job).details.checkpoint->path, "/data/step50");
+}
+
+TEST_F(DaemonTest, NoticesSilenceAndItsEnd) {
+  both_join();
+  const GangKey key = running_job();
+  const auto state_of = [&](const std::string& name) {
+    for (const auto& view : protocol::from_json<protocol::NodeList>(scheduler_->ask("GET", "/v1/nodes").body).nodes)
+      if (view.node.config.name == name) return view.node.state;
+    return NodeState::down;
+  };
+  const auto pass = [&](Duration length) {
+    *hand_.ms += length.ms;
+    one_.say(protocol::Heartbeat{});
+    settle();
+  };
+  pass(seconds(6));
+  EXPECT_EQ(state_of("node01"), NodeState::up);
+  EXPECT_EQ(state_of("node02"), NodeState::suspect);
+  pass(seconds(5));
+  EXPECT_EQ(state_of("node02"), NodeState::unreachable);
+  EXPECT_EQ(scheduler_->job(key.job).details.state, JobState::unknown) << "and not queued again by silence alone";
+  two_.say(protocol::Heartbeat{});
+  scheduler_->until_state(key.job, JobState::running);
+  EXPECT_EQ(state_of("node02"), NodeState::up);
+}
+
+TEST_F(DaemonTest, LetsANewerSessionOfANodeReplaceTheOlder) {
+  both_join();
+  Agent newer(*scheduler_, loop_, "node01");
+  newer.join();
+  scheduler_->until([&] { return one_.closed; }, "the older session to be closed");
+  const JobId job = scheduler_->submit(R"({"gpus":16})");
+  EXPECT_EQ(newer.expect<protocol::Prepare>().launch.key.job, job);
+}
+
+TEST_F(DaemonTest, RefusesAgentsThatItCantUse) {
+  Agent liar(*scheduler_, loop_, "node01");
+  liar.connect("another secret, of the same length");
+  EXPECT_EQ(liar.proved, false);
+
+  Agent stray(*scheduler_, loop_, "node77");
+  stray.connect();
+  stray.say(stray.hello());
+  auto answer = stray.expect<protocol::Welcome>();
+  EXPECT_FALSE(answer.accepted);
+  EXPECT_NE(answer.error.find("node77 is not in the cluster file"), std::string::npos);
+  scheduler_->until([&] { return stray.closed; }, "the connection to close");
+
+  Agent newer(*scheduler_, loop_, "node01");
+  newer.connect();
+  auto hello = newer.hello();
+  hello.protocol = protocol::agent_protocol + 1;
+  newer.say(hello);
+  answer = newer.expect<protocol::Welcome>();
+  EXPECT_FALSE(answer.accepted);
+  EXPECT_NE(answer.error.find("protocol"), std::string::npos);
+  settle();
+  EXPECT_EQ(recorded<NodeJoined>(), 0u);
+}
+
+TEST_F(DaemonTest, IgnoresUnknownFieldsAndMessages) {
+  both_join();
+  one_.say_text(R"({"type":"heartbeat","sequence":1,"mood":"good"})");
+  one_.say_text(R"({"type":"poem","lines":3})");
+  const GangKey key = running_job();
+  EXPECT_FALSE(one_.closed);
+  finish(key);
+  one_.expect<protocol::Forget>();
+}
+
+TEST_F(DaemonTest, ClosesASessionThatTalksNonsense) {
+  both_join();
+  one_.say_text("{");
+  scheduler_->until([&] { return one_.closed; }, "the connection to close");
+  Agent rude(*scheduler_, loop_, "node01");
+  rude.connect();
+  rude.say(protocol::Heartbeat{});
+  scheduler_->until([&] { return rude.closed; }, "the connection to close");
+}
+
+TEST_F(DaemonTest, StreamsOutputFromEveryNodeOfTheGang) {
+  both_join();
+  const GangKey key = running_job();
+  const auto reply = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?follow=1");
+  const auto from_one = one_.expect<protocol::LogRequest>();
+  const auto from_two = two_.expect<protocol::LogRequest>();
+  EXPECT_EQ(from_one.key, key);
+  EXPECT_TRUE(from_one.follow);
+  EXPECT_TRUE(from_one.ranks.empty());
+  for (std::int64_t rank = 0; rank < 8; ++rank) {
+    one_.say(protocol::LogChunk{from_one.request, rank, "out", 0, net::to_base64("hello from " + std::to_string(rank)), false, ""});
+    one_.say(protocol::LogChunk{from_one.request, rank, "out", 12, "", true, ""});
+    two_.say(protocol::LogChunk{from_two.request, rank + 8, "err", 0, "", true, rank == 3 ? "can't be read" : ""});
+  }
+  scheduler_->until([&] { return reply->stream && reply->stream->ended; }, "the stream to end");
+  std::vector<protocol::LogLine> lines;
+  std::istringstream text(reply->stream->text);
+  for (std::string line; std::getline(text, line);) lines.push_back(protocol::from_json<protocol::LogLine>(line));
+  ASSERT_EQ(lines.size(), 9u);
+  const auto rank_five = std::find_if(lines.begin(), lines.end(), [](const auto& line) { return line.rank == 5; });
+  ASSERT_NE(rank_five, lines.end());
+  EXPECT_EQ(net::from_base64(rank_five->data_base64), "hello from 5");
+  const auto broken = std::find_if(lines.begin(), lines.end(), [](const auto& line) { return line.rank == 11; });
+  ASSERT_NE(broken, lines.end());
+  EXPECT_EQ(broken->error, "can't be read");
+}
+
+TEST_F(DaemonTest, AsksOnlyTheNodeOfTheRankAndSaysWhoIsMissing) {
+  both_join();
+  running_job();
+  const auto reply = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?rank=9");
+  EXPECT_EQ(two_.expect<protocol::LogRequest>().ranks, std::vector<std::int64_t>{9});
+  EXPECT_EQ(one_.count<protocol::LogRequest>(), 0u);
+  // The node goes away in the middle.
+  two_.leave();
+  scheduler_->until([&] { return reply->stream && reply->stream->ended; }, "the stream to end");
+  EXPECT_NE(reply->stream->text.find("node02"), std::string::npos);
+  const auto later = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?rank=9");
+  scheduler_->until([&] { return later->stream && later->stream->ended; }, "the stream to end");
+  EXPECT_NE(later->stream->text.find("the agent of node02 is not connected"), std::string::npos);
+}
+
+TEST_F(DaemonTest, TellsAgentsWhenAReaderHasGone) {
+  both_join();
+  running_job();
+  const auto reply = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?follow=1");
+  const auto request = one_.expect<protocol::LogRequest>();
+  reply->stream->closed();
+  EXPECT_EQ(one_.expect<protocol::LogCancel>().request, request.request);
+}
+
+TEST_F(DaemonTest, FollowsAQueuedJobIntoItsStart) {
+  const JobId job = scheduler_->submit(R"({"gpus":16})");
+  const auto reply = scheduler_->send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?follow=1");
+  both_join();
+  const GangKey key{job, 1, 1};
+  for (Agent* agent : {&one_, &two_}) {
+    agent->expect<protocol::Prepare>();
+    agent->say(agent->report(key, GangPhase::prepared));
+  }
+  for (Agent* agent : {&one_, &two_}) {
+    agent->expect<protocol::Start>();
+    EXPECT_EQ(agent->count<protocol::LogRequest>(), 0u);
+    agent->say(agent->report(key, GangPhase::running));
+  }
+  EXPECT_EQ(one_.expect<protocol::LogRequest>().key, key);
+  EXPECT_TRUE(reply->stream);
+}
+
+TEST_F(DaemonTest, RefusesToShutDownOverRunningJobsUnlessTheyAreQueuedAgain) {
+  both_join();
+  const GangKey key = running_job();
+  EXPECT_EQ(scheduler_->problem(scheduler_->ask("POST", "/v1/shutdown", "{}")).code, "conflict");
+  EXPECT_EQ(scheduler_->ask("POST", "/v1/shutdown", R"({"requeue":true})").status, 200);
+  EXPECT_EQ(scheduler_->problem(scheduler_->ask("POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})")).code, "not_ready");
+  one_.expect<protocol::Stop>();
+  EXPECT_FALSE(scheduler_->exit_code);
+  finish(key);
+  scheduler_->until([&] { return scheduler_->exit_code.has_value(); }, "the daemon to end");
+  EXPECT_EQ(scheduler_->exit_code, 0);
+  EXPECT_EQ(recorded<Round>(), 1u) << "nothing was started again";
+  const auto saved = store_->newest_snapshot();
+  ASSERT_TRUE(saved);
+  EXPECT_EQ(saved->sequence, store_->last_sequence());
+  EXPECT_EQ(saved->state.jobs.at(key.job).state, JobState::queued);
+}
+
+TEST_F(DaemonTest, EndsWhenTheStoreFailsAndAnswersNobody) {
+  const auto dying = store::open_memory(2);
+  Scheduler scheduler(loop_, *dying);
+  scheduler.start_and_wait();  // the cluster file: one append
+  const auto first = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
+  scheduler.until([&] { return first->response.has_value(); }, "the first answer");
+  const auto second = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
+  scheduler.until([&] { return scheduler.exit_code.has_value(); }, "the daemon to end");
+  EXPECT_EQ(scheduler.exit_code, 1);
+  EXPECT_FALSE(scheduler.exit_message.empty());
+  EXPECT_FALSE(second->response) << "what is not on disk is told to nobody";
+}
+
+TEST(DaemonRecovery, RefusesASnapshotThatIsNotWhatItSays) {
+  net::Loop loop;
+  const auto store = store::open_memory();
+  {
+    Scheduler scheduler(loop, *store);
+    scheduler.start_and_wait();
+    scheduler.submit();
+    scheduler.daemon.stop();
+  }
+  auto saved = *store->newest_snapshot();
+  saved.state.next_job += 1;
+  store->save_snapshot(saved);
+  Scheduler again(loop, *store);
+  again.daemon.start();
+  again.until([&] { return again.exit_code.has_value(); }, "the refusal");
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_NE(again.exit_message.find("--from-journal"), std::string::npos) << again.exit_message;
+}
+
+TEST(DaemonRecovery, MeetsTheSameStateFromSnapshotAndTailAsFromTheWholeJournal) {
+  net::Loop loop;
+  WatchedStore store;
+  const auto hash = [](Scheduler& scheduler) {
+    return protocol::from_json<protocol::ClusterView>(scheduler.ask("GET", "/v1/cluster").body).state_hash;
+  };
+  {
+    Scheduler scheduler(loop, store);
+    scheduler.start_and_wait();
+    for (int i = 0; i < 9; ++i) scheduler.submit();
+  }  // ends with a snapshot
+  const int in_snapshot = static_cast<int>(store.newest_snapshot()->sequence);
+  store.saves_snapshots = false;
+  std::string expected;
+  {
+    Scheduler scheduler(loop, store);
+    scheduler.start_and_wait();
+    scheduler.ask("POST", "/v1/jobs/3/cancel");
+    scheduler.submit();
+    expected = hash(scheduler);
+  }  // ends without one
+  store.records_read = 0;
+  {
+    Scheduler scheduler(loop, store);
+    scheduler.start_and_wait();
+    EXPECT_EQ(hash(scheduler), expected);
+  }
+  EXPECT_EQ(store.records_read, store.last_sequence() - in_snapshot) << "only the tail was replayed";
+  core::Scheduler replayed;
+  store.read(1, [&](const store::Record& record) { replayed.apply(record.at_ms, record.entry); });
+  EXPECT_EQ(replayed.state_hash(), expected);
+}
+
+TEST(DaemonRecovery, RecordsTheClusterFileOnlyWhenItChanged) {
+  net::Loop loop;
+  const auto store = store::open_memory();
+  const auto run = [&](ClusterConfig cluster) {
+    Scheduler scheduler(loop, *store, std::move(cluster));
+    scheduler.start_and_wait();
+    scheduler.daemon.stop();
+    return store->last_sequence();
+  };
+  const auto first = run(small_cluster());
+  EXPECT_EQ(run(small_cluster()), first);
+  EXPECT_EQ(run(small_cluster(3)), first + 1);
+}
+
+TEST(DaemonRecovery, KeepsTimeFromGoingBackOverARestart) {
+  net::Loop loop;
+  const auto store = store::open_memory();
+  HandClock hand;
+  {
+    Scheduler scheduler(loop, *store, small_cluster(), hand.clock());
+    scheduler.start_and_wait();
+    scheduler.submit();
+    scheduler.daemon.stop();
+  }
+  *hand.ms -= 3'600'000;
+  Scheduler scheduler(loop, *store, small_cluster(), hand.clock());
+  scheduler.start_and_wait();
+  const JobId second = scheduler.submit();
+  EXPECT_GE(scheduler.job(second).details.submitted_ms, scheduler.job(JobId{1}).details.submitted_ms);
+}
+
+TEST(DaemonSnapshot, IsTakenEveryManyRecords) {
+  net::Loop loop;
+  WatchedStore store;
+  DaemonOptions options = Scheduler::options(small_cluster());
+  options.records_per_snapshot = 3;
+  Daemon daemon(loop, store, options, {});
+  daemon.start();
+  std::size_t answered = 0;
+  for (std::size_t i = 1; i <= 7; ++i) {
+    api::Submission submission;
+    submission.spec.command = {"x"};
+    submission.spec.working_directory = "/";
+    submission.spec.resources.gpus = 1;
+    daemon.submit(submission, {runner_uid, "runner", "socket"}, [&](const api::Backend::Submitted&) { ++answered; });
+    while (answered < i) loop.run_for(std::chrono::milliseconds(5));
+  }
+  // The answer to a question comes a round after the last submission: what that round saved is saved.
+  daemon.ask([&](const api::SnapshotPtr&) { ++answered; });
+  while (answered < 8) loop.run_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(store.snapshots_asked, 2) << "8 records, one snapshot for every 3";
+  daemon.stop();
+  EXPECT_EQ(store.newest_snapshot()->sequence, 8);
+}
+
+}  // namespace
+}  // namespace ultramarine::server::testing

@@ -1,0 +1,228 @@
+// Requests against a real daemon with a memory store: decoding, who may do what, what is shown to whom.
+#include <gtest/gtest.h>
+
+#include "tests/unit/server/daemon_harness.h"
+
+namespace ultramarine::server::testing {
+namespace {
+
+const api::Caller runner = caller(runner_uid, "runner");
+const api::Caller stranger = caller(2000, "stan");
+const api::Caller nobody;
+
+class Api : public ::testing::Test {
+ protected:
+  net::Loop loop_;
+  std::unique_ptr<store::Store> store_ = store::open_memory();
+  Scheduler scheduler_{loop_, *store_};
+
+  void SetUp() override { scheduler_.start_and_wait(); }
+
+  protocol::ErrorReply refused(int status, const net::Response& response) {
+    EXPECT_EQ(response.status, status) << response.body;
+    const auto problem = scheduler_.problem(response);
+    EXPECT_FALSE(problem.message.empty());
+    EXPECT_EQ(problem.request.size(), 12u);
+    return problem;
+  }
+  protocol::ErrorReply refused_spec(const std::string& spec, const std::string& more = "", int status = 400) {
+    return refused(status, scheduler_.ask("POST", "/v1/jobs", R"({"spec":)" + spec + more + "}"));
+  }
+};
+
+TEST_F(Api, KeepsWhatWasSubmitted) {
+  const JobId job = scheduler_.submit(R"({"gpus":4})", R"(,"name":"train")", R"({"B":"2","A":"1"})");
+  const auto view = scheduler_.job(job);
+  EXPECT_EQ(view.details.spec.name, "train");
+  EXPECT_EQ(view.details.spec.account, "lab-a");
+  EXPECT_EQ(view.details.owner.uid, runner_uid);
+  EXPECT_EQ(view.details.environment_names, (std::vector<std::string>{"A", "B"}));
+  EXPECT_EQ(view.gpus, 4);
+  ASSERT_TRUE(view.planned);
+  EXPECT_NE(view.why.find("don't answer"), std::string::npos) << view.why;  // no agent has joined
+  scheduler_.daemon.stop();
+  EXPECT_EQ(store_->environment(job)->at("A"), "1");
+}
+
+TEST_F(Api, DecodesStrictlyAndNamesTheField) {
+  auto problem = refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpuz":1}})");
+  EXPECT_EQ(problem.field, "spec.resources.gpuz");
+  EXPECT_EQ(problem.code, "bad_request");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":"eight"}})").field, "spec.resources.gpus");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"relative","resources":{"gpus":1}})").field, "spec.working_directory");
+  EXPECT_EQ(refused_spec(R"({"command":[],"working_directory":"/","resources":{"gpus":1}})").field, "spec.command");
+  EXPECT_EQ(refused_spec(R"({"command":["a\u0000b"],"working_directory":"/","resources":{"gpus":1}})").field, "spec.command[0]");
+  EXPECT_EQ(refused_spec("{}", R"(,"environment":{"A=B":"1"})").field, "environment");
+  EXPECT_EQ(refused_spec("{}", R"(,"polite":true)").field, "polite");
+  EXPECT_NE(refused(400, scheduler_.ask("POST", "/v1/jobs", "{\"spec\":{")).message, "");
+}
+
+TEST_F(Api, LimitsTheSizeOfASubmission) {
+  EXPECT_EQ(refused_spec(R"({"command":[")" + std::string(300 << 10, 'x') + R"("],"working_directory":"/","resources":{"gpus":1}})", "", 413).field, "spec");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})", R"(,"environment":{"A":")" + std::string(1 << 20, 'x') + R"("})", 413).field,
+            "environment");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})", R"(,"request_key":")" + std::string(129, 'k') + "\"").field, "request_key");
+}
+
+TEST_F(Api, SaysWhatTheClusterCanNeverRun) {
+  auto problem = refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":65}})");
+  EXPECT_EQ(problem.code, "impossible");
+  EXPECT_EQ(problem.field, "spec.resources.gpus");
+  EXPECT_FALSE(problem.remedy.empty());
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"nodes":1,"gpus_per_node":9}})").code, "impossible");
+}
+
+TEST_F(Api, GivesTheSameJobForTheSameKey) {
+  const std::string body = R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}},"request_key":"retry-1"})";
+  // Both may be in one batch of the daemon: the second must see the first.
+  const auto first = scheduler_.send(api::Door::socket, runner, "POST", "/v1/jobs", body);
+  const auto second = scheduler_.send(api::Door::socket, runner, "POST", "/v1/jobs", body);
+  scheduler_.until([&] { return first->response && second->response; }, "both answers");
+  EXPECT_EQ(first->response->body, second->response->body);
+  EXPECT_EQ(scheduler_.submit(), JobId{2});
+}
+
+TEST_F(Api, StartsJobsOnlyAsTheUserWhoRunsIt) {
+  const auto problem = refused(403, scheduler_.ask(api::Door::socket, stranger, "POST", "/v1/jobs", R"({"spec":{}})"));
+  EXPECT_EQ(problem.code, "not_permitted");
+  EXPECT_EQ(problem.message, "this cluster starts jobs only as the user who runs it (uid 1000)");
+}
+
+TEST_F(Api, ShowsOthersASizeAndAStateButNoCommand) {
+  const JobId job = scheduler_.submit(R"({"gpus":4})", R"(,"name":"train")", R"({"TOKEN":"hush"})");
+  const std::string mine = scheduler_.ask(api::Door::socket, runner, "GET", "/v1/jobs").body;
+  EXPECT_NE(mine.find("secret-program"), std::string::npos);
+  EXPECT_EQ(mine.find("hush"), std::string::npos) << "values of variables are never shown";
+  for (const std::string target : {"/v1/jobs", "/v1/jobs/1"}) {
+    const std::string theirs = scheduler_.ask(api::Door::socket, stranger, "GET", target).body;
+    EXPECT_NE(theirs.find("\"train\""), std::string::npos);
+    EXPECT_NE(theirs.find("runner"), std::string::npos);
+    for (const char* secret_word : {"secret-program", "/data/x", "TOKEN"}) EXPECT_EQ(theirs.find(secret_word), std::string::npos) << target << secret_word;
+  }
+  const std::string nobodys = scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs").body;
+  EXPECT_NE(nobodys.find("lab-a"), std::string::npos);
+  for (const char* secret_word : {"secret-program", "/data/x", "TOKEN", "runner", "1000"}) EXPECT_EQ(nobodys.find(secret_word), std::string::npos) << secret_word;
+  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::socket, stranger, "GET", "/v1/jobs/" + std::to_string(job.value) + "/logs")).code, "not_permitted");
+}
+
+TEST_F(Api, LetsOwnerRootAndAdministratorsCancel) {
+  for (int i = 0; i < 4; ++i) scheduler_.submit();
+  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::socket, stranger, "POST", "/v1/jobs/1/cancel")).code, "not_permitted");
+  EXPECT_EQ(scheduler_.ask(api::Door::socket, runner, "POST", "/v1/jobs/1/cancel", "{}").status, 200);
+  EXPECT_EQ(scheduler_.ask(api::Door::socket, caller(0, "root"), "POST", "/v1/jobs/2/cancel").status, 200);
+  EXPECT_EQ(scheduler_.ask(api::Door::socket, caller(2001, "ada"), "POST", "/v1/jobs/3/cancel").status, 200);
+  const auto last = scheduler_.ask(api::Door::socket, caller(2002, "wil", {"users", "wheel"}), "POST", "/v1/jobs/4/cancel");
+  EXPECT_EQ(last.status, 200);
+  const auto view = protocol::from_json<protocol::JobView>(last.body);
+  EXPECT_EQ(view.details.state, JobState::cancelled);
+  EXPECT_EQ(view.exit_code, 143);
+  // Again is no mistake; a queued job that is not there to stop can't be requeued.
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/jobs/1/cancel").status, 200);
+  EXPECT_EQ(refused(409, scheduler_.ask("POST", "/v1/jobs/1/requeue")).code, "conflict");
+  scheduler_.submit();
+  EXPECT_EQ(refused(409, scheduler_.ask("POST", "/v1/jobs/5/requeue")).code, "conflict");
+  EXPECT_EQ(refused(400, scheduler_.ask("POST", "/v1/jobs/5/cancel", R"({"now":true})")).field, "now");
+}
+
+TEST_F(Api, FiltersTheList) {
+  scheduler_.submit();
+  scheduler_.submit();
+  scheduler_.ask("POST", "/v1/jobs/1/cancel");
+  const auto ids = [&](const std::string& target) {
+    std::vector<std::int64_t> found;
+    for (const auto& view : protocol::from_json<protocol::JobList>(scheduler_.ask("GET", target).body).jobs) found.push_back(view.details.job.value);
+    return found;
+  };
+  using Ids = std::vector<std::int64_t>;
+  EXPECT_EQ(ids("/v1/jobs"), Ids{2});
+  EXPECT_EQ(ids("/v1/jobs?all=1"), (Ids{2, 1}));
+  EXPECT_EQ(ids("/v1/jobs?state=cancelled,failed"), Ids{1});
+  EXPECT_EQ(ids("/v1/jobs?user=runner"), Ids{2});
+  EXPECT_EQ(ids("/v1/jobs?user=1000"), Ids{2});
+  EXPECT_EQ(ids("/v1/jobs?user=stan"), Ids{});
+  EXPECT_EQ(ids("/v1/jobs?account=lab-b"), Ids{});
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/jobs?state=pending")).field, "state");
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/jobs?colour=red")).field, "colour");
+  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs?user=runner")).code, "not_permitted");
+}
+
+TEST_F(Api, AnswersAWaitWhenTheJobEndsOrTheTimeIsUp) {
+  scheduler_.submit();
+  const auto early = scheduler_.ask("GET", "/v1/jobs/1/wait?timeout_ms=20");
+  EXPECT_EQ(protocol::from_json<protocol::JobView>(early.body).details.state, JobState::queued);
+  const auto waiting = scheduler_.send(api::Door::socket, runner, "GET", "/v1/jobs/1/wait");
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/jobs/1/cancel").status, 200);
+  scheduler_.until([&] { return waiting->response.has_value(); }, "the wait to end");
+  EXPECT_EQ(protocol::from_json<protocol::JobView>(waiting->response->body).exit_code, 143);
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/jobs/1/wait?timeout_ms=soon")).field, "timeout_ms");
+}
+
+TEST_F(Api, SaysWhatIsWrongWithTheRequestItself) {
+  EXPECT_EQ(refused(404, scheduler_.ask("GET", "/v1/jobs/7")).code, "not_found");
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/jobs/seven")).field, "job");
+  EXPECT_EQ(refused(404, scheduler_.ask("GET", "/v2/jobs")).code, "not_found");
+  EXPECT_EQ(refused(400, scheduler_.ask("DELETE", "/v1/jobs")).remedy, "use GET or POST");
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/nodes?x=1")).field, "x");
+}
+
+TEST_F(Api, ServesOnlyClusterQueueAndMetricsWithoutIdentity) {
+  scheduler_.submit();
+  for (const std::string target : {"/", "/v1/cluster", "/v1/jobs", "/v1/nodes", "/livez", "/readyz", "/metrics"})
+    EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", target).status, 200) << target;
+  for (const std::string target : {"/v1/jobs/1", "/v1/jobs/1/wait", "/v1/jobs/1/logs"})
+    EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", target)).code, "not_permitted") << target;
+  for (const std::string target : {"/v1/jobs", "/v1/jobs/1/cancel", "/v1/jobs/1/requeue", "/v1/shutdown"})
+    EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "POST", target, "{}")).code, "not_permitted") << target;
+}
+
+TEST_F(Api, AnswersToNoOtherHostOnLoopback) {
+  for (const std::string host : {"localhost", "localhost:8642", "127.0.0.1:1", "[::1]:8642", "[::1]"})
+    EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs", "", host).status, 200) << host;
+  for (const std::string host : {"evil.example", "evil.example:8642", "localhost.evil.example", "", "localhost:x", "[::1].evil"})
+    EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs", "", host).status, 421) << host;
+}
+
+TEST_F(Api, TellsThatAQueuedJobHasNoOutput) {
+  scheduler_.submit();
+  const auto reply = scheduler_.send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs");
+  scheduler_.until([&] { return reply->stream && reply->stream->ended; }, "the stream to end");
+  EXPECT_NE(reply->stream->text.find("has not started"), std::string::npos);
+  EXPECT_EQ(refused(400, scheduler_.ask("GET", "/v1/jobs/1/logs?rank=1")).field, "rank");
+  // Following waits; the job's end without a start ends it.
+  const auto following = scheduler_.send(api::Door::socket, runner, "GET", "/v1/jobs/1/logs?follow=1");
+  scheduler_.ask("POST", "/v1/jobs/1/cancel");
+  scheduler_.until([&] { return following->stream && following->stream->ended; }, "the stream to end");
+  EXPECT_NE(following->stream->text.find("ended before it started"), std::string::npos);
+}
+
+TEST_F(Api, ShutsDownForAdministratorsOnly) {
+  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::socket, stranger, "POST", "/v1/shutdown", "{}")).code, "not_permitted");
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/shutdown", "{}").status, 200);
+  scheduler_.until([&] { return scheduler_.exit_code.has_value(); }, "the daemon to end");
+  EXPECT_EQ(scheduler_.exit_code, 0);
+}
+
+TEST_F(Api, TellsWhatBecameOfEveryRequest) {
+  scheduler_.ask("GET", "/v1/jobs/7");
+  scheduler_.ask("GET", "/v1/cluster");
+  ASSERT_EQ(scheduler_.answers.size(), 2u);
+  EXPECT_EQ(scheduler_.answers[0].route, "/v1/jobs/ID");
+  EXPECT_EQ(scheduler_.answers[0].status, 404);
+  EXPECT_EQ(scheduler_.answers[0].problem, "not_found");
+  EXPECT_EQ(scheduler_.answers[1].status, 200);
+  EXPECT_NE(scheduler_.answers[0].request, scheduler_.answers[1].request);
+}
+
+TEST(ApiAtStart, IsNotReadyUntilTheJournalIsRead) {
+  net::Loop loop;
+  const auto store = store::open_memory();
+  Scheduler scheduler(loop, *store);
+  EXPECT_EQ(scheduler.ask("GET", "/readyz").status, 503);
+  EXPECT_EQ(scheduler.problem(scheduler.ask("GET", "/v1/jobs")).code, "not_ready");
+  EXPECT_EQ(scheduler.ask("GET", "/livez").status, 200);
+  scheduler.start_and_wait();
+  EXPECT_EQ(scheduler.ask("GET", "/readyz").status, 200);
+}
+
+}  // namespace
+}  // namespace ultramarine::server::testing

@@ -1,0 +1,69 @@
+// What a shell would see of each end.
+#include <gtest/gtest.h>
+
+#include "scheduler/api/exit_code.h"
+
+namespace ultramarine::api {
+namespace {
+
+Job ended(Outcome outcome, JobState state = JobState::failed) {
+  Job job;
+  job.state = state;
+  Attempt attempt;
+  attempt.outcome = outcome;
+  attempt.gangs.emplace_back();
+  job.attempts.push_back(attempt);
+  return job;
+}
+
+Job failed_with(Outcome outcome, std::int64_t code, std::int64_t signal) {
+  Job job = ended(outcome);
+  Failure failure;
+  failure.rank = 3;
+  failure.exit_code = code;
+  failure.signal = signal;
+  job.attempts.back().failure = failure;
+  return job;
+}
+
+TEST(ExitCode, IsUnknownUntilTheJobHasEnded) {
+  for (const JobState state : {JobState::queued, JobState::held, JobState::starting, JobState::running, JobState::stopping, JobState::unknown})
+    EXPECT_EQ(exit_code(ended(Outcome::succeeded, state)), std::nullopt);
+}
+
+TEST(ExitCode, IsTheProgramsOwn) {
+  EXPECT_EQ(exit_code(ended(Outcome::succeeded, JobState::completed)), 0);
+  EXPECT_EQ(exit_code(failed_with(Outcome::failed, 3, 0)), 3);
+  EXPECT_EQ(exit_code(failed_with(Outcome::failed, 0, 11)), 139);
+  EXPECT_EQ(exit_code(failed_with(Outcome::failed, 0, 0)), 1);
+  EXPECT_EQ(exit_code(ended(Outcome::failed)), 1);
+}
+
+TEST(ExitCode, SaysHowItWasStopped) {
+  EXPECT_EQ(exit_code(ended(Outcome::cancelled, JobState::cancelled)), 143);
+  Job never_started;
+  never_started.state = JobState::cancelled;
+  EXPECT_EQ(exit_code(never_started), 143);
+  Job late = ended(Outcome::timed_out);
+  EXPECT_EQ(exit_code(late), 124);
+  late.attempts.back().gangs[0].ranks.resize(2);
+  late.attempts.back().gangs[0].ranks[1].signal = 15;
+  EXPECT_EQ(exit_code(late), 143);
+  late.attempts.back().gangs[0].ranks[0].signal = 9;
+  EXPECT_EQ(exit_code(late), 137);
+  EXPECT_EQ(exit_code(ended(Outcome::out_of_memory)), 137);
+}
+
+TEST(ExitCode, TellsAWrongCommandFromAFailureOfOurs) {
+  EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 127, 0)), 127);
+  EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 126, 0)), 126);
+  EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 1, 0)), 125);
+  for (const Outcome outcome : {Outcome::node_lost, Outcome::device_lost, Outcome::supervisor_lost, Outcome::preempted, Outcome::stalled})
+    EXPECT_EQ(exit_code(ended(outcome)), 125);
+  Job rejected;
+  rejected.state = JobState::failed;
+  EXPECT_EQ(exit_code(rejected), 125);
+}
+
+}  // namespace
+}  // namespace ultramarine::api

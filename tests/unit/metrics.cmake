@@ -1,0 +1,1 @@
+ultramarine_test(metrics_test LABELS unit SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/metrics/exporter_test.cpp DEPENDS ultramarine_metrics ultramarine_core)

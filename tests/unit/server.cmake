@@ -1,0 +1,1 @@
+ultramarine_test(server_test LABELS unit SOURCES ${CMAKE_SOURCE_DIR}/tests/unit/server/server_test.cpp DEPENDS ultramarine_server)
