@@ -1,0 +1,220 @@
+#include "scheduler/cli/client.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <thread>
+
+#include "scheduler/cli/terminal.h"
+#include "scheduler/protocol/codec.h"
+
+namespace ultramarine::cli {
+namespace {
+
+template <class T>
+Answer<T> decoded(std::string body) {
+  try {
+    T value = protocol::from_json<T>(body);
+    return {std::move(value), std::move(body)};
+  } catch (const protocol::DecodeError& error) {
+    throw CommandError(exit_code::failure, error_line("", std::string("the scheduler's answer can't be read (") + error.what() + ")", "do ultra and ultra-scheduler have the same version?"));
+  }
+}
+
+std::string job_path(JobId job, const char* rest = "") { return "/v1/jobs/" + std::to_string(job.value) + rest; }
+
+bool refused_at_the_door(const net::NetError& error) {
+  switch (error.error_number) {
+    case ENOENT: case ECONNREFUSED: case EACCES: case EPERM: case ENOTDIR: case ELOOP: case ENAMETOOLONG: return true;
+    default: return false;
+  }
+}
+
+[[noreturn]] void refuse(const std::string& path, const net::Response& response) {
+  protocol::ErrorReply reply;
+  try {
+    reply = protocol::from_json<protocol::ErrorReply>(response.body);
+  } catch (const protocol::DecodeError&) {
+    reply.message = "the scheduler answered with status " + std::to_string(response.status);
+  }
+  if (reply.message.empty()) reply.message = "the scheduler refused with status " + std::to_string(response.status);
+  if (reply.field.empty() && reply.code == "not_found" && path.rfind("/v1/jobs/", 0) == 0) reply.field = "job";
+  throw Refused(exit_code_for(reply.code, response.status), error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
+}
+
+}  // namespace
+
+std::string option_for_field(const std::string& path) {
+  static const std::map<std::string, std::string> options{
+      {"name", "--name"}, {"account", "--account"}, {"partition", "--partition"}, {"qos", "--qos"},
+      {"resources", "--gpus"}, {"resources.gpus", "--gpus"}, {"resources.nodes", "--nodes"}, {"resources.gpus_per_node", "--gpus-per-node"},
+      {"time_limit_ms", "--time"}, {"stop_grace_ms", "--grace"}, {"mpi", "--mpi"}, {"command", "command"},
+      {"working_directory", "--workdir"}, {"environment", "--export"}, {"rank", "--rank"}, {"state", "--state"},
+      {"user", "--user"}, {"job", "JOB"}, {"requeue", "--requeue"}};
+  std::string key = path.rfind("spec.", 0) == 0 ? path.substr(5) : path;
+  key = key.substr(0, key.find('['));
+  if (key.rfind("environment.", 0) == 0) key = "environment";
+  const auto found = options.find(key);
+  return found == options.end() ? path : found->second;
+}
+
+int exit_code_for(const std::string& code, int status) {
+  if (code == "bad_request" || code == "impossible") return exit_code::usage;
+  if (code == "not_permitted") return exit_code::not_permitted;
+  if (code == "not_found") return exit_code::not_found;
+  if (code == "conflict") return exit_code::conflict;
+  if (code == "not_ready") return exit_code::unreachable;
+  switch (status) {
+    case 400: case 413: return exit_code::usage;
+    case 403: return exit_code::not_permitted;
+    case 404: return exit_code::not_found;
+    case 409: return exit_code::conflict;
+    case 503: return exit_code::unreachable;
+    default: return exit_code::failure;
+  }
+}
+
+void Client::unreachable(const net::NetError& error) const {
+  if (!refused_at_the_door(error)) {
+    throw Unreachable(printable("the connection to the scheduler at " + socket_ + " was lost (" + error.what() + "); try again, or look with 'ultra cluster status'"), true);
+  }
+  const std::string folder = std::filesystem::path(socket_).parent_path().string();
+  std::error_code ignored;
+  std::string why;
+  if (error.error_number == EACCES || error.error_number == EPERM) {
+    throw CommandError(exit_code::not_permitted, error_line("", "the socket " + socket_ + " is not yours to use", "ask its owner, or name another with --socket or ULTRA_HOME"));
+  }
+  if (!std::filesystem::exists(folder, ignored)) why = "there is no folder " + folder;
+  else if (error.error_number == ENOENT || error.error_number == ENOTDIR) why = "no such socket";
+  else if (error.error_number == ECONNREFUSED) why = "nobody listens there";
+  else why = error.what();
+  throw Unreachable(printable("no scheduler answers at " + socket_ + " (" + why + "): start one with 'ultra cluster up'"), false);
+}
+
+std::string Client::call(const Request& request) {
+  const net::Endpoint endpoint{.path = socket_, .host = "", .port = 0};
+  net::Request sent;
+  sent.method = request.method;
+  sent.path = request.path;
+  sent.query = request.query;
+  sent.body = request.body;
+  if (!request.body.empty()) sent.headers["content-type"] = "application/json";
+  try {
+    net::Response response;
+    if (interrupt_) {
+      std::string body;
+      response = net::fetch_stream(endpoint, sent, [&](std::string_view piece) { return body.append(piece), true; }, interrupt_->fd());
+      interrupt_->check();
+      if (response.status / 100 == 2) response.body = std::move(body);
+    } else {
+      response = net::fetch(endpoint, sent, request.timeout);
+    }
+    if (response.status / 100 != 2) refuse(request.path, response);
+    return std::move(response.body);
+  } catch (const net::NetError& error) {
+    if (interrupt_) interrupt_->check();
+    unreachable(error);
+  }
+}
+
+Answer<protocol::SubmitReply> Client::submit(const protocol::SubmitRequest& request) {
+  const Request call_request{"POST", "/v1/jobs", {}, protocol::to_json(request)};
+  bool connected_once = false;
+  for (int pause_ms = 100;; pause_ms *= 2) {
+    try {
+      return decoded<protocol::SubmitReply>(call(call_request));
+    } catch (const Unreachable& error) {
+      // A scheduler that was there and went away may be starting again; one that never answered is not there.
+      connected_once = connected_once || error.lost;
+      if (!connected_once || pause_ms > 6400) throw;
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    }
+  }
+}
+
+Answer<protocol::JobList> Client::jobs(const JobFilter& filter) {
+  Request request{"GET", "/v1/jobs", {}, ""};
+  if (filter.all) request.query["all"] = "1";
+  if (!filter.state.empty()) request.query["state"] = filter.state;
+  if (!filter.user.empty()) request.query["user"] = filter.user;
+  if (!filter.account.empty()) request.query["account"] = filter.account;
+  return decoded<protocol::JobList>(call(request));
+}
+
+Answer<protocol::JobView> Client::job(JobId job) { return decoded<protocol::JobView>(call({"GET", job_path(job), {}, ""})); }
+
+Answer<protocol::JobView> Client::wait(JobId job, std::chrono::milliseconds up_to) {
+  const auto bounded = std::clamp<std::int64_t>(up_to.count(), 0, 60'000);
+  return decoded<protocol::JobView>(
+      call({"GET", job_path(job, "/wait"), {{"timeout_ms", std::to_string(bounded)}}, "", std::chrono::milliseconds(bounded) + std::chrono::seconds(15)}));
+}
+
+Answer<protocol::JobView> Client::cancel(JobId job) { return decoded<protocol::JobView>(call({"POST", job_path(job, "/cancel"), {}, "{}"})); }
+Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
+Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
+
+void Client::shutdown(bool requeue) {
+  protocol::ShutdownRequest request;
+  request.requeue = requeue;
+  call({"POST", "/v1/shutdown", {}, protocol::to_json(request), std::chrono::minutes(30)});
+}
+
+bool Client::ready() {
+  try {
+    call({"GET", "/readyz", {}, "", std::chrono::seconds(5)});
+    return true;
+  } catch (const CommandError&) {
+    return false;
+  }
+}
+
+void Client::logs(JobId job, std::optional<std::int64_t> rank, bool follow,
+                  const std::function<void(const protocol::LogLine&, std::string_view)>& on_line) {
+  net::Request request;
+  request.method = "GET";
+  request.path = job_path(job, "/logs");
+  if (rank) request.query["rank"] = std::to_string(*rank);
+  if (follow) request.query["follow"] = "1";
+  std::string pending;
+  const auto take_line = [&](std::string_view text) {
+    if (!text.empty()) on_line(decoded<protocol::LogLine>(std::string(text)).value, text);
+  };
+  std::exception_ptr failure;  // carried around the network code, which isn't ours to unwind
+  const auto take_piece = [&](std::string_view piece) {
+    try {
+      pending += piece;
+      std::size_t from = 0;
+      for (std::size_t end = pending.find('\n'); end != std::string::npos; from = end + 1, end = pending.find('\n', from)) {
+        take_line(std::string_view(pending).substr(from, end - from));
+      }
+      pending.erase(0, from);
+      return true;
+    } catch (...) {
+      failure = std::current_exception();
+      return false;
+    }
+  };
+  try {
+    const net::Endpoint endpoint{.path = socket_, .host = "", .port = 0};
+    const auto response = net::fetch_stream(endpoint, request, take_piece, interrupt_ ? interrupt_->fd() : -1);
+    if (failure) std::rethrow_exception(failure);
+    if (interrupt_) interrupt_->check();
+    if (response.status / 100 != 2) refuse(request.path, response);
+    take_line(pending);
+  } catch (const net::NetError& error) {
+    if (interrupt_) interrupt_->check();
+    unreachable(error);
+  }
+}
+
+std::string encode_views(const std::vector<protocol::JobView>& jobs, Time now) {
+  protocol::JobList list;
+  list.now_ms = now;
+  list.jobs = jobs;
+  return protocol::to_json(list);
+}
+
+}  // namespace ultramarine::cli

@@ -1,0 +1,78 @@
+// The public HTTP API as typed calls over the scheduler's Unix socket. Every refusal becomes a CommandError whose line names the
+// option that is at fault. Knows nothing of terminals.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "scheduler/cli/command_error.h"
+#include "scheduler/cli/interrupt.h"
+#include "scheduler/net/http.h"
+#include "scheduler/protocol/api_messages.h"
+
+namespace ultramarine::cli {
+
+/// What the scheduler said: as values, and as the very text for --json.
+template <class T>
+struct Answer {
+  T value;
+  std::string body;
+};
+
+/// The API's error reply, as a line and an exit code.
+struct Refused : CommandError {
+  Refused(int code_, const std::string& line, protocol::ErrorReply reply_) : CommandError(code_, line), reply(std::move(reply_)) {}
+  protocol::ErrorReply reply;
+};
+
+/// "spec.resources.gpus" -> "--gpus"; a path that no option stands for comes back as it is.
+std::string option_for_field(const std::string& path);
+/// Of the words in ErrorReply::code (the HTTP status decides for words that are new).
+int exit_code_for(const std::string& code, int status);
+
+struct JobFilter {
+  bool all = false;
+  std::string state, user, account;  // "" = any
+};
+
+class Client {
+ public:
+  /// `interrupt`: waiting calls end with Interrupted when it is raised.
+  explicit Client(std::string socket, const Interrupt* interrupt = nullptr) : socket_(std::move(socket)), interrupt_(interrupt) {}
+
+  /// A lost connection is tried again with the same request_key, so that it stays one job.
+  Answer<protocol::SubmitReply> submit(const protocol::SubmitRequest& request);
+  Answer<protocol::JobList> jobs(const JobFilter& filter);
+  Answer<protocol::JobView> job(JobId job);
+  /// Returns when the job has ended or `up_to` (at most 60 s) is over.
+  Answer<protocol::JobView> wait(JobId job, std::chrono::milliseconds up_to);
+  Answer<protocol::JobView> cancel(JobId job);
+  Answer<protocol::NodeList> nodes();
+  Answer<protocol::ClusterView> cluster();
+  void shutdown(bool requeue);
+  /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.
+  bool ready();
+  /// Hands over each line (value and JSON text) until the scheduler ends the stream.
+  void logs(JobId job, std::optional<std::int64_t> rank, bool follow, const std::function<void(const protocol::LogLine&, std::string_view)>& on_line);
+
+ private:
+  struct Request {
+    std::string method, path;
+    std::map<std::string, std::string> query;
+    std::string body;
+    std::chrono::milliseconds timeout = std::chrono::seconds(30);
+  };
+  std::string call(const Request& request);
+  [[noreturn]] void unreachable(const net::NetError& error) const;
+
+  std::string socket_;
+  const Interrupt* interrupt_;
+};
+
+/// JSON text of the values that the command line makes itself.
+std::string encode_views(const std::vector<protocol::JobView>& jobs, Time now);
+
+}  // namespace ultramarine::cli

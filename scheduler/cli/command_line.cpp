@@ -1,0 +1,289 @@
+#include "scheduler/cli/command_line.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <set>
+
+#include "scheduler/cli/local_files.h"
+#include "scheduler/cli/nearest.h"
+
+namespace ultramarine::cli {
+namespace {
+
+const std::vector<Option>& global_options() {
+  static const std::vector<Option> options{
+      {"--socket", "PATH", "The scheduler's socket (default: $ULTRA_SOCKET, else scheduler.sock in $ULTRA_HOME)"},
+      {"--color", "WHEN", "auto, always or never (also: NO_COLOR, CLICOLOR_FORCE)"}};
+  return options;
+}
+
+CLI::App* sub_command(const CLI::App* app, const std::string& name) {
+  for (CLI::App* one : const_cast<CLI::App*>(app)->get_subcommands([&](CLI::App* candidate) { return candidate->get_name() == name; })) return one;
+  return nullptr;
+}
+
+[[noreturn]] void usage_error(const std::string& line) { throw CommandError(exit_code::usage, line); }
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) { column_width(28); }
+  std::string make_usage(const CLI::App*, std::string) const override { return "\nUsage: " + usage_ + "\n"; }
+  std::string make_option_opts(const CLI::Option* option) const override { return option->get_type_size() == 0 ? "" : " " + option->get_type_name(); }
+  std::string make_positionals(const CLI::App*) const override { return ""; }  // the usage line says them
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
+    for (std::size_t at = text.find("\n\n\n"); at != std::string::npos; at = text.find("\n\n\n", at)) text.erase(at, 1);
+    return text;
+  }
+
+ private:
+  std::string usage_;
+};
+
+std::string positional_words(Positionals positionals) {
+  switch (positionals) {
+    case Positionals::none: return "";
+    case Positionals::one_job: return " JOB";
+    case Positionals::jobs: return " JOB...";
+    case Positionals::command: return " -- COMMAND [ARGUMENT...]";
+  }
+  return "";
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> words;
+  std::size_t from = 0;
+  for (std::size_t space = text.find(' '); space != std::string::npos; from = space + 1, space = text.find(' ', from)) words.push_back(text.substr(from, space - from));
+  words.push_back(text.substr(from));
+  return words;
+}
+
+void add_options(CLI::App& app, const std::vector<Option>& options, const std::string& group) {
+  for (const Option& option : options) {
+    const std::string names = option.letter.empty() ? option.name : option.letter + "," + option.name;
+    const std::string help = option.help;
+    CLI::Option* added = option.value_name.empty() ? app.add_flag(names, help) : app.add_option(names, help)->type_name(option.value_name);
+    added->group(group);
+  }
+}
+
+/// The parser of all verbs. CLI11 tokenises and lays out help; what it says badly (unknown words) is found before it runs.
+class Parser {
+ public:
+  explicit Parser(const std::vector<Verb>& verbs) : app_("ultra: submit and watch jobs on a GPU cluster", "ultra") {
+    app_.set_help_flag("-h,--help", "Print this help");
+    app_.formatter(std::make_shared<HelpFormatter>("ultra VERB [OPTIONS]"));
+    app_.fallthrough();
+    add_options(app_, global_options(), "Options");
+    app_.footer("Two commands to begin with:\n  ultra cluster up\n  ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'\n"
+                "'ultra VERB --help' shows the options of a verb.");
+    for (const Verb& verb : verbs) {
+      CLI::App* at = &app_;
+      for (const std::string& word : split(verb.path)) {
+        CLI::App* next = sub_command(at, word);
+        if (!next) {
+          next = at->add_subcommand(word);
+          next->group("Verbs")->fallthrough();
+          next->set_help_flag("-h,--help", "Print this help");
+          next->formatter(std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
+          next->description("start, stop and look at a cluster on this machine");
+          next->footer("'ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB --help' shows the options of a verb.");
+        }
+        at = next;
+      }
+      at->description(verb.summary);
+      at->formatter(std::make_shared<HelpFormatter>("ultra " + verb.path + " [OPTIONS]" + positional_words(verb.positionals)));
+      at->footer(verb.details);
+      add_options(*at, verb.options, "Options");
+      add_options(*at, global_options(), "Options of every verb");
+      at->add_option("words", positionals_)->group("");
+      by_app_[at] = &verb;
+    }
+  }
+
+  CommandLine parse(const std::vector<std::string>& words) {
+    CommandLine result;
+    const std::vector<std::string> checked = check(words, result);
+    if (result.verb == nullptr) return result;
+    try {
+      std::vector<std::string> reversed(checked.rbegin(), checked.rend());  // CLI11 takes them from the back
+      app_.parse(reversed);
+    } catch (const CLI::ParseError& error) {
+      usage_error(error_line("", error.what(), "see 'ultra " + result.verb->path + " --help'"));
+    }
+    CLI::App* leaf = &app_;
+    std::vector<CLI::App*> levels{leaf};
+    while (!leaf->get_subcommands().empty()) levels.push_back(leaf = leaf->get_subcommands().front());
+    const auto collect = [&](const std::vector<Option>& options) {
+      for (const Option& option : options) {
+        for (CLI::App* level : levels) {
+          const CLI::Option* found = level->get_option_no_throw(option.name);
+          if (found && found->count() > 0) result.arguments.values[option.name] = option.value_name.empty() ? "" : found->results().back();
+        }
+      }
+    };
+    collect(result.verb->options);
+    collect(global_options());
+    if (result.verb->positionals != Positionals::command) result.arguments.positionals = positionals_;
+    take_globals(result);
+    return result;
+  }
+
+ private:
+  /// Finds the verb and every unknown, repeated or value-less option, with better words than CLI11 has; takes the command off the end.
+  /// Returns the words that are left for CLI11.
+  std::vector<std::string> check(const std::vector<std::string>& words, CommandLine& result) {
+    CLI::App* at = &app_;
+    std::vector<std::string> kept;
+    std::set<std::string> seen;
+    bool only_positionals = false;
+    std::size_t positionals = 0;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      const std::string& word = words[i];
+      const auto verb = by_app_.find(at);
+      const bool takes_command = verb != by_app_.end() && verb->second->positionals == Positionals::command;
+      if (word == "--" && !only_positionals) {
+        if (takes_command) return take_command(words, i + 1, at, result, kept);
+        only_positionals = true;
+        kept.push_back(word);
+        continue;
+      }
+      if (!only_positionals && word.size() > 1 && word[0] == '-') {
+        if (word == "--help" || word == "-h") {
+          result.text = at->help("ultra");
+          return {};
+        }
+        const std::size_t equals = word.rfind("--", 0) == 0 ? word.find('=') : std::string::npos;
+        const std::string name = word.substr(0, equals);
+        const Option& option = known_option(name, verb == by_app_.end() ? nullptr : verb->second);
+        if (!seen.insert(option.name).second) usage_error(error_line(option.name, "given twice", "give it once"));
+        kept.push_back(equals == std::string::npos ? option.name : option.name + word.substr(equals));
+        if (option.value_name.empty()) {
+          if (equals != std::string::npos) usage_error(error_line(option.name, "takes no value", "write " + option.name));
+        } else if (equals == std::string::npos) {
+          if (i + 1 == words.size() || words[i + 1] == "--" || is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
+            usage_error(error_line(option.name, "needs a value", "write " + option.name + " " + option.value_name));
+          }
+          kept.back() += "=" + words[++i];  // as one word, so that a value may begin with '-'
+        }
+        if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1) usage_error(error_line(option.name, "its value is empty", "write " + option.name + " " + option.value_name));
+        continue;
+      }
+      if (verb == by_app_.end()) {
+        at = next_level(at, word);
+        kept.push_back(word);
+        continue;
+      }
+      if (takes_command) return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
+      if (verb->second->positionals == Positionals::none) usage_error(error_line("", "unexpected word \"" + word + "\"", "see 'ultra " + verb->second->path + " --help'"));
+      if (++positionals > 1 && verb->second->positionals == Positionals::one_job) usage_error(error_line("JOB", "one job at a time", "give one job number"));
+      kept.push_back(word);
+    }
+    const auto verb = by_app_.find(at);
+    if (verb == by_app_.end()) {
+      result.text = at->help("ultra");
+      result.text_is_error = true;
+      return {};
+    }
+    if (verb->second->positionals == Positionals::command) return take_command(words, words.size(), at, result, kept);
+    if (verb->second->positionals != Positionals::none && positionals == 0) {
+      usage_error(error_line("JOB", "none given", "name it by its number: ultra " + verb->second->path + " 12 ('ultra queue' lists them)"));
+    }
+    result.verb = verb->second;
+    return kept;
+  }
+
+  std::vector<std::string> take_command(const std::vector<std::string>& words, std::size_t from, CLI::App* at, CommandLine& result, std::vector<std::string> kept) {
+    result.verb = by_app_.at(at);
+    result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
+    if (result.arguments.positionals.empty()) {
+      usage_error(error_line("command", "nothing to run", "give it after --, for example: ultra " + result.verb->path + " --gpus 8 -- python3 train.py"));
+    }
+    return kept;
+  }
+
+  static bool matches(const Option& option, const std::string& name) { return option.name == name || (!option.letter.empty() && option.letter == name); }
+
+  static std::vector<Option> options_of(const Verb* verb) {
+    std::vector<Option> options = global_options();
+    if (verb) options.insert(options.begin(), verb->options.begin(), verb->options.end());
+    return options;
+  }
+
+  bool is_option(const std::string& word, const Verb* verb) const {
+    const std::string name = word.substr(0, word.find('='));
+    const auto options = options_of(verb);
+    return name == "--help" || name == "-h" || std::any_of(options.begin(), options.end(), [&](const Option& option) { return matches(option, name); });
+  }
+
+  const Option& known_option(const std::string& name, const Verb* verb) const {
+    std::vector<std::string> names{"--help"};
+    for (const auto* options : {verb ? &verb->options : &global_options(), &global_options()}) {
+      for (const Option& option : *options) {
+        if (matches(option, name)) return option;
+        if (std::find(names.begin(), names.end(), option.name) == names.end()) names.push_back(option.name);
+      }
+    }
+    const std::string near = nearest(name, names);
+    const std::string help = verb ? "ultra " + verb->path + " --help" : "ultra --help";
+    usage_error(error_line(name, "unknown option", near.empty() ? "see '" + help + "'" : "did you mean " + near + "?"));
+  }
+
+  CLI::App* next_level(CLI::App* at, const std::string& word) {
+    if (CLI::App* next = sub_command(at, word)) return next;
+    std::vector<std::string> names;
+    for (const CLI::App* verb : at->get_subcommands({})) names.push_back(verb->get_name());
+    std::string near = nearest(word, names);
+    const std::string before = at == &app_ ? "ultra " : "ultra " + at->get_name() + " ";
+    if (near.empty() && at == &app_ && (word == "up" || word == "down" || word == "status")) near = "cluster " + word;
+    usage_error(error_line(word, "unknown verb", near.empty() ? "see '" + before + "--help'" : "did you mean '" + before + near + "'?"));
+  }
+
+  void take_globals(CommandLine& result) {
+    result.socket = result.arguments.text("--socket");
+    const auto colour = result.arguments.text("--color");
+    if (!colour || *colour == "auto") result.colour = ColourMode::automatic;
+    else if (*colour == "always") result.colour = ColourMode::always;
+    else if (*colour == "never") result.colour = ColourMode::never;
+    else usage_error(error_line("--color", "\"" + *colour + "\" is not known", "give auto, always or never"));
+  }
+
+  CLI::App app_;
+  std::map<const CLI::App*, const Verb*> by_app_;
+  std::vector<std::string> positionals_;
+};
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<Verb>& verbs, const std::vector<std::string>& words) { return Parser(verbs).parse(words); }
+
+int run_command_line(const std::vector<std::string>& words, std::map<std::string, std::string> environment, std::ostream& out, std::ostream& err,
+                     const std::function<Terminal(ColourMode)>& terminal, std::function<Time()> now) {
+  bool colour = terminal(ColourMode::automatic).error_colour;
+  const auto fail = [&](const std::string& line) { err << tinted("error:", Tint::red, colour) << ' ' << line << '\n'; };
+  try {
+    const std::vector<Verb> verbs = all_verbs();
+    const CommandLine line = parse_command_line(verbs, words);
+    if (line.verb == nullptr) {
+      (line.text_is_error ? err : out) << line.text;
+      return line.text_is_error ? exit_code::usage : exit_code::ok;
+    }
+    Context context{out, err, terminal(line.colour), std::move(environment), "", "", std::move(now)};
+    colour = context.terminal.error_colour;
+    context.home = home_folder(context.environment);
+    context.socket = socket_path(line.socket, context.environment, context.home);
+    return line.verb->run(line.arguments, context);
+  } catch (const CommandError& error) {
+    fail(error.what());
+    return error.code;
+  } catch (const Interrupted&) {
+    return exit_code::interrupted;
+  } catch (const std::exception& error) {
+    fail(error_line("", error.what(), ""));
+    return exit_code::failure;
+  }
+}
+
+}  // namespace ultramarine::cli

@@ -1,0 +1,50 @@
+#include "scheduler/cli/local_files.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "scheduler/cli/command_error.h"
+#include "scheduler/net/endpoint.h"
+
+namespace ultramarine::cli {
+namespace {
+
+std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
+
+std::string absolute(const std::string& path) {
+  std::string text = std::filesystem::absolute(path).lexically_normal().string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+std::string home_folder(const std::map<std::string, std::string>& environment) {
+  if (const std::string given = value_of(environment, "ULTRA_HOME"); !given.empty()) return absolute(given);
+  std::string home = value_of(environment, "HOME");
+  if (home.empty()) {
+    const passwd* user = getpwuid(geteuid());
+    if (user) home = user->pw_dir;
+  }
+  if (home.empty()) throw CommandError(exit_code::usage, error_line("ULTRA_HOME", "neither it nor HOME is set", "set ULTRA_HOME to a folder for the cluster's state"));
+  return absolute(home + "/.ultramarine");
+}
+
+std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment, const std::string& home) {
+  std::string path, field;
+  if (option) path = absolute(*option), field = "--socket";
+  else if (const std::string given = value_of(environment, "ULTRA_SOCKET"); !given.empty()) path = absolute(given), field = "ULTRA_SOCKET";
+  else path = socket_file(home), field = "ULTRA_HOME";
+  if (path.size() > net::unix_path_max) {
+    throw CommandError(exit_code::usage, error_line(field, path + " has " + std::to_string(path.size()) + " characters, a socket's path at most " + std::to_string(net::unix_path_max),
+                                                    field == "ULTRA_HOME" ? "choose a shorter ULTRA_HOME" : "choose a shorter path"));
+  }
+  return path;
+}
+
+}  // namespace ultramarine::cli

@@ -1,0 +1,83 @@
+// A verb of the command line as data: its options, its help and what it does. One file per verb in verbs/; command_line turns the
+// list into a parser. A verb doesn't know how arguments are split, and reads no global state: all it may look at is in Context.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "scheduler/cli/command_error.h"
+#include "scheduler/cli/terminal.h"
+#include "scheduler/model/time.h"
+
+namespace ultramarine::cli {
+
+struct Option {
+  std::string name;        // "--gpus"
+  std::string value_name;  // "N"; "" = a flag
+  std::string help;
+  std::string letter = {}; // "-f", or none
+};
+
+/// What was typed after the verb, already checked for unknown and repeated options and missing values.
+class Arguments {
+ public:
+  std::map<std::string, std::string> values;  // option -> value ("" for a flag)
+  std::vector<std::string> positionals;       // for `command...`: the words after `--` as they are
+
+  bool has(const std::string& option) const { return values.count(option) > 0; }
+  std::optional<std::string> text(const std::string& option) const;
+  /// A whole number from `least` to `most`. Throws CommandError (usage) that names the option.
+  std::optional<std::int64_t> whole_number(const std::string& option, std::int64_t least, std::int64_t most) const;
+  /// 30s, 2h, 1-12:00 ... Throws CommandError (usage) that names the option.
+  std::optional<Duration> duration(const std::string& option) const;
+  /// The positionals as job numbers. Throws CommandError (usage).
+  std::vector<JobId> jobs() const;
+};
+
+/// Everything that a verb may see of the world it runs in.
+struct Context {
+  std::ostream& out;
+  std::ostream& err;
+  Terminal terminal;
+  std::map<std::string, std::string> environment;
+  std::string home;    // $ULTRA_HOME, absolute
+  std::string socket;  // of the API
+  std::function<Time()> now;
+
+  std::string variable(const std::string& name) const;
+};
+
+enum class Positionals { none, one_job, jobs, command };
+
+struct Verb {
+  std::string path;     // "cluster up"
+  std::string summary;  // one line, in the list of verbs
+  Positionals positionals = Positionals::none;
+  std::vector<Option> options;
+  std::string details;  // examples and what else help should say
+  std::function<int(const Arguments&, Context&)> run;
+};
+
+// One per file in verbs/.
+Verb cluster_up_verb();
+Verb cluster_down_verb();
+Verb cluster_status_verb();
+Verb submit_verb();
+Verb queue_verb();
+Verb show_verb();
+Verb logs_verb();
+Verb cancel_verb();
+Verb wait_verb();
+Verb nodes_verb();
+Verb version_verb();
+/// In the order of `ultra --help`.
+std::vector<Verb> all_verbs();
+
+inline Option json_option(const std::string& what) { return {"--json", "", "Print " + what + " as one JSON object"}; }
+
+}  // namespace ultramarine::cli

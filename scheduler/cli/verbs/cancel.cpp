@@ -1,0 +1,47 @@
+// ultra cancel: stops jobs that run and takes jobs that wait out of the queue.
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/verb.h"
+#include "scheduler/cli/words.h"
+
+namespace ultramarine::cli {
+namespace {
+
+int cancel(const Arguments& arguments, Context& context) {
+  Client client(context.socket);
+  const std::vector<JobId> jobs = arguments.jobs();
+  std::vector<Answer<protocol::JobView>> answers;
+  int code = exit_code::ok;
+  for (const JobId job : jobs) {
+    try {
+      answers.push_back(client.cancel(job));
+    } catch (const Refused& error) {
+      // The others are still to be stopped.
+      if (jobs.size() == 1) throw;
+      context.err << tinted("error:", Tint::red, context.terminal.error_colour) << " job " << job.value << ": " << error.what() << '\n';
+      if (code == exit_code::ok) code = error.code;
+      continue;
+    }
+    if (arguments.has("--json")) continue;
+    const JobState state = answers.back().value.details.state;
+    context.out << "Job " << job.value << (is_terminal(state) ? " is " + word(state) : std::string(" is being stopped")) << ".\n";
+  }
+  if (arguments.has("--json")) {
+    std::vector<protocol::JobView> views;
+    for (const auto& answer : answers) views.push_back(answer.value);
+    context.out << (jobs.size() == 1 ? answers.front().body : encode_views(views, context.now())) << '\n';
+  }
+  return code;
+}
+
+}  // namespace
+
+Verb cancel_verb() {
+  return {.path = "cancel",
+          .summary = "stop jobs, or take them out of the queue",
+          .positionals = Positionals::jobs,
+          .options = {json_option("the API's job (of several: its list)")},
+          .details = "Running ranks get SIGTERM, and SIGKILL after the job's grace time.\nExamples:\n  ultra cancel 12\n  ultra cancel 12 13 14",
+          .run = cancel};
+}
+
+}  // namespace ultramarine::cli

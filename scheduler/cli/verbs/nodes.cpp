@@ -1,0 +1,80 @@
+// ultra nodes: the machines, their devices and who holds them.
+#include <set>
+
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/verb.h"
+#include "scheduler/cli/words.h"
+#include "scheduler/protocol/text_forms.h"
+
+namespace ultramarine::cli {
+namespace {
+
+std::string jobs_on(const protocol::NodeView& view) {
+  std::set<std::int64_t> jobs;
+  for (const auto& job : view.device_jobs) {
+    if (job) jobs.insert(job->value);
+  }
+  std::string text;
+  for (const std::int64_t job : jobs) text += (text.empty() ? "" : ",") + std::to_string(job);
+  return text.empty() ? "-" : text;
+}
+
+std::string mean_utilization(const protocol::NodeView& view) {
+  if (view.device_utilization_permille.empty()) return "-";
+  std::int64_t sum = 0;
+  for (const std::int64_t one : view.device_utilization_permille) sum += one;
+  return percent(sum / static_cast<std::int64_t>(view.device_utilization_permille.size()));
+}
+
+std::string note(const protocol::NodeView& view) {
+  std::string text;
+  if (view.node.config.virtual_devices) text = "virtual";
+  if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
+    text += (text.empty() ? "" : ", ") + std::string("silent for ") + protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000});
+  }
+  if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + std::string("no agent has joined");
+  if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + view.node.reason;
+  return text.empty() ? "-" : text;
+}
+
+int nodes(const Arguments& arguments, Context& context) {
+  const auto answer = Client(context.socket).nodes();
+  if (arguments.has("--json")) {
+    context.out << answer.body << '\n';
+    return exit_code::ok;
+  }
+  using Align = Table::Align;
+  const bool bars = context.terminal.out_is_terminal;
+  std::vector<Table::Column> columns{{"NODE"}, {"STATE"}, {"GPUS", Align::right}, {"USED", Align::right}};
+  if (bars) columns.push_back({""});
+  for (const char* title : {"UTILIZATION", "TYPE", "JOBS", "NOTE"}) columns.push_back({title, std::string_view(title) == "UTILIZATION" ? Align::right : Align::left});
+  Table table(std::move(columns));
+  for (const protocol::NodeView& view : answer.value.nodes) {
+    const NodeConfig& config = view.node.config;
+    std::vector<Cell> row{config.name, Cell(word(view.node.state), tint_of(view.node.state)), std::to_string(config.gpus), std::to_string(view.allocated)};
+    if (bars) {
+      std::string devices;
+      for (std::int64_t device = 0; device < config.gpus; ++device) {
+        const auto index = static_cast<std::size_t>(device);
+        devices += index < view.device_jobs.size() && view.device_jobs[index] ? "█" : "░";
+      }
+      row.emplace_back(devices, view.allocated > 0 ? Tint::green : Tint::dim);
+    }
+    for (const std::string& text : {mean_utilization(view), config.gpu_type.empty() ? std::string("-") : config.gpu_type, jobs_on(view), note(view)}) row.emplace_back(text);
+    table.add(std::move(row));
+  }
+  table.write(context.out, context.terminal);
+  return exit_code::ok;
+}
+
+}  // namespace
+
+Verb nodes_verb() {
+  return {.path = "nodes",
+          .summary = "show the nodes, their GPUs and who holds them",
+          .options = {json_option("the API's list")},
+          .details = "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the configuration.",
+          .run = nodes};
+}
+
+}  // namespace ultramarine::cli

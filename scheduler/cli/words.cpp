@@ -1,0 +1,162 @@
+#include "scheduler/cli/words.h"
+
+#include <boost/describe/enum_to_string.hpp>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+
+#include "scheduler/cli/command_error.h"
+#include "scheduler/protocol/text_forms.h"
+
+namespace ultramarine::cli {
+
+std::string word(JobState state) { return boost::describe::enum_to_string(state, "?"); }
+std::string word(NodeState state) { return boost::describe::enum_to_string(state, "?"); }
+std::string word(Outcome outcome) {
+  std::string text = boost::describe::enum_to_string(outcome, "?");
+  for (char& letter : text) {
+    if (letter == '_') letter = ' ';
+  }
+  return text;
+}
+
+Tint tint_of(JobState state) {
+  switch (state) {
+    case JobState::running: return Tint::green;
+    case JobState::queued: case JobState::starting: case JobState::stopping: return Tint::yellow;
+    case JobState::held: case JobState::completed: case JobState::cancelled: return Tint::dim;
+    case JobState::failed: case JobState::unknown: return Tint::red;
+  }
+  return Tint::none;
+}
+
+Tint tint_of(NodeState state) {
+  switch (state) {
+    case NodeState::up: return Tint::green;
+    case NodeState::suspect: case NodeState::draining: case NodeState::drained: return Tint::yellow;
+    case NodeState::unreachable: case NodeState::down: case NodeState::quarantined: return Tint::red;
+  }
+  return Tint::none;
+}
+
+std::string counted(std::int64_t count, const std::string& singular, const std::string& plural) {
+  return std::to_string(count) + " " + (count == 1 ? singular : plural);
+}
+
+std::string relative(Time time, Time now) {
+  const Duration distance = time - now;
+  if (distance.ms > -1000 && distance.ms < 1000) return "now";
+  const Duration whole{(distance.ms < 0 ? -distance.ms : distance.ms) / 1000 * 1000};
+  return distance.ms > 0 ? "in " + protocol::format_duration(whole) : protocol::format_duration(whole) + " ago";
+}
+
+std::string local_time(Time time) {
+  const std::time_t whole = static_cast<std::time_t>(time.ms / 1000);
+  std::tm parts{};
+  localtime_r(&whole, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+  return text;
+}
+
+std::string bytes_text(std::int64_t bytes) {
+  static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) value /= 1024, ++unit;
+  char text[48];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+  return text;
+}
+
+std::string percent(std::int64_t permille) { return std::to_string(permille / 10) + "." + std::to_string(permille % 10) + "%"; }
+
+std::string places(const Allocation& allocation) {
+  if (allocation.empty()) return "-";
+  std::vector<std::string> names;
+  for (const NodeAllocation& node : allocation) names.push_back(node.node);
+  return protocol::fold_hostlist(names);
+}
+
+std::string ending(std::int64_t exit_code, std::int64_t signal) {
+  if (signal == 0) return "code " + std::to_string(exit_code);
+  const char* name = sigabbrev_np(static_cast<int>(signal));
+  return "signal " + std::to_string(signal) + (name ? " (SIG" + std::string(name) + ")" : "");
+}
+
+std::string failure_sentence(const Failure& failure) {
+  std::string who = failure.rank >= 0 ? "rank " + std::to_string(failure.rank) : "";
+  if (!failure.node.empty()) who += (who.empty() ? "" : " on ") + failure.node;
+  if (failure.detail.empty()) return failure.rank >= 0 ? who + " ended with " + ending(failure.exit_code, failure.signal) : who;
+  // The detail usually says who; said twice it would be noise.
+  return who.empty() || failure.detail.find(failure.rank >= 0 ? who : failure.node) != std::string::npos ? failure.detail : who + ": " + failure.detail;
+}
+
+Duration elapsed(const Job& job, Time now) {
+  if (job.attempts.empty() || !job.attempts.back().started_ms) return {0};
+  if (!is_active(job.state) && !job.attempts.back().ended_ms) return {0};
+  const Attempt& attempt = job.attempts.back();
+  const Duration length = (attempt.ended_ms ? *attempt.ended_ms : now) - *attempt.started_ms;
+  return {length.ms < 0 ? 0 : length.ms};
+}
+
+std::string elapsed_of_limit(const Job& job, Time now) {
+  const bool waits = job.state == JobState::queued || job.state == JobState::held || job.attempts.empty() || !job.attempts.back().started_ms;
+  const std::string spent = waits ? "-" : protocol::format_duration({elapsed(job, now).ms / 1000 * 1000});
+  return spent + " / " + (job.spec.time_limit_ms.ms > 0 ? protocol::format_duration(job.spec.time_limit_ms) : "-");
+}
+
+std::string planned_start(const protocol::JobView& view, Time now) {
+  if (view.details.state != JobState::queued || !view.planned || !view.planned->start_ms) return "-";
+  return *view.planned->start_ms <= now ? "now" : relative(*view.planned->start_ms, now);
+}
+
+std::string where_or_why(const protocol::JobView& view) {
+  if (view.details.state == JobState::queued || view.details.state == JobState::held) return view.why.empty() ? "-" : view.why;
+  return view.details.attempts.empty() ? "-" : places(view.details.attempts.back().allocation);
+}
+
+std::string outlook(const protocol::JobView& view, Time now) {
+  const Job& job = view.details;
+  if (job.state == JobState::held) return "It is held.";
+  if (is_terminal(job.state)) return "It has ended: " + word(job.state) + ".";
+  if (job.state != JobState::queued) {
+    const std::string where = job.attempts.empty() ? "" : " on " + places(job.attempts.back().allocation);
+    return (job.state == JobState::starting ? "It starts now" : "It is " + word(job.state)) + where + ".";
+  }
+  // The plan's start is said below, in local time.
+  std::string why = view.why.substr(0, view.why.find(" Expected to start "));
+  while (!why.empty() && why.back() == '.') why.pop_back();
+  if (!view.planned || !view.planned->start_ms) return why.empty() ? "It waits; the plan has no start for it yet." : "It has no planned start yet: " + why + ".";
+  if (*view.planned->start_ms <= now || relative(*view.planned->start_ms, now) == "now") return "It starts now on " + places(view.planned->allocation) + ".";
+  return "Planned start: " + relative(*view.planned->start_ms, now) + " (" + local_time(*view.planned->start_ms) + ") on " + places(view.planned->allocation) +
+         (why.empty() ? "" : ": " + why) + ".";
+}
+
+std::string ended_sentence(const protocol::JobView& view) {
+  const Job& job = view.details;
+  const std::string number = std::to_string(job.job.value);
+  std::string text = "job " + number + " " + word(job.state);
+  const Attempt* attempt = job.attempts.empty() ? nullptr : &job.attempts.back();
+  if (job.state == JobState::completed) {
+    return attempt && attempt->started_ms && attempt->ended_ms ? text + " in " + protocol::format_duration(*attempt->ended_ms - *attempt->started_ms) : text;
+  }
+  if (job.state == JobState::cancelled || !attempt) return text;
+  if (attempt->outcome == Outcome::timed_out) text += ": it reached its time limit of " + protocol::format_duration(job.spec.time_limit_ms) + "; give more with --time";
+  else if (attempt->failure) {
+    const Failure& failure = *attempt->failure;
+    text += ": " + failure_sentence(failure);
+    if (failure.detail.rfind("working directory", 0) == 0) text += "; give a folder that every node has with --workdir";
+    if (failure.detail.rfind("command not found", 0) == 0) text += "; give its full path, or add its folder to PATH";
+  } else if (attempt->outcome) {
+    text += ": " + word(*attempt->outcome);
+  }
+  return text + " (see 'ultra show " + number + "')";
+}
+
+int exit_code_of(const protocol::JobView& view) {
+  if (view.exit_code) return static_cast<int>(*view.exit_code);
+  return view.details.state == JobState::completed ? exit_code::ok : exit_code::system_failed;
+}
+
+}  // namespace ultramarine::cli

@@ -1,0 +1,11 @@
+ultramarine_test(cli_test LABELS unit SOURCES
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/cluster_text_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/command_line_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/daemon_process_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/fake_api.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/follow_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
+  DEPENDS ultramarine_cli)
+add_dependencies(cli_test ultra)
