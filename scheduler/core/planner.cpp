@@ -215,11 +215,13 @@ class Planner {
 
 }  // namespace
 
-Duration longest_stay(const JobSpec& spec) { return spec.time_limit_ms + spec.stop_grace_ms; }
+Duration longest_stay(const JobSpec& spec) { return launch_allowance + spec.time_limit_ms + spec.stop_grace_ms; }
 
 Time assumed_end(const Job& job, Time now) {
   const Attempt& attempt = job.attempts.back();
-  return std::max(attempt.started_ms.value_or(attempt.decided_ms) + longest_stay(job.spec), now + seconds(1));
+  const Time latest_normal_start = attempt.decided_ms + launch_allowance;
+  const Time start = attempt.started_ms ? std::max(*attempt.started_ms, latest_normal_start) : latest_normal_start;
+  return std::max(start + job.spec.time_limit_ms + job.spec.stop_grace_ms, now + seconds(1));
 }
 
 Plan make_plan(const State& state, Time now, PlanExtent extent) { return Planner(state, now).run(extent); }

@@ -14,11 +14,15 @@ enum class PlanExtent { everything, starts };
 
 Plan make_plan(const State& state, Time now, PlanExtent extent = PlanExtent::everything);
 
-/// Until when the running attempt of a job is taken to hold its devices: start + time limit + stop grace; one second from now if it
-/// should have ended already.
+/// From the decision until the ranks run: kept free in the calendar, so that a launch which takes its normal time moves no planned
+/// start. (The time limit counts from the ranks' start.)
+constexpr Duration launch_allowance{5'000};
+
+/// Until when the running attempt of a job is taken to hold its devices: its start, or the latest normal one, + time limit + stop grace; one
+/// second from now if it should have ended already.
 Time assumed_end(const Job& job, Time now);
 
-/// How long a job holds its devices at most: time limit + stop grace.
+/// How long a job holds its devices at most, from the decision: launch allowance + time limit + stop grace.
 Duration longest_stay(const JobSpec& spec);
 
 }  // namespace ultramarine::core

@@ -56,7 +56,7 @@ std::map<std::size_t, std::int64_t> put(std::vector<std::int64_t> parts, const s
 /// The starts (in seconds from now) and allocations that conservative backfill, or none, must give.
 std::map<JobId, std::pair<std::int64_t, Allocation>> simple_plan(const State& state, Time now) {
   std::size_t horizon = 1;
-  for (const auto& [id, job] : state.jobs) horizon += static_cast<std::size_t>((job.spec.time_limit_ms + job.spec.stop_grace_ms).ms / 1000 + 1) * 2;
+  for (const auto& [id, job] : state.jobs) horizon += static_cast<std::size_t>(longest_stay(job.spec).ms / 1000 + 1) * 2;
   Table table;
   std::int64_t largest = 0;
   for (const NodeConfig& node : state.cluster.nodes) {
@@ -68,7 +68,7 @@ std::map<JobId, std::pair<std::int64_t, Allocation>> simple_plan(const State& st
   for (std::size_t node = 0; node < state.cluster.nodes.size(); ++node) index[state.cluster.nodes[node].name] = node;
   for (const auto& [id, job] : state.jobs) {
     if (!is_active(job.state)) continue;
-    const std::int64_t end = std::max<std::int64_t>((job.attempts.back().decided_ms + job.spec.time_limit_ms + job.spec.stop_grace_ms - now).ms / 1000, 1);
+    const std::int64_t end = std::max<std::int64_t>((job.attempts.back().decided_ms + longest_stay(job.spec) - now).ms / 1000, 1);
     for (const auto& [node, devices] : job.attempts.back().allocation)
       for (const std::int64_t device : devices)
         if (!table.holder[index[node]].empty())
@@ -78,7 +78,7 @@ std::map<JobId, std::pair<std::int64_t, Allocation>> simple_plan(const State& st
   std::size_t earliest = 0;
   for (const auto& [id, job] : state.jobs) {  // in these tests the order of submission is the order of the numbers
     if (job.state != JobState::queued) continue;
-    const auto length = static_cast<std::size_t>((job.spec.time_limit_ms + job.spec.stop_grace_ms).ms / 1000);
+    const auto length = static_cast<std::size_t>(longest_stay(job.spec).ms / 1000);
     for (std::size_t start = earliest; start + length <= horizon; ++start) {
       // A job that runs behind this one is in the way, but doesn't count when nodes are compared.
       std::vector<std::int64_t> free, room;
