@@ -13,7 +13,8 @@ namespace {
 
 constexpr const char* text_plain = "text/plain; charset=utf-8";
 constexpr const char* overview =
-    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /metrics /livez /readyz (changes go through the Unix socket: see `ultra`)\n";
+    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /metrics /livez /readyz (changes go through the Unix socket: "
+    "see `ultra`)\n";
 
 struct Route {
   const char* method;
@@ -92,7 +93,8 @@ bool names_this_host(const std::string& host) {
   const std::size_t colon = host.rfind(':');
   const bool has_port = colon != std::string::npos && (bracket == std::string::npos || colon > bracket);
   const std::string name = has_port ? host.substr(0, colon) : host;
-  if (has_port && !std::all_of(host.begin() + static_cast<std::ptrdiff_t>(colon) + 1, host.end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (has_port &&
+      !std::all_of(host.begin() + static_cast<std::ptrdiff_t>(colon) + 1, host.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return false;
   return name == "localhost" || name == "127.0.0.1" || name == "[::1]";
 }
@@ -119,7 +121,8 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
       }
       exchange->route = route.path;
       if (door == Door::loopback && !route.loopback)
-        throw not_permitted("this address has no identity and serves only cluster, queue and metrics", "ask through the scheduler's Unix socket");
+        throw not_permitted("this address has no identity and serves only cluster, queue and metrics",
+                            "ask through the scheduler's Unix socket");
       if (route.needs_state && !backend_.replayed()) throw not_ready("the scheduler is reading its journal");
       route.handle(exchange, job, version_);
       return;

@@ -55,8 +55,8 @@ class Backend {
   virtual void requeue(JobId job, Actor actor, Changed done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
 
-  /// Calls `then` once, as soon as `until` holds for the job (also at once). `until` runs on the daemon's thread and sees only its argument.
-  /// Dropping the handle ends the watch.
+  /// Calls `then` once, as soon as `until` holds for the job (also at once). `until` runs on the daemon's thread and sees only its
+  /// argument. Dropping the handle ends the watch.
   virtual std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) = 0;
   /// Writes protocol::LogLine JSON lines to `stream` and ends it. Loop's thread.
   virtual void stream_output(OutputQuestion question, std::shared_ptr<net::Stream> stream) = 0;

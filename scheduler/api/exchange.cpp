@@ -8,9 +8,15 @@
 
 namespace ultramarine::api {
 
-Exchange::Exchange(Backend& backend_, Door door_, Caller caller_, net::Request request_, std::shared_ptr<net::Reply> reply, Observer observer)
-    : backend(backend_), door(door_), caller(std::move(caller_)), request(std::move(request_)), reply_(std::move(reply)),
-      observer_(std::move(observer)), id_(net::random_hex(6)) {}
+Exchange::Exchange(Backend& backend_, Door door_, Caller caller_, net::Request request_, std::shared_ptr<net::Reply> reply,
+                   Observer observer)
+    : backend(backend_),
+      door(door_),
+      caller(std::move(caller_)),
+      request(std::move(request_)),
+      reply_(std::move(reply)),
+      observer_(std::move(observer)),
+      id_(net::random_hex(6)) {}
 
 void Exchange::observe(int status, std::string problem) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - since_).count();
@@ -35,7 +41,8 @@ void Exchange::refuse(const Problem& problem) {
   response.headers["x-request-id"] = id_;
   // For the log only what can't be a secret: the message may quote what was sent.
   std::string summary = problem.code + (problem.field.empty() ? "" : " " + problem.field.substr(0, 100));
-  std::replace_if(summary.begin(), summary.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::replace_if(
+      summary.begin(), summary.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
   observe(problem.status, std::move(summary));
   reply_->send(std::move(response));
 }

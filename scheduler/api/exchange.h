@@ -1,4 +1,5 @@
-// One request on its way to its one answer: who asks, through which door, and the right to reply. Counts how long it took and what came of it.
+// One request on its way to its one answer: who asks, through which door, and the right to reply. Counts how long it took and what came of
+// it.
 #pragma once
 
 #include <chrono>

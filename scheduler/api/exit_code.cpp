@@ -16,6 +16,15 @@ std::int64_t of_failure(const Attempt& attempt) {
   return attempt.failure->exit_code != 0 ? attempt.failure->exit_code : 1;
 }
 
+/// A command that isn't there or can't be run is the user's to mend. The node names the code, or says it in the words of the shell.
+std::int64_t of_refused_start(const Attempt& attempt) {
+  if (!attempt.failure) return system_failure;
+  const Failure& failure = *attempt.failure;
+  if (failure.exit_code == 126 || failure.exit_code == 127) return failure.exit_code;
+  if (failure.detail.rfind("command not found", 0) == 0) return 127;
+  return failure.detail.rfind("cannot run ", 0) == 0 ? 126 : system_failure;
+}
+
 bool any_rank_ended_by(const Attempt& attempt, std::int64_t signal) {
   return std::any_of(attempt.gangs.begin(), attempt.gangs.end(), [&](const Gang& gang) {
     return std::any_of(gang.ranks.begin(), gang.ranks.end(), [&](const RankResult& rank) { return rank.signal == signal; });
@@ -31,9 +40,7 @@ std::int64_t of_attempt(const Attempt& attempt) {
     case Outcome::timed_out:
       if (any_rank_ended_by(attempt, SIGKILL)) return 128 + SIGKILL;
       return any_rank_ended_by(attempt, SIGTERM) ? 128 + SIGTERM : 124;
-    case Outcome::start_failed:
-      if (attempt.failure && (attempt.failure->exit_code == 126 || attempt.failure->exit_code == 127)) return attempt.failure->exit_code;
-      return system_failure;
+    case Outcome::start_failed: return of_refused_start(attempt);
     case Outcome::preempted:
     case Outcome::node_lost:
     case Outcome::device_lost:

@@ -35,7 +35,8 @@ void check(const protocol::SubmitRequest& request) {
     check_text("spec.command[" + std::to_string(i) + "]", request.spec.command[i]);
   check_text("spec.working_directory", request.spec.working_directory);
   if (request.spec.working_directory.empty() || request.spec.working_directory[0] != '/')
-    throw bad_request("spec.working_directory", "\"" + request.spec.working_directory + "\" is not absolute", "give the full path of a folder");
+    throw bad_request("spec.working_directory", "\"" + request.spec.working_directory + "\" is not absolute",
+                      "give the full path of a folder");
 }
 
 std::set<JobState> parse_states(const std::string& text) {
@@ -108,8 +109,8 @@ void submit_job(const ExchangePtr& exchange) {
   if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
   check(request);
-  exchange->backend.submit({std::move(request.spec), std::move(request.environment), std::move(request.request_key)}, exchange->caller.actor,
-                           [exchange](const Backend::Submitted& submitted) {
+  exchange->backend.submit({std::move(request.spec), std::move(request.environment), std::move(request.request_key)},
+                           exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
                              if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
                              else exchange->answer(protocol::SubmitReply{std::get<JobId>(submitted)});
                            });
@@ -140,7 +141,8 @@ void wait_for_job(const ExchangePtr& exchange, JobId job) {
       answer_job(exchange, id);
     };
     wait->timer = exchange->backend.loop().after(std::chrono::milliseconds(std::min(timeout_ms, wait_ms_max)), finish);
-    wait->watch = exchange->backend.watch(found.job, [](const Job& now) { return is_terminal(now.state); }, finish);
+    wait->watch = exchange->backend.watch(
+        found.job, [](const Job& now) { return is_terminal(now.state); }, finish);
   });
 }
 

@@ -13,8 +13,8 @@ bool has_begun(const Job& job) {
   return job.state == JobState::running || job.state == JobState::stopping || job.state == JobState::unknown || is_terminal(job.state);
 }
 
-void stream_newest_attempt(const ExchangePtr& exchange, const std::shared_ptr<net::Stream>& stream, const Job& job, std::optional<std::int64_t> rank,
-                           bool follow) {
+void stream_newest_attempt(const ExchangePtr& exchange, const std::shared_ptr<net::Stream>& stream, const Job& job,
+                           std::optional<std::int64_t> rank, bool follow) {
   const Attempt& attempt = job.attempts.back();
   OutputQuestion question{{job.job, attempt.attempt, 1}, attempt.allocation, rank, follow};
   exchange->backend.stream_output(std::move(question), stream);
@@ -58,7 +58,8 @@ void stream_job_output(const ExchangePtr& exchange, JobId job) {
         watch->reset();
         if (*gone) return;
         const auto again = now->state->jobs.find(id);
-        if (again == now->state->jobs.end() || again->second.attempts.empty()) say(stream, name + " ended before it started: there is no output");
+        if (again == now->state->jobs.end() || again->second.attempts.empty())
+          say(stream, name + " ended before it started: there is no output");
         else stream_newest_attempt(exchange, stream, again->second, rank, true);
       });
     });

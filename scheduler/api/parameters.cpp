@@ -24,7 +24,8 @@ std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number < least || number > most)
-    throw bad_request(name, "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", got \"" + text + "\"");
+    throw bad_request(name,
+                      "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", got \"" + text + "\"");
   return number;
 }
 

@@ -14,13 +14,13 @@ namespace ultramarine::api {
 
 struct Snapshot {
   Time now_ms;
-  Time started_ms;             // when this life of the scheduler began
-  std::int64_t sequence = 0;   // the newest journal record that `state` contains
+  Time started_ms;            // when this life of the scheduler began
+  std::int64_t sequence = 0;  // the newest journal record that `state` contains
   std::string state_hash;
   std::shared_ptr<const State> state;
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const core::Liveness> liveness;
-  std::string http, agents;    // where they listen
+  std::string http, agents;  // where they listen
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

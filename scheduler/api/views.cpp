@@ -99,7 +99,8 @@ protocol::NodeList node_list(const Snapshot& snapshot) {
       protocol::NodeView& view = list.nodes[place->second];
       view.allocated += static_cast<std::int64_t>(part.devices.size());
       for (const std::int64_t device : part.devices)
-        if (device >= 0 && device < static_cast<std::int64_t>(view.device_jobs.size())) view.device_jobs[static_cast<std::size_t>(device)] = id;
+        if (device >= 0 && device < static_cast<std::int64_t>(view.device_jobs.size()))
+          view.device_jobs[static_cast<std::size_t>(device)] = id;
     }
   }
   return list;

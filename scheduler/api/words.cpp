@@ -71,7 +71,8 @@ std::string when(Time instant, Time now) {
   const bool far = instant.ms - now.ms > 86'400'000 || now.ms - instant.ms > 86'400'000;
   std::strftime(text.data(), text.size(), far ? "on %b %e at %H:%M" : "at %H:%M", &parts);
   const Duration distance{(instant > now ? instant - now : now - instant).ms};
-  return std::string(text.data()) + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) + (instant > now ? ")" : " ago)");
+  return std::string(text.data()) + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) +
+         (instant > now ? ")" : " ago)");
 }
 
 std::string why(const PlannedJob& planned, const State& state, Time now) {
@@ -84,13 +85,16 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     case ReasonCode::fragmentation:
       return "Waits for " + asks + "; " + are_free(reason.gpus_free) + ", but spread over nodes in another shape than it asks for." + then;
     case ReasonCode::priority:
-      return "Lets jobs ahead of it go first: it asks for " + asks + " and " + are_free(reason.gpus_free) + ", but to start it now would delay them." + then;
+      return "Lets jobs ahead of it go first: it asks for " + asks + " and " + are_free(reason.gpus_free) +
+             ", but to start it now would delay them." + then;
     case ReasonCode::nodes_missing: {
       const auto job = state.jobs.find(planned.job);
       const std::string nodes = job == state.jobs.end() ? "" : missing_nodes(job->second, state);
-      return "Waits for " + asks + " on nodes that don't answer" + (nodes.empty() ? "" : ": " + nodes) + ". Its start can be planned once they are back.";
+      return "Waits for " + asks + " on nodes that don't answer" + (nodes.empty() ? "" : ": " + nodes) +
+             ". Its start can be planned once they are back.";
     }
-    case ReasonCode::never_fits: return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
+    case ReasonCode::never_fits:
+      return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
     case ReasonCode::held: return "Held: it waits until it is released.";
   }
   return "";

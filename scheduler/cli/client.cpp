@@ -20,7 +20,9 @@ Answer<T> decoded(std::string body) {
     T value = protocol::from_json<T>(body);
     return {std::move(value), std::move(body)};
   } catch (const protocol::DecodeError& error) {
-    throw CommandError(exit_code::failure, error_line("", std::string("the scheduler's answer can't be read (") + error.what() + ")", "do ultra and ultra-scheduler have the same version?"));
+    throw CommandError(exit_code::failure,
+                       error_line("", std::string("the scheduler's answer can't be read (") + error.what() + ")",
+                                  "do ultra and ultra-scheduler have the same version?"));
   }
 }
 
@@ -28,8 +30,16 @@ std::string job_path(JobId job, const char* rest = "") { return "/v1/jobs/" + st
 
 bool refused_at_the_door(const net::NetError& error) {
   switch (error.error_number) {
-    case ENOENT: case ECONNREFUSED: case EACCES: case EPERM: case ENOTDIR: case ELOOP: case ENAMETOOLONG: return true;
-    default: return false;
+    case ENOENT:
+    case ECONNREFUSED:
+    case EACCES:
+    case EPERM:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -42,18 +52,32 @@ bool refused_at_the_door(const net::NetError& error) {
   }
   if (reply.message.empty()) reply.message = "the scheduler refused with status " + std::to_string(response.status);
   if (reply.field.empty() && reply.code == "not_found" && path.rfind("/v1/jobs/", 0) == 0) reply.field = "job";
-  throw Refused(exit_code_for(reply.code, response.status), error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
+  throw Refused(exit_code_for(reply.code, response.status),
+                error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
 }
 
 }  // namespace
 
 std::string option_for_field(const std::string& path) {
-  static const std::map<std::string, std::string> options{
-      {"name", "--name"}, {"account", "--account"}, {"partition", "--partition"}, {"qos", "--qos"},
-      {"resources", "--gpus"}, {"resources.gpus", "--gpus"}, {"resources.nodes", "--nodes"}, {"resources.gpus_per_node", "--gpus-per-node"},
-      {"time_limit_ms", "--time"}, {"stop_grace_ms", "--grace"}, {"mpi", "--mpi"}, {"command", "command"},
-      {"working_directory", "--workdir"}, {"environment", "--export"}, {"rank", "--rank"}, {"state", "--state"},
-      {"user", "--user"}, {"job", "JOB"}, {"requeue", "--requeue"}};
+  static const std::map<std::string, std::string> options{{"name", "--name"},
+                                                          {"account", "--account"},
+                                                          {"partition", "--partition"},
+                                                          {"qos", "--qos"},
+                                                          {"resources", "--gpus"},
+                                                          {"resources.gpus", "--gpus"},
+                                                          {"resources.nodes", "--nodes"},
+                                                          {"resources.gpus_per_node", "--gpus-per-node"},
+                                                          {"time_limit_ms", "--time"},
+                                                          {"stop_grace_ms", "--grace"},
+                                                          {"mpi", "--mpi"},
+                                                          {"command", "command"},
+                                                          {"working_directory", "--workdir"},
+                                                          {"environment", "--export"},
+                                                          {"rank", "--rank"},
+                                                          {"state", "--state"},
+                                                          {"user", "--user"},
+                                                          {"job", "JOB"},
+                                                          {"requeue", "--requeue"}};
   std::string key = path.rfind("spec.", 0) == 0 ? path.substr(5) : path;
   key = key.substr(0, key.find('['));
   if (key.rfind("environment.", 0) == 0) key = "environment";
@@ -68,30 +92,46 @@ int exit_code_for(const std::string& code, int status) {
   if (code == "conflict") return exit_code::conflict;
   if (code == "not_ready") return exit_code::unreachable;
   switch (status) {
-    case 400: case 413: return exit_code::usage;
-    case 403: return exit_code::not_permitted;
-    case 404: return exit_code::not_found;
-    case 409: return exit_code::conflict;
-    case 503: return exit_code::unreachable;
-    default: return exit_code::failure;
+    case 400:
+    case 413:
+      return exit_code::usage;
+    case 403:
+      return exit_code::not_permitted;
+    case 404:
+      return exit_code::not_found;
+    case 409:
+      return exit_code::conflict;
+    case 503:
+      return exit_code::unreachable;
+    default:
+      return exit_code::failure;
   }
 }
 
 void Client::unreachable(const net::NetError& error) const {
   if (!refused_at_the_door(error)) {
-    throw Unreachable(printable("the connection to the scheduler at " + socket_ + " was lost (" + error.what() + "); try again, or look with 'ultra cluster status'"), true);
+    throw Unreachable(printable("the connection to the scheduler at " + socket_ + " was lost (" + error.what() +
+                                "); try again, or look with 'ultra cluster status'"),
+                      true);
   }
   const std::string folder = std::filesystem::path(socket_).parent_path().string();
   std::error_code ignored;
   std::string why;
   if (error.error_number == EACCES || error.error_number == EPERM) {
-    throw CommandError(exit_code::not_permitted, error_line("", "the socket " + socket_ + " is not yours to use", "ask its owner, or name another with --socket or ULTRA_HOME"));
+    throw CommandError(exit_code::not_permitted,
+                       error_line("", "the socket " + socket_ + " is not yours to use",
+                                  "ask its owner, or name another with --socket or ULTRA_HOME"));
   }
-  if (!std::filesystem::exists(folder, ignored)) why = "there is no folder " + folder;
-  else if (error.error_number == ENOENT || error.error_number == ENOTDIR) why = "no such socket";
-  else if (error.error_number == ECONNREFUSED) why = "nobody listens there";
-  else why = error.what();
-  throw Unreachable(printable("no scheduler answers at " + socket_ + " (" + why + "): start one with 'ultra cluster up'"), false);
+  if (!std::filesystem::exists(folder, ignored))
+    why = "there is no folder " + folder;
+  else if (error.error_number == ENOENT || error.error_number == ENOTDIR)
+    why = "no such socket";
+  else if (error.error_number == ECONNREFUSED)
+    why = "nobody listens there";
+  else
+    why = error.what();
+  throw Unreachable(
+      printable("no scheduler answers at " + socket_ + " (" + why + "): start one with 'ultra cluster up'"), false);
 }
 
 std::string Client::call(const Request& request) {
@@ -106,7 +146,8 @@ std::string Client::call(const Request& request) {
     net::Response response;
     if (interrupt_) {
       std::string body;
-      response = net::fetch_stream(endpoint, sent, [&](std::string_view piece) { return body.append(piece), true; }, interrupt_->fd());
+      response = net::fetch_stream(
+          endpoint, sent, [&](std::string_view piece) { return body.append(piece), true; }, interrupt_->fd());
       interrupt_->check();
       if (response.status / 100 == 2) response.body = std::move(body);
     } else {
@@ -144,17 +185,26 @@ Answer<protocol::JobList> Client::jobs(const JobFilter& filter) {
   return decoded<protocol::JobList>(call(request));
 }
 
-Answer<protocol::JobView> Client::job(JobId job) { return decoded<protocol::JobView>(call({"GET", job_path(job), {}, ""})); }
+Answer<protocol::JobView> Client::job(JobId job) {
+  return decoded<protocol::JobView>(call({"GET", job_path(job), {}, ""}));
+}
 
 Answer<protocol::JobView> Client::wait(JobId job, std::chrono::milliseconds up_to) {
   const auto bounded = std::clamp<std::int64_t>(up_to.count(), 0, 60'000);
-  return decoded<protocol::JobView>(
-      call({"GET", job_path(job, "/wait"), {{"timeout_ms", std::to_string(bounded)}}, "", std::chrono::milliseconds(bounded) + std::chrono::seconds(15)}));
+  return decoded<protocol::JobView>(call({"GET",
+                                          job_path(job, "/wait"),
+                                          {{"timeout_ms", std::to_string(bounded)}},
+                                          "",
+                                          std::chrono::milliseconds(bounded) + std::chrono::seconds(15)}));
 }
 
-Answer<protocol::JobView> Client::cancel(JobId job) { return decoded<protocol::JobView>(call({"POST", job_path(job, "/cancel"), {}, "{}"})); }
+Answer<protocol::JobView> Client::cancel(JobId job) {
+  return decoded<protocol::JobView>(call({"POST", job_path(job, "/cancel"), {}, "{}"}));
+}
 Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
-Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
+Answer<protocol::ClusterView> Client::cluster() {
+  return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""}));
+}
 
 void Client::shutdown(bool requeue) {
   protocol::ShutdownRequest request;
@@ -187,7 +237,8 @@ void Client::logs(JobId job, std::optional<std::int64_t> rank, bool follow,
     try {
       pending += piece;
       std::size_t from = 0;
-      for (std::size_t end = pending.find('\n'); end != std::string::npos; from = end + 1, end = pending.find('\n', from)) {
+      for (std::size_t end = pending.find('\n'); end != std::string::npos;
+           from = end + 1, end = pending.find('\n', from)) {
         take_line(std::string_view(pending).substr(from, end - from));
       }
       pending.erase(0, from);

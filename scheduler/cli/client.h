@@ -1,5 +1,5 @@
-// The public HTTP API as typed calls over the scheduler's Unix socket. Every refusal becomes a CommandError whose line names the
-// option that is at fault. Knows nothing of terminals.
+// The public HTTP API as typed calls over the scheduler's Unix socket. Every refusal becomes a CommandError whose line
+// names the option that is at fault. Knows nothing of terminals.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,8 @@ struct Answer {
 
 /// The API's error reply, as a line and an exit code.
 struct Refused : CommandError {
-  Refused(int code_, const std::string& line, protocol::ErrorReply reply_) : CommandError(code_, line), reply(std::move(reply_)) {}
+  Refused(int code_, const std::string& line, protocol::ErrorReply reply_)
+      : CommandError(code_, line), reply(std::move(reply_)) {}
   protocol::ErrorReply reply;
 };
 
@@ -41,7 +42,8 @@ struct JobFilter {
 class Client {
  public:
   /// `interrupt`: waiting calls end with Interrupted when it is raised.
-  explicit Client(std::string socket, const Interrupt* interrupt = nullptr) : socket_(std::move(socket)), interrupt_(interrupt) {}
+  explicit Client(std::string socket, const Interrupt* interrupt = nullptr)
+      : socket_(std::move(socket)), interrupt_(interrupt) {}
 
   /// A lost connection is tried again with the same request_key, so that it stays one job.
   Answer<protocol::SubmitReply> submit(const protocol::SubmitRequest& request);
@@ -56,7 +58,8 @@ class Client {
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.
   bool ready();
   /// Hands over each line (value and JSON text) until the scheduler ends the stream.
-  void logs(JobId job, std::optional<std::int64_t> rank, bool follow, const std::function<void(const protocol::LogLine&, std::string_view)>& on_line);
+  void logs(JobId job, std::optional<std::int64_t> rank, bool follow,
+            const std::function<void(const protocol::LogLine&, std::string_view)>& on_line);
 
  private:
   struct Request {

@@ -59,8 +59,10 @@ struct Lines {
       const std::size_t from = line.find_first_not_of(" \t", equals + 1);
       if (from == std::string::npos) continue;
       std::size_t to = line[from] == '"' ? line.find('"', from + 1) : line.find('#', from);
-      if (line[from] == '"') to = to == std::string::npos ? line.size() : to + 1;
-      else to = from + trimmed(line.substr(from, to == std::string::npos ? to : to - from)).size();
+      if (line[from] == '"')
+        to = to == std::string::npos ? line.size() : to + 1;
+      else
+        to = from + trimmed(line.substr(from, to == std::string::npos ? to : to - from)).size();
       return Value{i, from, to};
     }
     return std::nullopt;
@@ -69,8 +71,10 @@ struct Lines {
   std::string get(const Value& at) const { return lines[at.line].substr(at.from, at.to - at.from); }
 
   void set(std::pair<std::size_t, std::size_t> table, const std::string& key, const std::string& literal) {
-    if (const auto at = value(table, key)) lines[at->line].replace(at->from, at->to - at->from, literal);
-    else lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(table.first), key + " = " + literal);
+    if (const auto at = value(table, key))
+      lines[at->line].replace(at->from, at->to - at->from, literal);
+    else
+      lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(table.first), key + " = " + literal);
   }
 
   void set_in_table(const std::string& header, const std::string& key, const std::string& literal) {
@@ -92,7 +96,8 @@ std::string quoted(const std::string& text) {
 }
 
 [[noreturn]] void by_hand(const std::string& field, const std::string& problem, const std::string& file_name) {
-  throw CommandError(exit_code::conflict, error_line(field, problem, "edit " + file_name + " by hand, or remove it to begin anew"));
+  throw CommandError(exit_code::conflict,
+                     error_line(field, problem, "edit " + file_name + " by hand, or remove it to begin anew"));
 }
 
 protocol::ClusterFile parsed(const std::string& text, const std::string& file_name) {
@@ -118,7 +123,8 @@ std::string changed_cluster_text(const std::string& text, const ClusterChanges& 
   if (changes.nodes || changes.gpus_per_node) {
     const char* field = changes.nodes ? "--nodes" : "--gpus-per-node";
     const auto tables = lines.tables("[[node]]");
-    if (tables.size() != 1) by_hand(field, file_name + " has " + std::to_string(tables.size()) + " [[node]] tables", file_name);
+    if (tables.size() != 1)
+      by_hand(field, file_name + " has " + std::to_string(tables.size()) + " [[node]] tables", file_name);
     if (changes.gpus_per_node) lines.set(tables.front(), "gpus", std::to_string(*changes.gpus_per_node));
     if (changes.nodes) {
       const std::string fresh = quoted(node_hostlist(*changes.nodes));
@@ -139,11 +145,15 @@ std::string changed_cluster_text(const std::string& text, const ClusterChanges& 
   std::string result = lines.text();
   const protocol::ClusterFile after = parsed(result, file_name);
   const auto& nodes = after.cluster.nodes;
-  if (changes.nodes && static_cast<std::int64_t>(nodes.size()) != *changes.nodes) by_hand("--nodes", "the [[node]] table is laid out in another way", file_name);
-  if (changes.gpus_per_node && !std::all_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) { return node.gpus == *changes.gpus_per_node; })) {
+  if (changes.nodes && static_cast<std::int64_t>(nodes.size()) != *changes.nodes)
+    by_hand("--nodes", "the [[node]] table is laid out in another way", file_name);
+  if (changes.gpus_per_node && !std::all_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) {
+        return node.gpus == *changes.gpus_per_node;
+      })) {
     by_hand("--gpus-per-node", "the [[node]] table is laid out in another way", file_name);
   }
-  if ((changes.http && after.scheduler.http != *changes.http) || (changes.agents && after.scheduler.agents != *changes.agents)) {
+  if ((changes.http && after.scheduler.http != *changes.http) ||
+      (changes.agents && after.scheduler.agents != *changes.agents)) {
     by_hand("--http", "the [scheduler] table is laid out in another way", file_name);
   }
   return result;

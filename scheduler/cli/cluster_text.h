@@ -13,8 +13,8 @@ struct ClusterChanges {
   bool any() const { return nodes || gpus_per_node || http || agents || policy; }
 };
 
-/// The changed text, proven by parsing it again. `file_name` is for messages. Throws CommandError when the text is malformed, or laid out so that only
-/// a person can change it.
+/// The changed text, proven by parsing it again. `file_name` is for messages. Throws CommandError when the text is
+/// malformed, or laid out so that only a person can change it.
 std::string changed_cluster_text(const std::string& text, const ClusterChanges& changes, const std::string& file_name);
 
 /// "node01", "node[01-08]", "node[001-100]".

@@ -19,7 +19,8 @@ constexpr int system_failed = 125;  // of a job that our system failed
 constexpr int interrupted = 130;
 }  // namespace exit_code
 
-/// `what` is one line without the leading "error: ": "--gpus: 65 GPUs asked, partition main has 64; ask for at most 64".
+/// `what` is one line without the leading "error: ": "--gpus: 65 GPUs asked, partition main has 64; ask for at most
+/// 64".
 struct CommandError : std::runtime_error {
   CommandError(int code_, const std::string& line) : std::runtime_error(line), code(code_) {}
   int code;

@@ -20,7 +20,9 @@ const std::vector<Option>& global_options() {
 }
 
 CLI::App* sub_command(const CLI::App* app, const std::string& name) {
-  for (CLI::App* one : const_cast<CLI::App*>(app)->get_subcommands([&](CLI::App* candidate) { return candidate->get_name() == name; })) return one;
+  for (CLI::App* one :
+       const_cast<CLI::App*>(app)->get_subcommands([&](CLI::App* candidate) { return candidate->get_name() == name; }))
+    return one;
   return nullptr;
 }
 
@@ -30,7 +32,9 @@ class HelpFormatter : public CLI::Formatter {
  public:
   explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) { column_width(28); }
   std::string make_usage(const CLI::App*, std::string) const override { return "\nUsage: " + usage_ + "\n"; }
-  std::string make_option_opts(const CLI::Option* option) const override { return option->get_type_size() == 0 ? "" : " " + option->get_type_name(); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
+  }
   std::string make_positionals(const CLI::App*) const override { return ""; }  // the usage line says them
   std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
     std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
@@ -44,10 +48,14 @@ class HelpFormatter : public CLI::Formatter {
 
 std::string positional_words(Positionals positionals) {
   switch (positionals) {
-    case Positionals::none: return "";
-    case Positionals::one_job: return " JOB";
-    case Positionals::jobs: return " JOB...";
-    case Positionals::command: return " -- COMMAND [ARGUMENT...]";
+    case Positionals::none:
+      return "";
+    case Positionals::one_job:
+      return " JOB";
+    case Positionals::jobs:
+      return " JOB...";
+    case Positionals::command:
+      return " -- COMMAND [ARGUMENT...]";
   }
   return "";
 }
@@ -55,7 +63,8 @@ std::string positional_words(Positionals positionals) {
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> words;
   std::size_t from = 0;
-  for (std::size_t space = text.find(' '); space != std::string::npos; from = space + 1, space = text.find(' ', from)) words.push_back(text.substr(from, space - from));
+  for (std::size_t space = text.find(' '); space != std::string::npos; from = space + 1, space = text.find(' ', from))
+    words.push_back(text.substr(from, space - from));
   words.push_back(text.substr(from));
   return words;
 }
@@ -64,12 +73,14 @@ void add_options(CLI::App& app, const std::vector<Option>& options, const std::s
   for (const Option& option : options) {
     const std::string names = option.letter.empty() ? option.name : option.letter + "," + option.name;
     const std::string help = option.help;
-    CLI::Option* added = option.value_name.empty() ? app.add_flag(names, help) : app.add_option(names, help)->type_name(option.value_name);
+    CLI::Option* added = option.value_name.empty() ? app.add_flag(names, help)
+                                                   : app.add_option(names, help)->type_name(option.value_name);
     added->group(group);
   }
 }
 
-/// The parser of all verbs. CLI11 tokenises and lays out help; what it says badly (unknown words) is found before it runs.
+/// The parser of all verbs. CLI11 tokenises and lays out help; what it says badly (unknown words) is found before it
+/// runs.
 class Parser {
  public:
   explicit Parser(const std::vector<Verb>& verbs) : app_("ultra: submit and watch jobs on a GPU cluster", "ultra") {
@@ -77,8 +88,10 @@ class Parser {
     app_.formatter(std::make_shared<HelpFormatter>("ultra VERB [OPTIONS]"));
     app_.fallthrough();
     add_options(app_, global_options(), "Options");
-    app_.footer("Two commands to begin with:\n  ultra cluster up\n  ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'\n"
-                "'ultra VERB --help' shows the options of a verb.");
+    app_.footer(
+        "Two commands to begin with:\n  ultra cluster up\n  ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK "
+        "of $WORLD_SIZE'\n"
+        "'ultra VERB --help' shows the options of a verb.");
     for (const Verb& verb : verbs) {
       CLI::App* at = &app_;
       for (const std::string& word : split(verb.path)) {
@@ -87,14 +100,17 @@ class Parser {
           next = at->add_subcommand(word);
           next->group("Verbs")->fallthrough();
           next->set_help_flag("-h,--help", "Print this help");
-          next->formatter(std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
+          next->formatter(
+              std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
           next->description("start, stop and look at a cluster on this machine");
-          next->footer("'ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB --help' shows the options of a verb.");
+          next->footer("'ultra " + verb.path.substr(0, verb.path.find(' ')) +
+                       " VERB --help' shows the options of a verb.");
         }
         at = next;
       }
       at->description(verb.summary);
-      at->formatter(std::make_shared<HelpFormatter>("ultra " + verb.path + " [OPTIONS]" + positional_words(verb.positionals)));
+      at->formatter(
+          std::make_shared<HelpFormatter>("ultra " + verb.path + " [OPTIONS]" + positional_words(verb.positionals)));
       at->footer(verb.details);
       add_options(*at, verb.options, "Options");
       add_options(*at, global_options(), "Options of every verb");
@@ -120,7 +136,8 @@ class Parser {
       for (const Option& option : options) {
         for (CLI::App* level : levels) {
           const CLI::Option* found = level->get_option_no_throw(option.name);
-          if (found && found->count() > 0) result.arguments.values[option.name] = option.value_name.empty() ? "" : found->results().back();
+          if (found && found->count() > 0)
+            result.arguments.values[option.name] = option.value_name.empty() ? "" : found->results().back();
         }
       }
     };
@@ -132,8 +149,8 @@ class Parser {
   }
 
  private:
-  /// Finds the verb and every unknown, repeated or value-less option, with better words than CLI11 has; takes the command off the end.
-  /// Returns the words that are left for CLI11.
+  /// Finds the verb and every unknown, repeated or value-less option, with better words than CLI11 has; takes the
+  /// command off the end. Returns the words that are left for CLI11.
   std::vector<std::string> check(const std::vector<std::string>& words, CommandLine& result) {
     CLI::App* at = &app_;
     std::vector<std::string> kept;
@@ -161,14 +178,17 @@ class Parser {
         if (!seen.insert(option.name).second) usage_error(error_line(option.name, "given twice", "give it once"));
         kept.push_back(equals == std::string::npos ? option.name : option.name + word.substr(equals));
         if (option.value_name.empty()) {
-          if (equals != std::string::npos) usage_error(error_line(option.name, "takes no value", "write " + option.name));
+          if (equals != std::string::npos)
+            usage_error(error_line(option.name, "takes no value", "write " + option.name));
         } else if (equals == std::string::npos) {
-          if (i + 1 == words.size() || words[i + 1] == "--" || is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
+          if (i + 1 == words.size() || words[i + 1] == "--" ||
+              is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
             usage_error(error_line(option.name, "needs a value", "write " + option.name + " " + option.value_name));
           }
           kept.back() += "=" + words[++i];  // as one word, so that a value may begin with '-'
         }
-        if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1) usage_error(error_line(option.name, "its value is empty", "write " + option.name + " " + option.value_name));
+        if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1)
+          usage_error(error_line(option.name, "its value is empty", "write " + option.name + " " + option.value_name));
         continue;
       }
       if (verb == by_app_.end()) {
@@ -176,9 +196,13 @@ class Parser {
         kept.push_back(word);
         continue;
       }
-      if (takes_command) return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
-      if (verb->second->positionals == Positionals::none) usage_error(error_line("", "unexpected word \"" + word + "\"", "see 'ultra " + verb->second->path + " --help'"));
-      if (++positionals > 1 && verb->second->positionals == Positionals::one_job) usage_error(error_line("JOB", "one job at a time", "give one job number"));
+      if (takes_command)
+        return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
+      if (verb->second->positionals == Positionals::none)
+        usage_error(
+            error_line("", "unexpected word \"" + word + "\"", "see 'ultra " + verb->second->path + " --help'"));
+      if (++positionals > 1 && verb->second->positionals == Positionals::one_job)
+        usage_error(error_line("JOB", "one job at a time", "give one job number"));
       kept.push_back(word);
     }
     const auto verb = by_app_.find(at);
@@ -189,22 +213,28 @@ class Parser {
     }
     if (verb->second->positionals == Positionals::command) return take_command(words, words.size(), at, result, kept);
     if (verb->second->positionals != Positionals::none && positionals == 0) {
-      usage_error(error_line("JOB", "none given", "name it by its number: ultra " + verb->second->path + " 12 ('ultra queue' lists them)"));
+      usage_error(error_line("JOB", "none given",
+                             "name it by its number: ultra " + verb->second->path + " 12 ('ultra queue' lists them)"));
     }
     result.verb = verb->second;
     return kept;
   }
 
-  std::vector<std::string> take_command(const std::vector<std::string>& words, std::size_t from, CLI::App* at, CommandLine& result, std::vector<std::string> kept) {
+  std::vector<std::string> take_command(const std::vector<std::string>& words, std::size_t from, CLI::App* at,
+                                        CommandLine& result, std::vector<std::string> kept) {
     result.verb = by_app_.at(at);
     result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
     if (result.arguments.positionals.empty()) {
-      usage_error(error_line("command", "nothing to run", "give it after --, for example: ultra " + result.verb->path + " --gpus 8 -- python3 train.py"));
+      usage_error(
+          error_line("command", "nothing to run",
+                     "give it after --, for example: ultra " + result.verb->path + " --gpus 8 -- python3 train.py"));
     }
     return kept;
   }
 
-  static bool matches(const Option& option, const std::string& name) { return option.name == name || (!option.letter.empty() && option.letter == name); }
+  static bool matches(const Option& option, const std::string& name) {
+    return option.name == name || (!option.letter.empty() && option.letter == name);
+  }
 
   static std::vector<Option> options_of(const Verb* verb) {
     std::vector<Option> options = global_options();
@@ -215,7 +245,8 @@ class Parser {
   bool is_option(const std::string& word, const Verb* verb) const {
     const std::string name = word.substr(0, word.find('='));
     const auto options = options_of(verb);
-    return name == "--help" || name == "-h" || std::any_of(options.begin(), options.end(), [&](const Option& option) { return matches(option, name); });
+    return name == "--help" || name == "-h" ||
+           std::any_of(options.begin(), options.end(), [&](const Option& option) { return matches(option, name); });
   }
 
   const Option& known_option(const std::string& name, const Verb* verb) const {
@@ -238,16 +269,21 @@ class Parser {
     std::string near = nearest(word, names);
     const std::string before = at == &app_ ? "ultra " : "ultra " + at->get_name() + " ";
     if (near.empty() && at == &app_ && (word == "up" || word == "down" || word == "status")) near = "cluster " + word;
-    usage_error(error_line(word, "unknown verb", near.empty() ? "see '" + before + "--help'" : "did you mean '" + before + near + "'?"));
+    usage_error(error_line(word, "unknown verb",
+                           near.empty() ? "see '" + before + "--help'" : "did you mean '" + before + near + "'?"));
   }
 
   void take_globals(CommandLine& result) {
     result.socket = result.arguments.text("--socket");
     const auto colour = result.arguments.text("--color");
-    if (!colour || *colour == "auto") result.colour = ColourMode::automatic;
-    else if (*colour == "always") result.colour = ColourMode::always;
-    else if (*colour == "never") result.colour = ColourMode::never;
-    else usage_error(error_line("--color", "\"" + *colour + "\" is not known", "give auto, always or never"));
+    if (!colour || *colour == "auto")
+      result.colour = ColourMode::automatic;
+    else if (*colour == "always")
+      result.colour = ColourMode::always;
+    else if (*colour == "never")
+      result.colour = ColourMode::never;
+    else
+      usage_error(error_line("--color", "\"" + *colour + "\" is not known", "give auto, always or never"));
   }
 
   CLI::App app_;
@@ -257,10 +293,13 @@ class Parser {
 
 }  // namespace
 
-CommandLine parse_command_line(const std::vector<Verb>& verbs, const std::vector<std::string>& words) { return Parser(verbs).parse(words); }
+CommandLine parse_command_line(const std::vector<Verb>& verbs, const std::vector<std::string>& words) {
+  return Parser(verbs).parse(words);
+}
 
-int run_command_line(const std::vector<std::string>& words, std::map<std::string, std::string> environment, std::ostream& out, std::ostream& err,
-                     const std::function<Terminal(ColourMode)>& terminal, std::function<Time()> now) {
+int run_command_line(const std::vector<std::string>& words, std::map<std::string, std::string> environment,
+                     std::ostream& out, std::ostream& err, const std::function<Terminal(ColourMode)>& terminal,
+                     std::function<Time()> now) {
   bool colour = terminal(ColourMode::automatic).error_colour;
   const auto fail = [&](const std::string& line) { err << tinted("error:", Tint::red, colour) << ' ' << line << '\n'; };
   try {

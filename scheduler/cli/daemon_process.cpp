@@ -86,7 +86,8 @@ int open_process(const Process& process) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  // A daemon must not keep what its starter had open (a pipe that somebody waits to see closed); `report` closes itself on exec.
+  // A daemon must not keep what its starter had open (a pipe that somebody waits to see closed); `report` closes itself
+  // on exec.
   for (int fd = STDERR_FILENO + 1; fd < 1024; ++fd) {
     if (fd != report) close(fd);
   }
@@ -139,7 +140,8 @@ std::vector<Process> processes_with_environment(const std::string& entry) {
   std::vector<Process> found;
   for (const std::int64_t pid : all_pids()) {
     const std::string environment = std::string(1, '\0') + whole_file("/proc/" + std::to_string(pid) + "/environ");
-    if (pid == getpid() || environment.find(std::string(1, '\0') + entry + std::string(1, '\0')) == std::string::npos) continue;
+    if (pid == getpid() || environment.find(std::string(1, '\0') + entry + std::string(1, '\0')) == std::string::npos)
+      continue;
     if (const auto one = identify(pid)) found.push_back(*one);
   }
   return found;
@@ -169,7 +171,9 @@ Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& a
   close(report[0]);
   if (got == static_cast<ssize_t>(sizeof error)) {
     waitpid(pid, nullptr, 0);
-    throw CommandError(exit_code::failure, error_line("", "can't run " + arguments.front() + ": " + std::strerror(error), "build or install it beside ultra"));
+    throw CommandError(exit_code::failure,
+                       error_line("", "can't run " + arguments.front() + ": " + std::strerror(error),
+                                  "build or install it beside ultra"));
   }
   // One that has died already has no start time any more; its log says why.
   const Process process = identify(pid).value_or(Process{pid, -1, ""});
@@ -199,7 +203,8 @@ void reap() {
   }
 }
 
-bool await_end(const std::vector<Process>& processes, std::chrono::milliseconds limit, const std::function<void(std::size_t)>& tick) {
+bool await_end(const std::vector<Process>& processes, std::chrono::milliseconds limit,
+               const std::function<void(std::size_t)>& tick) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   for (;;) {
     reap();
@@ -219,7 +224,8 @@ bool await_end(const std::vector<Process>& processes, std::chrono::milliseconds 
   }
 }
 
-void stop_processes(const std::vector<Process>& processes, std::chrono::milliseconds grace, const std::function<void(std::size_t)>& tick) {
+void stop_processes(const std::vector<Process>& processes, std::chrono::milliseconds grace,
+                    const std::function<void(std::size_t)>& tick) {
   for (const Process& process : processes) send_signal(process, SIGTERM);
   if (await_end(processes, grace, tick)) return;
   for (const Process& process : processes) send_signal(process, SIGKILL);

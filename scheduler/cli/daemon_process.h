@@ -1,5 +1,5 @@
-// Daemons of a local cluster as processes: started apart from this shell, found again by pid file, stopped for sure. A process is
-// named by pid, start time and boot, so that a recycled pid is never signalled.
+// Daemons of a local cluster as processes: started apart from this shell, found again by pid file, stopped for sure. A
+// process is named by pid, start time and boot, so that a recycled pid is never signalled.
 #pragma once
 
 #include <chrono>
@@ -32,18 +32,21 @@ struct DaemonFiles {
   std::string name, pid_file, log_file;
 };
 
-/// Starts `arguments` in a session of its own, output appended to the log, and writes the pid file. Throws CommandError when the program can't be run.
-/// The caller is its parent until it exits: `reap` collects the ended ones.
+/// Starts `arguments` in a session of its own, output appended to the log, and writes the pid file. Throws CommandError
+/// when the program can't be run. The caller is its parent until it exits: `reap` collects the ended ones.
 Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& arguments);
 /// What the pid file names, if it runs.
 std::optional<Process> running_daemon(const std::string& pid_file);
 /// Collects ended children, so that they are no zombies.
 void reap();
 
-/// Returns true when none runs any more, false after `limit`. `tick` is called about 20 times a second with how many still run.
-bool await_end(const std::vector<Process>& processes, std::chrono::milliseconds limit, const std::function<void(std::size_t)>& tick);
+/// Returns true when none runs any more, false after `limit`. `tick` is called about 20 times a second with how many
+/// still run.
+bool await_end(const std::vector<Process>& processes, std::chrono::milliseconds limit,
+               const std::function<void(std::size_t)>& tick);
 /// SIGTERM to all, SIGKILL to those that still run after `grace`; returns when none runs. `tick` as in await_end.
-void stop_processes(const std::vector<Process>& processes, std::chrono::milliseconds grace, const std::function<void(std::size_t)>& tick);
+void stop_processes(const std::vector<Process>& processes, std::chrono::milliseconds grace,
+                    const std::function<void(std::size_t)>& tick);
 
 /// The last line of a file that isn't empty, from byte `from` on; "" when there is none.
 std::string last_line(const std::string& file, std::uint64_t from);

@@ -22,7 +22,8 @@ class Interrupt {
 
  private:
   int fd_ = -1;
-  struct sigaction old_interrupt_ {}, old_terminate_ {}, old_hang_up_ {};
+  struct sigaction old_interrupt_ {
+  }, old_terminate_{}, old_hang_up_{};
 };
 
 }  // namespace ultramarine::cli

@@ -34,7 +34,9 @@ class Patience {
 
 std::string waiting_line(const protocol::JobView& view, Time now) {
   const std::string number = std::to_string(view.details.job.value);
-  const std::string position = view.planned && view.planned->position > 0 ? " (place " + std::to_string(view.planned->position) + " in the queue)" : "";
+  const std::string position = view.planned && view.planned->position > 0
+                                   ? " (place " + std::to_string(view.planned->position) + " in the queue)"
+                                   : "";
   return "Job " + number + " waits" + position + ". " + outlook(view, now);
 }
 
@@ -44,7 +46,9 @@ void JobOutput::write(const Key& key, std::string_view line, bool newline) {
   std::ostream& to = key.second == "err" ? err_ : out_;
   if (prefix_) {
     static constexpr Tint tints[] = {Tint::blue, Tint::green, Tint::yellow, Tint::red};
-    to << tinted("[" + std::to_string(key.first) + "]", tints[static_cast<std::size_t>(key.first) % std::size(tints)], colour_) << ' ';
+    to << tinted("[" + std::to_string(key.first) + "]", tints[static_cast<std::size_t>(key.first) % std::size(tints)],
+                 colour_)
+       << ' ';
   }
   to << line;
   if (newline) to << '\n';
@@ -59,7 +63,9 @@ void JobOutput::take(const protocol::LogLine& piece) {
   try {
     bytes = net::from_base64(piece.data_base64);
   } catch (const std::invalid_argument&) {
-    throw CommandError(exit_code::failure, "the scheduler's answer can't be read (output that is not base64); do ultra and ultra-scheduler have the same version?");
+    throw CommandError(exit_code::failure,
+                       "the scheduler's answer can't be read (output that is not base64); do ultra and ultra-scheduler "
+                       "have the same version?");
   }
   const Key key{piece.rank, piece.stream};
   std::size_t& position = position_[key];
@@ -98,7 +104,8 @@ void JobOutput::finish() {
   out_.flush();
 }
 
-protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64_t> rank, Context& context, const Interrupt& interrupt) {
+protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64_t> rank, Context& context,
+                             const Interrupt& interrupt) {
   Patience patience(interrupt, context.now);
   Progress progress(context.err, context.terminal);
   JobOutput output(context.out, context.err, !rank, context.terminal.out_colour);
@@ -120,7 +127,8 @@ protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64
       if (attempt != 0) output.begin_attempt();
       attempt = details.attempts.size();
       if (!is_terminal(details.state)) {
-        context.err << "Job " << job.value << (attempt > 1 ? " (attempt " + std::to_string(attempt) + ")" : "") << " runs on " << places(details.attempts.back().allocation) << ".\n";
+        context.err << "Job " << job.value << (attempt > 1 ? " (attempt " + std::to_string(attempt) + ")" : "")
+                    << " runs on " << places(details.attempts.back().allocation) << ".\n";
         context.err.flush();
       }
     }
@@ -138,7 +146,8 @@ protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64
   }
 }
 
-std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job, std::optional<Time> deadline, Context& context, const Interrupt& interrupt,
+std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job, std::optional<Time> deadline,
+                                                      Context& context, const Interrupt& interrupt,
                                                       Progress& progress) {
   Patience patience(interrupt, context.now);
   auto answer = patience([&] { return client.job(job); });
@@ -146,8 +155,11 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job,
     const Time now = context.now();
     if (deadline && now >= *deadline) return std::nullopt;
     const JobState state = answer.value.details.state;
-    if (state == JobState::queued || state == JobState::held) progress.show(waiting_line(answer.value, now));
-    else progress.show("Job " + std::to_string(job.value) + " is " + word(state) + " on " + where_or_why(answer.value) + ": " + elapsed_of_limit(answer.value.details, now));
+    if (state == JobState::queued || state == JobState::held)
+      progress.show(waiting_line(answer.value, now));
+    else
+      progress.show("Job " + std::to_string(job.value) + " is " + word(state) + " on " + where_or_why(answer.value) +
+                    ": " + elapsed_of_limit(answer.value.details, now));
     std::int64_t up_to = context.terminal.error_is_terminal ? 1000 : 10'000;
     if (deadline) up_to = std::min(up_to, (*deadline - now).ms);
     answer = patience([&] { return client.wait(job, std::chrono::milliseconds(std::max<std::int64_t>(up_to, 1))); });
@@ -169,7 +181,8 @@ void say_end(const protocol::JobView& view, Context& context) {
 
 void say_detached(JobId job, Context& context) {
   const std::string number = std::to_string(job.value);
-  context.err << "\nDetached: job " << number << " goes on. Follow it again with 'ultra logs " << number << " --follow'; stop it with 'ultra cancel " << number << "'.\n";
+  context.err << "\nDetached: job " << number << " goes on. Follow it again with 'ultra logs " << number
+              << " --follow'; stop it with 'ultra cancel " << number << "'.\n";
   context.err.flush();
 }
 

@@ -17,6 +17,7 @@
 #include <sstream>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/gang_leftovers.h"
 #include "scheduler/cli/local_files.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/protocol/codec.h"
@@ -31,12 +32,16 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* agent_prefix = "agent-";
 
 [[noreturn]] void home_error(const std::string& problem, const std::string& remedy, int error = 0) {
-  const int code = error == EACCES || error == EPERM || error == EROFS ? exit_code::not_permitted : error == 0 ? exit_code::usage : exit_code::failure;
-  throw CommandError(code, error_line("ULTRA_HOME", error == 0 ? problem : problem + ": " + std::strerror(error), remedy));
+  const int code = error == EACCES || error == EPERM || error == EROFS ? exit_code::not_permitted
+                   : error == 0                                        ? exit_code::usage
+                                                                       : exit_code::failure;
+  throw CommandError(code,
+                     error_line("ULTRA_HOME", error == 0 ? problem : problem + ": " + std::strerror(error), remedy));
 }
 
 void make_private(const std::string& folder) {
-  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) home_error("can't make " + folder, "set ULTRA_HOME to a folder that you may write", errno);
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+    home_error("can't make " + folder, "set ULTRA_HOME to a folder that you may write", errno);
 }
 
 /// The file has either its old or its new text, whatever happens meanwhile.
@@ -47,13 +52,16 @@ void write_private(const std::string& path, const std::string& text) {
   for (std::size_t at = 0; good && at < text.size();) {
     const ssize_t written = write(fd, text.data() + at, text.size() - at);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) good = false;
-    else at += static_cast<std::size_t>(written);
+    if (written < 0)
+      good = false;
+    else
+      at += static_cast<std::size_t>(written);
   }
   good = good && fsync(fd) == 0;
   const int error = errno;
   if (fd >= 0) close(fd);
-  if (!good || rename(fresh.c_str(), path.c_str()) != 0) home_error("can't write " + path, "set ULTRA_HOME to a folder that you may write", good ? errno : error);
+  if (!good || rename(fresh.c_str(), path.c_str()) != 0)
+    home_error("can't write " + path, "set ULTRA_HOME to a folder that you may write", good ? errno : error);
 }
 
 /// Binds for a moment. 0 = could; else an errno. `port` 0 becomes the port that was free.
@@ -61,13 +69,15 @@ int try_port(const std::string& host, std::uint16_t& port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  if (inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(), &address.sin_addr) != 1) return 0;  // not IPv4: the scheduler will see
+  if (inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(), &address.sin_addr) != 1)
+    return 0;  // not IPv4: the scheduler will see
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int yes = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   int error = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(fd, 1) == 0 ? 0 : errno;
   socklen_t length = sizeof address;
-  if (error == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0) port = ntohs(address.sin_port);
+  if (error == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0)
+    port = ntohs(address.sin_port);
   close(fd);
   return error;
 }
@@ -75,7 +85,8 @@ int try_port(const std::string& host, std::uint16_t& port) {
 std::string free_address(const std::string& host) {
   net::Endpoint endpoint{.path = "", .host = host, .port = 0};
   if (const int error = try_port(host, endpoint.port)) {
-    throw CommandError(exit_code::failure, error_line("", "no free port on " + host + ": " + std::strerror(error), "close some programs that listen"));
+    throw CommandError(exit_code::failure, error_line("", "no free port on " + host + ": " + std::strerror(error),
+                                                      "close some programs that listen"));
   }
   return endpoint.text();
 }
@@ -92,7 +103,8 @@ LocalLock::LocalLock(const std::string& home) {
   if (fd_ < 0) home_error("can't write " + path, "set ULTRA_HOME to a folder that you may write", errno);
   if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     close(fd_);
-    throw CommandError(exit_code::conflict, error_line("", "another 'ultra cluster up' or 'down' is at work in " + home, "wait for it"));
+    throw CommandError(exit_code::conflict,
+                       error_line("", "another 'ultra cluster up' or 'down' is at work in " + home, "wait for it"));
   }
 }
 LocalLock::~LocalLock() { close(fd_); }
@@ -127,25 +139,32 @@ void LocalCluster::read_file() {
 bool LocalCluster::prepare_home(const std::string& home) {
   const std::string socket = socket_file(home);
   if (socket.size() > net::unix_path_max) {
-    home_error(socket + " has " + std::to_string(socket.size()) + " characters, a socket's path at most " + std::to_string(net::unix_path_max), "choose a shorter ULTRA_HOME");
+    home_error(socket + " has " + std::to_string(socket.size()) + " characters, a socket's path at most " +
+                   std::to_string(net::unix_path_max),
+               "choose a shorter ULTRA_HOME");
   }
   std::error_code error;
   const fs::path parent = fs::path(home).parent_path();
   if (!fs::exists(parent, error)) {
-    if (error) home_error("can't look at " + parent.string(), "set ULTRA_HOME to a folder that you may write", error.value());
+    if (error)
+      home_error("can't look at " + parent.string(), "set ULTRA_HOME to a folder that you may write", error.value());
     home_error("there is no folder " + parent.string(), "make it, or choose another ULTRA_HOME");
   }
   const bool fresh = mkdir(home.c_str(), 0700) == 0;
-  if (!fresh && errno != EEXIST) home_error("can't make " + home, "set ULTRA_HOME to a folder that you may write", errno);
+  if (!fresh && errno != EEXIST)
+    home_error("can't make " + home, "set ULTRA_HOME to a folder that you may write", errno);
   struct stat status {};
   if (stat(home.c_str(), &status) != 0) home_error("can't look at " + home, "choose another ULTRA_HOME", errno);
   if (!S_ISDIR(status.st_mode)) home_error(home + " is not a folder", "choose another ULTRA_HOME");
   if (status.st_uid != geteuid()) home_error(home + " belongs to somebody else", "choose another ULTRA_HOME", EPERM);
   if (!fresh) {
-    if (access(home.c_str(), R_OK | W_OK | X_OK) != 0) home_error("can't write in " + home, "set ULTRA_HOME to a folder that you may write", errno);
+    if (access(home.c_str(), R_OK | W_OK | X_OK) != 0)
+      home_error("can't write in " + home, "set ULTRA_HOME to a folder that you may write", errno);
     const bool ours = fs::exists(cluster_file(home), error) || fs::exists(home + "/cluster.lock", error);
-    if (!ours && !fs::is_empty(home, error)) home_error(home + " holds other things and no cluster.toml", "choose an empty or new folder");
-    if ((status.st_mode & 0077) != 0 && chmod(home.c_str(), 0700) != 0) home_error("can't make " + home + " private", "chmod 700 it", errno);
+    if (!ours && !fs::is_empty(home, error))
+      home_error(home + " holds other things and no cluster.toml", "choose an empty or new folder");
+    if ((status.st_mode & 0077) != 0 && chmod(home.c_str(), 0700) != 0)
+      home_error("can't make " + home + " private", "chmod 700 it", errno);
   }
   for (const char* folder : {"/logs", "/run", "/agents"}) make_private(home + folder);
   return fresh;
@@ -155,14 +174,17 @@ ClusterChanges LocalCluster::differing(const ClusterChanges& wanted) const {
   if (!configured_) return wanted;
   ClusterChanges changes = wanted;
   if (changes.nodes && static_cast<std::size_t>(*changes.nodes) == nodes_.size()) changes.nodes.reset();
-  if (changes.gpus_per_node && std::all_of(gpus_.begin(), gpus_.end(), [&](std::int64_t count) { return count == *changes.gpus_per_node; })) changes.gpus_per_node.reset();
+  if (changes.gpus_per_node &&
+      std::all_of(gpus_.begin(), gpus_.end(), [&](std::int64_t count) { return count == *changes.gpus_per_node; }))
+    changes.gpus_per_node.reset();
   if (changes.policy == policy_) changes.policy.reset();
   if (changes.http) {
     const auto want = net::parse_endpoint(*changes.http), have = net::parse_endpoint(http_);
     if (want && have && want->host == have->host) {
       // Any free port: the one in the file will do, if it is free or ours.
       std::uint16_t port = have->port;
-      if (want->port == have->port || (want->port == 0 && (scheduler() || try_port(have->host, port) == 0))) changes.http.reset();
+      if (want->port == have->port || (want->port == 0 && (scheduler() || try_port(have->host, port) == 0)))
+        changes.http.reset();
     }
   }
   return changes;
@@ -195,7 +217,9 @@ void LocalCluster::check_ports() {
     if (const int error = try_port(endpoint->host, port)) {
       const bool used = error == EADDRINUSE;
       throw CommandError(error == EACCES ? exit_code::not_permitted : exit_code::failure,
-                         error_line("--http", http_ + (used ? " is in use by another program" : std::string(" can't be listened at: ") + std::strerror(error)),
+                         error_line("--http",
+                                    http_ + (used ? " is in use by another program"
+                                                  : std::string(" can't be listened at: ") + std::strerror(error)),
                                     "choose another, or any free one with --http 127.0.0.1:0"));
     }
   }
@@ -210,7 +234,9 @@ void LocalCluster::check_ports() {
   }
 }
 
-DaemonFiles LocalCluster::files_of(const std::string& name) const { return {name, pid_file(home_, name), log_file(home_, name)}; }
+DaemonFiles LocalCluster::files_of(const std::string& name) const {
+  return {name, pid_file(home_, name), log_file(home_, name)};
+}
 
 std::optional<Process> LocalCluster::scheduler() const { return running_daemon(pid_file(home_, "scheduler")); }
 
@@ -220,7 +246,8 @@ std::map<std::string, Process> LocalCluster::agents() const {
   for (const auto& entry : fs::directory_iterator(home_ + "/run", error)) {
     const std::string name = entry.path().stem().string();
     if (entry.path().extension() != ".pid" || name.rfind(agent_prefix, 0) != 0) continue;
-    if (const auto process = running_daemon(entry.path().string())) running[name.substr(std::strlen(agent_prefix))] = *process;
+    if (const auto process = running_daemon(entry.path().string()))
+      running[name.substr(std::strlen(agent_prefix))] = *process;
   }
   return running;
 }
@@ -250,7 +277,8 @@ LocalView LocalCluster::view() const {
   return view;
 }
 
-LocalCluster::Watched LocalCluster::start(const std::string& name, const std::string& program, const std::vector<std::string>& arguments) {
+LocalCluster::Watched LocalCluster::start(const std::string& name, const std::string& program,
+                                          const std::vector<std::string>& arguments) {
   Watched watched{files_of(name), program, {}, 0};
   std::error_code error;
   const auto size = fs::file_size(watched.files.log_file, error);
@@ -267,8 +295,11 @@ void LocalCluster::check_alive(const std::vector<Watched>& watched) const {
   for (const Watched& one : watched) {
     if (is_running(one.process)) continue;
     const std::string last = last_line(one.files.log_file, one.log_from);
-    throw CommandError(exit_code::failure, error_line(one.program + (one.files.name == "scheduler" ? "" : " of " + one.files.name.substr(std::strlen(agent_prefix))),
-                                                      last.empty() ? "ended without a word" : last, "its log is " + one.files.log_file));
+    throw CommandError(
+        exit_code::failure,
+        error_line(one.program +
+                       (one.files.name == "scheduler" ? "" : " of " + one.files.name.substr(std::strlen(agent_prefix))),
+                   last.empty() ? "ended without a word" : last, "its log is " + one.files.log_file));
   }
 }
 
@@ -287,7 +318,8 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
     interrupt.check();
     check_alive(watched);
     if (Clock::now() - last_change > give_up_after) {
-      throw CommandError(exit_code::failure, error_line("ultra-scheduler", "not ready after 2 minutes", "its log is " + log_file(home_, "scheduler")));
+      throw CommandError(exit_code::failure, error_line("ultra-scheduler", "not ready after 2 minutes",
+                                                        "its log is " + log_file(home_, "scheduler")));
     }
   }
   const auto running = agents();
@@ -306,7 +338,10 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
     if (up != up_before) up_before = up, last_change = Clock::now();
     check_alive(watched);
     if (Clock::now() - last_change > give_up_after) {
-      throw CommandError(exit_code::failure, error_line("", std::to_string(up) + " of " + std::to_string(nodes_.size()) + " nodes are up after 2 minutes", "logs are in " + home_ + "/logs"));
+      throw CommandError(
+          exit_code::failure,
+          error_line("", std::to_string(up) + " of " + std::to_string(nodes_.size()) + " nodes are up after 2 minutes",
+                     "logs are in " + home_ + "/logs"));
     }
     interrupt.wait(50);
     interrupt.check();
@@ -315,61 +350,15 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
   progress.clear();
 }
 
-std::vector<Process> LocalCluster::gang_processes() const {
-  std::vector<Process> found;
-  const auto add = [&](const Process& process) {
-    if (std::find(found.begin(), found.end(), process) == found.end()) found.push_back(process);
-  };
-  const auto read_json = [](const fs::path& path) -> protocol::json::value {
-    std::ifstream file(path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    try {
-      return protocol::parse_json(text.str());
-    } catch (const protocol::DecodeError&) {
-      return nullptr;  // not there (any more), or half written: then its shim has just begun and has nothing yet
-    }
-  };
-  std::error_code error;
-  for (const auto& agent : fs::directory_iterator(agents_folder(home_), error)) {
-    std::error_code ignored;
-    for (const auto& job : fs::directory_iterator(agent.path() / "jobs", ignored)) {
-      const auto shim = read_json(job.path() / "shim.pid");
-      try {
-        if (shim.is_object()) {
-          const auto& identity = shim.at("process").as_object();
-          const Process process{identity.at("pid").to_number<std::int64_t>(), identity.at("start_ticks").to_number<std::int64_t>(), std::string(shim.at("boot_id").as_string())};
-          if (is_running(process)) {
-            for (const Process& one : descendants_of(process)) add(one);
-            add(process);
-          }
-        }
-        const auto leftovers = read_json(job.path() / "leftovers.json");
-        if (leftovers.is_object()) {
-          const std::string boot(leftovers.at("boot_id").as_string());
-          for (const auto& rank : leftovers.at("ranks").as_array()) {
-            const Process process{rank.at("pid").to_number<std::int64_t>(), rank.at("start_ticks").to_number<std::int64_t>(), boot};
-            if (!is_running(process)) continue;
-            for (const Process& one : descendants_of(process)) add(one);
-            add(process);
-          }
-          const std::string mark(leftovers.at("mark").as_string());
-          if (!mark.empty()) {
-            for (const Process& one : processes_with_environment(mark)) add(one);
-          }
-        }
-      } catch (const std::exception&) {
-        // Written by another version: its agent will clean up at the next start.
-      }
-    }
-  }
-  return found;
-}
+std::vector<Process> LocalCluster::gang_processes() const { return gang_leftovers(agents_folder(home_)); }
 
 void LocalCluster::stop_daemons(Progress& progress) {
-  const auto stop = [&](const std::string& what, const std::vector<Process>& processes, std::chrono::milliseconds grace) {
+  const auto stop = [&](const std::string& what, const std::vector<Process>& processes,
+                        std::chrono::milliseconds grace) {
     if (processes.empty()) return;
-    stop_processes(processes, grace, [&](std::size_t running) { progress.show_bar("Stopping " + what, processes.size() - running, processes.size()); });
+    stop_processes(processes, grace, [&](std::size_t running) {
+      progress.show_bar("Stopping " + what, processes.size() - running, processes.size());
+    });
   };
   if (const auto process = scheduler()) stop("the scheduler", {*process}, std::chrono::seconds(15));
   std::vector<Process> daemons;

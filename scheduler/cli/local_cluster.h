@@ -1,5 +1,5 @@
-// A whole cluster on this machine, under one folder: one scheduler and one agent per virtual node. Knows files and processes of that
-// folder; asks the scheduler over its API like everybody else.
+// A whole cluster on this machine, under one folder: one scheduler and one agent per virtual node. Knows files and
+// processes of that folder; asks the scheduler over its API like everybody else.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -36,7 +36,8 @@ struct LocalView {
 BOOST_DESCRIBE_STRUCT(LocalView, (), (home, socket, http, up, scheduler, agents, cluster))
 std::string to_json_text(const LocalView& view);
 
-/// One `up` or `down` at a time in a folder: held as long as it lives. Throws CommandError (conflict) when another is at work.
+/// One `up` or `down` at a time in a folder: held as long as it lives. Throws CommandError (conflict) when another is
+/// at work.
 class LocalLock {
  public:
   explicit LocalLock(const std::string& home);
@@ -51,12 +52,12 @@ class LocalLock {
 class LocalCluster {
  public:
   enum class Malformed { is_an_error, is_ignored };
-  /// `programs`: the folder of ultra-scheduler and ultra-agent. Reads cluster.toml if there is one. Throws CommandError when it is malformed,
-  /// unless that is ignored: then the usual paths hold.
+  /// `programs`: the folder of ultra-scheduler and ultra-agent. Reads cluster.toml if there is one. Throws CommandError
+  /// when it is malformed, unless that is ignored: then the usual paths hold.
   LocalCluster(std::string home, std::string programs, Malformed malformed = Malformed::is_an_error);
 
-  /// Makes the folder and what belongs in it; true when the folder itself was made now. Throws CommandError: not ours, not writable, holds other
-  /// things, or its socket's path would be too long.
+  /// Makes the folder and what belongs in it; true when the folder itself was made now. Throws CommandError: not ours,
+  /// not writable, holds other things, or its socket's path would be too long.
   static bool prepare_home(const std::string& home);
 
   bool configured() const { return configured_; }
@@ -64,7 +65,8 @@ class LocalCluster {
   const std::string& http() const { return http_; }
   const std::vector<std::string>& nodes() const { return nodes_; }
 
-  /// What of `wanted` the file says otherwise (all of it when there is no file). Port 0 of `http` stands for any free one, also the file's.
+  /// What of `wanted` the file says otherwise (all of it when there is no file). Port 0 of `http` stands for any free
+  /// one, also the file's.
   ClusterChanges differing(const ClusterChanges& wanted) const;
   /// Writes cluster.toml (the given changes; ports 0 become free ones) and, if missing, the secret.
   void configure(ClusterChanges changes);
@@ -76,8 +78,9 @@ class LocalCluster {
   bool anything_runs() const;
   LocalView view() const;
 
-  /// Starts what isn't running and waits until the scheduler is ready and all nodes are up. Throws CommandError with the last line of the log of
-  /// a daemon that dies meanwhile, or Interrupted. What it started is in `started` even then.
+  /// Starts what isn't running and waits until the scheduler is ready and all nodes are up. Throws CommandError with
+  /// the last line of the log of a daemon that dies meanwhile, or Interrupted. What it started is in `started` even
+  /// then.
   void start_missing(Progress& progress, const Interrupt& interrupt);
   const std::vector<Process>& started() const { return started_; }
 

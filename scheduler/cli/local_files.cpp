@@ -31,18 +31,27 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
     const passwd* user = getpwuid(geteuid());
     if (user) home = user->pw_dir;
   }
-  if (home.empty()) throw CommandError(exit_code::usage, error_line("ULTRA_HOME", "neither it nor HOME is set", "set ULTRA_HOME to a folder for the cluster's state"));
+  if (home.empty())
+    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", "neither it nor HOME is set",
+                                                    "set ULTRA_HOME to a folder for the cluster's state"));
   return absolute(home + "/.ultramarine");
 }
 
-std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment, const std::string& home) {
+std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment,
+                        const std::string& home) {
   std::string path, field;
-  if (option) path = absolute(*option), field = "--socket";
-  else if (const std::string given = value_of(environment, "ULTRA_SOCKET"); !given.empty()) path = absolute(given), field = "ULTRA_SOCKET";
-  else path = socket_file(home), field = "ULTRA_HOME";
+  if (option)
+    path = absolute(*option), field = "--socket";
+  else if (const std::string given = value_of(environment, "ULTRA_SOCKET"); !given.empty())
+    path = absolute(given), field = "ULTRA_SOCKET";
+  else
+    path = socket_file(home), field = "ULTRA_HOME";
   if (path.size() > net::unix_path_max) {
-    throw CommandError(exit_code::usage, error_line(field, path + " has " + std::to_string(path.size()) + " characters, a socket's path at most " + std::to_string(net::unix_path_max),
-                                                    field == "ULTRA_HOME" ? "choose a shorter ULTRA_HOME" : "choose a shorter path"));
+    throw CommandError(exit_code::usage,
+                       error_line(field,
+                                  path + " has " + std::to_string(path.size()) +
+                                      " characters, a socket's path at most " + std::to_string(net::unix_path_max),
+                                  field == "ULTRA_HOME" ? "choose a shorter ULTRA_HOME" : "choose a shorter path"));
   }
   return path;
 }

@@ -1,4 +1,5 @@
-// Where a local cluster keeps its things: names of files and folders under $ULTRA_HOME, and which socket the commands talk to.
+// Where a local cluster keeps its things: names of files and folders under $ULTRA_HOME, and which socket the commands
+// talk to.
 //   cluster.toml secret scheduler.sock scheduler/ agents/NODE/ logs/NAME.log run/NAME.pid cluster.lock
 #pragma once
 
@@ -11,14 +12,18 @@ namespace ultramarine::cli {
 /// $ULTRA_HOME made absolute, else ~/.ultramarine. Throws CommandError when there is no home either.
 std::string home_folder(const std::map<std::string, std::string>& environment);
 
-/// --socket, else $ULTRA_SOCKET, else scheduler.sock in `home`. Throws CommandError when a Unix socket can't have that path.
-std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment, const std::string& home);
+/// --socket, else $ULTRA_SOCKET, else scheduler.sock in `home`. Throws CommandError when a Unix socket can't have that
+/// path.
+std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment,
+                        const std::string& home);
 
 inline std::string cluster_file(const std::string& home) { return home + "/cluster.toml"; }
 inline std::string secret_file(const std::string& home) { return home + "/secret"; }
 inline std::string socket_file(const std::string& home) { return home + "/scheduler.sock"; }
 inline std::string agents_folder(const std::string& home) { return home + "/agents"; }
-inline std::string log_file(const std::string& home, const std::string& name) { return home + "/logs/" + name + ".log"; }
+inline std::string log_file(const std::string& home, const std::string& name) {
+  return home + "/logs/" + name + ".log";
+}
 inline std::string pid_file(const std::string& home, const std::string& name) { return home + "/run/" + name + ".pid"; }
 
 }  // namespace ultramarine::cli

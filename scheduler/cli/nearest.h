@@ -7,8 +7,9 @@
 
 namespace ultramarine::cli {
 
-/// The known word with the fewest insertions, deletions, replacements and swaps of neighbours (optimal string alignment), if those are
-/// at most a third of the word's length (at least 1), or the only one that begins with it. "" when nothing is near.
+/// The known word with the fewest insertions, deletions, replacements and swaps of neighbours (optimal string
+/// alignment), if those are at most a third of the word's length (at least 1), or the only one that begins with it. ""
+/// when nothing is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
 /// "; did you mean WORD?" or "".

@@ -59,8 +59,10 @@ Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::strin
   terminal.error_colour = wants_colour(terminal.error_is_terminal, mode, environment);
   winsize size{};
   const std::string columns = value_of(environment, "COLUMNS");
-  if (!columns.empty() && std::atoi(columns.c_str()) > 0) terminal.columns = static_cast<std::size_t>(std::atoi(columns.c_str()));
-  else if (ioctl(terminal.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) terminal.columns = size.ws_col;
+  if (!columns.empty() && std::atoi(columns.c_str()) > 0)
+    terminal.columns = static_cast<std::size_t>(std::atoi(columns.c_str()));
+  else if (ioctl(terminal.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    terminal.columns = size.ws_col;
   return terminal;
 }
 
@@ -93,8 +95,10 @@ std::string printable(std::string_view text) {
   clean.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const Character character = character_at(text, at);
-    if (character.width < 0) clean += '?';
-    else clean += text.substr(at, character.bytes);
+    if (character.width < 0)
+      clean += '?';
+    else
+      clean += text.substr(at, character.bytes);
     at += character.bytes;
   }
   return clean;
@@ -113,13 +117,26 @@ std::string tinted(std::string_view text, Tint tint, bool colour) {
   if (!colour || tint == Tint::none || text.empty()) return std::string(text);
   const char* code = "";
   switch (tint) {
-    case Tint::none: break;
-    case Tint::red: code = "31"; break;
-    case Tint::green: code = "32"; break;
-    case Tint::yellow: code = "33"; break;
-    case Tint::blue: code = "34"; break;
-    case Tint::dim: code = "2"; break;
-    case Tint::bold: code = "1"; break;
+    case Tint::none:
+      break;
+    case Tint::red:
+      code = "31";
+      break;
+    case Tint::green:
+      code = "32";
+      break;
+    case Tint::yellow:
+      code = "33";
+      break;
+    case Tint::blue:
+      code = "34";
+      break;
+    case Tint::dim:
+      code = "2";
+      break;
+    case Tint::bold:
+      code = "1";
+      break;
   }
   return "\033[" + std::string(code) + "m" + std::string(text) + "\033[0m";
 }
@@ -134,7 +151,8 @@ void Table::write(std::ostream& out, const Terminal& terminal) const {
     for (std::size_t i = 0; i < columns_.size(); ++i) out << (i ? "\t" : "") << columns_[i].title;
     out << '\n';
     for (const auto& row : rows_) {
-      for (std::size_t i = 0; i < row.size(); ++i) out << (i ? "\t" : "") << tinted(row[i].text, row[i].tint, terminal.out_colour);
+      for (std::size_t i = 0; i < row.size(); ++i)
+        out << (i ? "\t" : "") << tinted(row[i].text, row[i].tint, terminal.out_colour);
       out << '\n';
     }
     return;
@@ -149,11 +167,14 @@ void Table::write(std::ostream& out, const Terminal& terminal) const {
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool last = i + 1 == row.size();
       // The last column is the one with sentences: it takes what is left, and at least 20 columns.
-      const std::size_t room = last ? std::max<std::size_t>(20, terminal.columns > used ? terminal.columns - used : 0) : widths[i];
+      const std::size_t room =
+          last ? std::max<std::size_t>(20, terminal.columns > used ? terminal.columns - used : 0) : widths[i];
       const std::string text = clipped(row[i].text, room);
       const std::size_t fill = widths[i] > display_width(text) ? widths[i] - display_width(text) : 0;
-      if (columns_[i].align == Align::right) out << std::string(fill, ' ') << tinted(text, row[i].tint, terminal.out_colour);
-      else out << tinted(text, row[i].tint, terminal.out_colour) << (last ? "" : std::string(fill, ' '));
+      if (columns_[i].align == Align::right)
+        out << std::string(fill, ' ') << tinted(text, row[i].tint, terminal.out_colour);
+      else
+        out << tinted(text, row[i].tint, terminal.out_colour) << (last ? "" : std::string(fill, ' '));
       out << (last ? "\n" : "  ");
       used += widths[i] + 2;
     }
@@ -171,7 +192,8 @@ std::string bar(std::size_t done, std::size_t total, std::size_t width, std::str
   return text;
 }
 
-Progress::Progress(std::ostream& err, const Terminal& terminal, Clock clock) : err_(err), terminal_(terminal), clock_(std::move(clock)), last_(clock_()), ever_(!terminal.error_is_terminal) {}
+Progress::Progress(std::ostream& err, const Terminal& terminal, Clock clock)
+    : err_(err), terminal_(terminal), clock_(std::move(clock)), last_(clock_()), ever_(!terminal.error_is_terminal) {}
 Progress::~Progress() { clear(); }
 
 void Progress::show(const std::string& line) {

@@ -1,5 +1,5 @@
-// How output looks: colour or not, columns as wide as people see them, progress that redraws itself. Data goes to stdout, all
-// else to stderr; a pipe gets plain tab-separated text. Knows nothing of jobs.
+// How output looks: colour or not, columns as wide as people see them, progress that redraws itself. Data goes to
+// stdout, all else to stderr; a pipe gets plain tab-separated text. Knows nothing of jobs.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,8 @@ struct Terminal {
 bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string, std::string>& environment);
 Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::string>& environment);
 
-/// Columns that UTF-8 text takes on a terminal (wcwidth of the current locale: Hangul is two wide, combining marks none).
+/// Columns that UTF-8 text takes on a terminal (wcwidth of the current locale: Hangul is two wide, combining marks
+/// none).
 std::size_t display_width(std::string_view text);
 /// At most `width` columns of `text`; when something is cut off the last column is "…".
 std::string clipped(std::string_view text, std::size_t width);
@@ -63,12 +64,13 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-/// One line about what goes on, on stderr: redrawn in place on a terminal (at most 10 times a second), else a new line when it has
-/// changed and 10 s have passed since the last, or since the beginning.
+/// One line about what goes on, on stderr: redrawn in place on a terminal (at most 10 times a second), else a new line
+/// when it has changed and 10 s have passed since the last, or since the beginning.
 class Progress {
  public:
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
-  Progress(std::ostream& err, const Terminal& terminal, Clock clock = [] { return std::chrono::steady_clock::now(); });
+  Progress(
+      std::ostream& err, const Terminal& terminal, Clock clock = [] { return std::chrono::steady_clock::now(); });
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -84,11 +86,12 @@ class Progress {
   Clock clock_;
   std::chrono::steady_clock::time_point last_;
   std::string shown_;
-  bool ever_;           // the pause since last_ counts
+  bool ever_;  // the pause since last_ counts
   bool drawn_ = false;
 };
 
 /// `done` of `total` as a bar of `width` characters.
-std::string bar(std::size_t done, std::size_t total, std::size_t width, std::string_view full = "━", std::string_view rest = "─");
+std::string bar(std::size_t done, std::size_t total, std::size_t width, std::string_view full = "━",
+                std::string_view rest = "─");
 
 }  // namespace ultramarine::cli

@@ -28,13 +28,18 @@ std::optional<std::string> Arguments::text(const std::string& option) const {
   return found->second;
 }
 
-std::optional<std::int64_t> Arguments::whole_number(const std::string& option, std::int64_t least, std::int64_t most) const {
+std::optional<std::int64_t> Arguments::whole_number(const std::string& option, std::int64_t least,
+                                                    std::int64_t most) const {
   const auto given = text(option);
   if (!given) return std::nullopt;
   const auto number = parse_whole_number(*given);
-  if (!number) throw CommandError(exit_code::usage, error_line(option, "expected a whole number, got \"" + *given + "\"", "write " + option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
+  if (!number)
+    throw CommandError(exit_code::usage,
+                       error_line(option, "expected a whole number, got \"" + *given + "\"",
+                                  "write " + option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
   if (*number < least || *number > most) {
-    throw CommandError(exit_code::usage, error_line(option, *given + " is out of range", "give " + std::to_string(least) + " to " + std::to_string(most)));
+    throw CommandError(exit_code::usage, error_line(option, *given + " is out of range",
+                                                    "give " + std::to_string(least) + " to " + std::to_string(most)));
   }
   return number;
 }
@@ -44,7 +49,8 @@ std::optional<Duration> Arguments::duration(const std::string& option) const {
   if (!given) return std::nullopt;
   const auto length = protocol::parse_duration(*given);
   if (!length) {
-    throw CommandError(exit_code::usage, error_line(option, "expected a length of time, got \"" + *given + "\"", "write for example 30s, 10m, 2h or 1-12:00"));
+    throw CommandError(exit_code::usage, error_line(option, "expected a length of time, got \"" + *given + "\"",
+                                                    "write for example 30s, 10m, 2h or 1-12:00"));
   }
   return length;
 }
@@ -53,7 +59,9 @@ std::vector<JobId> Arguments::jobs() const {
   std::vector<JobId> ids;
   for (const std::string& given : positionals) {
     const auto number = parse_whole_number(given);
-    if (!number || *number < 1) throw CommandError(exit_code::usage, error_line("JOB", "\"" + given + "\" is not a job number", "'ultra queue --all' lists them"));
+    if (!number || *number < 1)
+      throw CommandError(exit_code::usage,
+                         error_line("JOB", "\"" + given + "\" is not a job number", "'ultra queue --all' lists them"));
     ids.push_back({*number});
   }
   return ids;
@@ -65,7 +73,7 @@ std::string Context::variable(const std::string& name) const {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), queue_verb(), show_verb(),
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), queue_verb(),  show_verb(),
           logs_verb(),       cancel_verb(),       wait_verb(),           nodes_verb(),  version_verb()};
 }
 

@@ -1,5 +1,6 @@
-// A verb of the command line as data: its options, its help and what it does. One file per verb in verbs/; command_line turns the
-// list into a parser. A verb doesn't know how arguments are split, and reads no global state: all it may look at is in Context.
+// A verb of the command line as data: its options, its help and what it does. One file per verb in verbs/; command_line
+// turns the list into a parser. A verb doesn't know how arguments are split, and reads no global state: all it may look
+// at is in Context.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct Option {
   std::string name;        // "--gpus"
   std::string value_name;  // "N"; "" = a flag
   std::string help;
-  std::string letter = {}; // "-f", or none
+  std::string letter = {};  // "-f", or none
 };
 
 /// What was typed after the verb, already checked for unknown and repeated options and missing values.

@@ -22,19 +22,35 @@ std::string word(Outcome outcome) {
 
 Tint tint_of(JobState state) {
   switch (state) {
-    case JobState::running: return Tint::green;
-    case JobState::queued: case JobState::starting: case JobState::stopping: return Tint::yellow;
-    case JobState::held: case JobState::completed: case JobState::cancelled: return Tint::dim;
-    case JobState::failed: case JobState::unknown: return Tint::red;
+    case JobState::running:
+      return Tint::green;
+    case JobState::queued:
+    case JobState::starting:
+    case JobState::stopping:
+      return Tint::yellow;
+    case JobState::held:
+    case JobState::completed:
+    case JobState::cancelled:
+      return Tint::dim;
+    case JobState::failed:
+    case JobState::unknown:
+      return Tint::red;
   }
   return Tint::none;
 }
 
 Tint tint_of(NodeState state) {
   switch (state) {
-    case NodeState::up: return Tint::green;
-    case NodeState::suspect: case NodeState::draining: case NodeState::drained: return Tint::yellow;
-    case NodeState::unreachable: case NodeState::down: case NodeState::quarantined: return Tint::red;
+    case NodeState::up:
+      return Tint::green;
+    case NodeState::suspect:
+    case NodeState::draining:
+    case NodeState::drained:
+      return Tint::yellow;
+    case NodeState::unreachable:
+    case NodeState::down:
+    case NodeState::quarantined:
+      return Tint::red;
   }
   return Tint::none;
 }
@@ -69,7 +85,9 @@ std::string bytes_text(std::int64_t bytes) {
   return text;
 }
 
-std::string percent(std::int64_t permille) { return std::to_string(permille / 10) + "." + std::to_string(permille % 10) + "%"; }
+std::string percent(std::int64_t permille) {
+  return std::to_string(permille / 10) + "." + std::to_string(permille % 10) + "%";
+}
 
 std::string places(const Allocation& allocation) {
   if (allocation.empty()) return "-";
@@ -87,9 +105,12 @@ std::string ending(std::int64_t exit_code, std::int64_t signal) {
 std::string failure_sentence(const Failure& failure) {
   std::string who = failure.rank >= 0 ? "rank " + std::to_string(failure.rank) : "";
   if (!failure.node.empty()) who += (who.empty() ? "" : " on ") + failure.node;
-  if (failure.detail.empty()) return failure.rank >= 0 ? who + " ended with " + ending(failure.exit_code, failure.signal) : who;
+  if (failure.detail.empty())
+    return failure.rank >= 0 ? who + " ended with " + ending(failure.exit_code, failure.signal) : who;
   // The detail usually says who; said twice it would be noise.
-  return who.empty() || failure.detail.find(failure.rank >= 0 ? who : failure.node) != std::string::npos ? failure.detail : who + ": " + failure.detail;
+  return who.empty() || failure.detail.find(failure.rank >= 0 ? who : failure.node) != std::string::npos
+             ? failure.detail
+             : who + ": " + failure.detail;
 }
 
 Duration elapsed(const Job& job, Time now) {
@@ -101,7 +122,8 @@ Duration elapsed(const Job& job, Time now) {
 }
 
 std::string elapsed_of_limit(const Job& job, Time now) {
-  const bool waits = job.state == JobState::queued || job.state == JobState::held || job.attempts.empty() || !job.attempts.back().started_ms;
+  const bool waits = job.state == JobState::queued || job.state == JobState::held || job.attempts.empty() ||
+                     !job.attempts.back().started_ms;
   const std::string spent = waits ? "-" : protocol::format_duration({elapsed(job, now).ms / 1000 * 1000});
   return spent + " / " + (job.spec.time_limit_ms.ms > 0 ? protocol::format_duration(job.spec.time_limit_ms) : "-");
 }
@@ -112,7 +134,8 @@ std::string planned_start(const protocol::JobView& view, Time now) {
 }
 
 std::string where_or_why(const protocol::JobView& view) {
-  if (view.details.state == JobState::queued || view.details.state == JobState::held) return view.why.empty() ? "-" : view.why;
+  if (view.details.state == JobState::queued || view.details.state == JobState::held)
+    return view.why.empty() ? "-" : view.why;
   return view.details.attempts.empty() ? "-" : places(view.details.attempts.back().allocation);
 }
 
@@ -127,10 +150,12 @@ std::string outlook(const protocol::JobView& view, Time now) {
   // The plan's start is said below, in local time.
   std::string why = view.why.substr(0, view.why.find(" Expected to start "));
   while (!why.empty() && why.back() == '.') why.pop_back();
-  if (!view.planned || !view.planned->start_ms) return why.empty() ? "It waits; the plan has no start for it yet." : "It has no planned start yet: " + why + ".";
-  if (*view.planned->start_ms <= now || relative(*view.planned->start_ms, now) == "now") return "It starts now on " + places(view.planned->allocation) + ".";
-  return "Planned start: " + relative(*view.planned->start_ms, now) + " (" + local_time(*view.planned->start_ms) + ") on " + places(view.planned->allocation) +
-         (why.empty() ? "" : ": " + why) + ".";
+  if (!view.planned || !view.planned->start_ms)
+    return why.empty() ? "It waits; the plan has no start for it yet." : "It has no planned start yet: " + why + ".";
+  if (*view.planned->start_ms <= now || relative(*view.planned->start_ms, now) == "now")
+    return "It starts now on " + places(view.planned->allocation) + ".";
+  return "Planned start: " + relative(*view.planned->start_ms, now) + " (" + local_time(*view.planned->start_ms) +
+         ") on " + places(view.planned->allocation) + (why.empty() ? "" : ": " + why) + ".";
 }
 
 std::string ended_sentence(const protocol::JobView& view) {
@@ -139,10 +164,14 @@ std::string ended_sentence(const protocol::JobView& view) {
   std::string text = "job " + number + " " + word(job.state);
   const Attempt* attempt = job.attempts.empty() ? nullptr : &job.attempts.back();
   if (job.state == JobState::completed) {
-    return attempt && attempt->started_ms && attempt->ended_ms ? text + " in " + protocol::format_duration(*attempt->ended_ms - *attempt->started_ms) : text;
+    return attempt && attempt->started_ms && attempt->ended_ms
+               ? text + " in " + protocol::format_duration(*attempt->ended_ms - *attempt->started_ms)
+               : text;
   }
   if (job.state == JobState::cancelled || !attempt) return text;
-  if (attempt->outcome == Outcome::timed_out) text += ": it reached its time limit of " + protocol::format_duration(job.spec.time_limit_ms) + "; give more with --time";
+  if (attempt->outcome == Outcome::timed_out)
+    text += ": it reached its time limit of " + protocol::format_duration(job.spec.time_limit_ms) +
+            "; give more with --time";
   else if (attempt->failure) {
     const Failure& failure = *attempt->failure;
     text += ": " + failure_sentence(failure);

@@ -17,13 +17,15 @@ int cancel(const Arguments& arguments, Context& context) {
     } catch (const Refused& error) {
       // The others are still to be stopped.
       if (jobs.size() == 1) throw;
-      context.err << tinted("error:", Tint::red, context.terminal.error_colour) << " job " << job.value << ": " << error.what() << '\n';
+      context.err << tinted("error:", Tint::red, context.terminal.error_colour) << " job " << job.value << ": "
+                  << error.what() << '\n';
       if (code == exit_code::ok) code = error.code;
       continue;
     }
     if (arguments.has("--json")) continue;
     const JobState state = answers.back().value.details.state;
-    context.out << "Job " << job.value << (is_terminal(state) ? " is " + word(state) : std::string(" is being stopped")) << ".\n";
+    context.out << "Job " << job.value << (is_terminal(state) ? " is " + word(state) : std::string(" is being stopped"))
+                << ".\n";
   }
   if (arguments.has("--json")) {
     std::vector<protocol::JobView> views;
@@ -40,7 +42,9 @@ Verb cancel_verb() {
           .summary = "stop jobs, or take them out of the queue",
           .positionals = Positionals::jobs,
           .options = {json_option("the API's job (of several: its list)")},
-          .details = "Running ranks get SIGTERM, and SIGKILL after the job's grace time.\nExamples:\n  ultra cancel 12\n  ultra cancel 12 13 14",
+          .details =
+              "Running ranks get SIGTERM, and SIGKILL after the job's grace time.\nExamples:\n  ultra cancel 12\n  "
+              "ultra cancel 12 13 14",
           .run = cancel};
 }
 

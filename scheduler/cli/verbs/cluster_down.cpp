@@ -1,4 +1,5 @@
-// ultra cluster down: stops everything that `cluster up` started. The queue is kept; running jobs are only put back when asked to.
+// ultra cluster down: stops everything that `cluster up` started. The queue is kept; running jobs are only put back
+// when asked to.
 #include <filesystem>
 #include <future>
 #include <iostream>
@@ -24,10 +25,13 @@ std::string active_jobs(Client& client, std::int64_t& count) {
 }
 
 /// Whether running jobs may be stopped and queued again. Throws CommandError (conflict) when nobody says so.
-bool may_requeue(const Arguments& arguments, Context& context, const std::string& what, const std::string& alternative) {
+bool may_requeue(const Arguments& arguments, Context& context, const std::string& what,
+                 const std::string& alternative) {
   if (arguments.has("--requeue") || arguments.has("--yes")) return true;
   if (!context.terminal.can_ask) {
-    throw CommandError(exit_code::conflict, error_line("--requeue", what, "give --requeue to stop and queue again what runs, or " + alternative));
+    throw CommandError(
+        exit_code::conflict,
+        error_line("--requeue", what, "give --requeue to stop and queue again what runs, or " + alternative));
   }
   context.err << "Now " << what << ". Stop them and queue them again? [y/N] " << std::flush;
   std::string answer;
@@ -41,7 +45,8 @@ void shut_down(Client& client, bool requeue, Progress& progress) {
   while (done.wait_for(std::chrono::milliseconds(200)) != std::future_status::ready) {
     try {
       const auto cluster = client.cluster().value;
-      progress.show(cluster.jobs_running > 0 ? "Stopping " + counted(cluster.jobs_running, "job", "jobs") : "Stopping the scheduler");
+      progress.show(cluster.jobs_running > 0 ? "Stopping " + counted(cluster.jobs_running, "job", "jobs")
+                                             : "Stopping the scheduler");
     } catch (const CommandError&) {
       // It is on its way out.
     }
@@ -55,13 +60,19 @@ void shut_down(Client& client, bool requeue, Progress& progress) {
 
 int cluster_down(const Arguments& arguments, Context& context) {
   const auto say = [&](const std::string& text) {
-    if (arguments.has("--json")) context.out << to_json_text(LocalCluster(context.home, programs_folder(), LocalCluster::Malformed::is_ignored).view()) << '\n';
-    else context.out << text << '\n';
+    if (arguments.has("--json"))
+      context.out << to_json_text(
+                         LocalCluster(context.home, programs_folder(), LocalCluster::Malformed::is_ignored).view())
+                  << '\n';
+    else
+      context.out << text << '\n';
     return exit_code::ok;
   };
   std::error_code error;
   if (!std::filesystem::exists(cluster_file(context.home), error)) {
-    throw CommandError(exit_code::not_found, error_line("ULTRA_HOME", "there is no cluster in " + context.home, "name the folder of one, or start one with 'ultra cluster up'"));
+    throw CommandError(exit_code::not_found,
+                       error_line("ULTRA_HOME", "there is no cluster in " + context.home,
+                                  "name the folder of one, or start one with 'ultra cluster up'"));
   }
   const LocalLock lock(context.home);
   LocalCluster cluster(context.home, programs_folder(), LocalCluster::Malformed::is_ignored);
@@ -71,7 +82,8 @@ int cluster_down(const Arguments& arguments, Context& context) {
   Client client(cluster.socket());
   if (!cluster.scheduler() && !cluster.gang_processes().empty()) {
     // Only a scheduler can put jobs back in the queue, and its journal knows which: bring it back for that.
-    may_requeue(arguments, context, "jobs run although the scheduler is dead", "start it again with 'ultra cluster up' and wait for them");
+    may_requeue(arguments, context, "jobs run although the scheduler is dead",
+                "start it again with 'ultra cluster up' and wait for them");
     try {
       const Interrupt interrupt;
       cluster.start_missing(progress, interrupt);
@@ -87,15 +99,20 @@ int cluster_down(const Arguments& arguments, Context& context) {
       const std::string what = (count == 1 ? "job " + jobs + " runs" : "jobs " + jobs + " run");
       const bool requeue = count > 0 && may_requeue(arguments, context, what, "wait for the end with 'ultra wait'");
       shut_down(client, requeue || arguments.has("--requeue"), progress);
-      if (const auto process = cluster.scheduler()) await_end({*process}, std::chrono::seconds(30), [&](std::size_t) { progress.show("Stopping the scheduler"); });
+      if (const auto process = cluster.scheduler())
+        await_end({*process}, std::chrono::seconds(30), [&](std::size_t) { progress.show("Stopping the scheduler"); });
     } catch (const Unreachable&) {
       // It hangs or is ending: signals decide, but not over running jobs that nobody gave up.
-      if (!cluster.gang_processes().empty()) may_requeue(arguments, context, "jobs run although the scheduler doesn't answer", "look at its log in " + context.home + "/logs");
+      if (!cluster.gang_processes().empty())
+        may_requeue(arguments, context, "jobs run although the scheduler doesn't answer",
+                    "look at its log in " + context.home + "/logs");
     }
     progress.clear();
   }
   cluster.stop_daemons(progress);
-  if (cluster.anything_runs()) throw CommandError(exit_code::failure, error_line("", "some processes of " + context.home + " can't be stopped", "look at 'ultra cluster status' and kill them by hand"));
+  if (cluster.anything_runs())
+    throw CommandError(exit_code::failure, error_line("", "some processes of " + context.home + " can't be stopped",
+                                                      "look at 'ultra cluster status' and kill them by hand"));
   return say("The cluster is down. Its queue is kept in " + context.home + " for the next 'ultra cluster up'.");
 }
 
@@ -107,7 +124,9 @@ Verb cluster_down_verb() {
           .options = {{"--requeue", "", "Stop running jobs and queue them again"},
                       {"--yes", "", "Don't ask: the same as --requeue", "-y"},
                       json_option("what still runs (nothing)")},
-          .details = "With running jobs it asks on a terminal; elsewhere it needs --requeue (exit code 6).\nExamples:\n  ultra cluster down\n  ultra cluster down --requeue",
+          .details =
+              "With running jobs it asks on a terminal; elsewhere it needs --requeue (exit code 6).\nExamples:\n  "
+              "ultra cluster down\n  ultra cluster down --requeue",
           .run = cluster_down};
 }
 

@@ -19,8 +19,14 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
   wanted.policy = arguments.text("--policy");
   if (wanted.http) {
     const auto endpoint = net::parse_endpoint(*wanted.http);
-    if (!endpoint || endpoint->is_unix()) throw CommandError(exit_code::usage, error_line("--http", "\"" + *wanted.http + "\" is not HOST:PORT", "write for example 127.0.0.1:8642"));
-    if (!net::is_loopback(*endpoint)) throw CommandError(exit_code::usage, error_line("--http", *wanted.http + " can be reached by other machines, and it knows no identities", "give a loopback address such as 127.0.0.1:8642"));
+    if (!endpoint || endpoint->is_unix())
+      throw CommandError(exit_code::usage, error_line("--http", "\"" + *wanted.http + "\" is not HOST:PORT",
+                                                      "write for example 127.0.0.1:8642"));
+    if (!net::is_loopback(*endpoint))
+      throw CommandError(
+          exit_code::usage,
+          error_line("--http", *wanted.http + " can be reached by other machines, and it knows no identities",
+                     "give a loopback address such as 127.0.0.1:8642"));
   }
   if (wanted.policy) {
     try {
@@ -28,7 +34,8 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
     } catch (const protocol::ConfigError& error) {
       throw CommandError(exit_code::usage, error_line("--policy", error.problem, error.remedy));
     }
-    if (wanted.policy->find('/') != std::string::npos || wanted.policy->ends_with(".toml")) wanted.policy = std::filesystem::absolute(*wanted.policy).string();
+    if (wanted.policy->find('/') != std::string::npos || wanted.policy->ends_with(".toml"))
+      wanted.policy = std::filesystem::absolute(*wanted.policy).string();
   }
   return wanted;
 }
@@ -44,7 +51,8 @@ void undo(LocalCluster& cluster, Context& context, bool home_is_new) {
   if (cluster.started().empty() && !home_is_new) return;
   Progress progress(context.err, context.terminal);
   try {
-    if (const auto view = cluster.view(); view.up && view.cluster->jobs_running > 0) Client(cluster.socket()).shutdown(true);
+    if (const auto view = cluster.view(); view.up && view.cluster->jobs_running > 0)
+      Client(cluster.socket()).shutdown(true);
   } catch (const CommandError&) {
     // Then by signals, as all the rest.
   }
@@ -55,9 +63,13 @@ void undo(LocalCluster& cluster, Context& context, bool home_is_new) {
 
 void say_up(const LocalView& view, Context& context, const std::string& headline) {
   const protocol::ClusterView& cluster = *view.cluster;
-  context.out << headline << ": " << counted(cluster.nodes, "node", "nodes") << ", " << counted(cluster.gpus, cluster.virtual_devices ? "virtual GPU" : "GPU", cluster.virtual_devices ? "virtual GPUs" : "GPUs")
+  context.out << headline << ": " << counted(cluster.nodes, "node", "nodes") << ", "
+              << counted(cluster.gpus, cluster.virtual_devices ? "virtual GPU" : "GPU",
+                         cluster.virtual_devices ? "virtual GPUs" : "GPUs")
               << ", policy " << cluster.policy << ".\n";
-  if (cluster.jobs_queued + cluster.jobs_running > 0) context.out << "  queue    " << counted(cluster.jobs_queued, "job waits", "jobs wait") << ", " << counted(cluster.jobs_running, "job runs", "jobs run") << '\n';
+  if (cluster.jobs_queued + cluster.jobs_running > 0)
+    context.out << "  queue    " << counted(cluster.jobs_queued, "job waits", "jobs wait") << ", "
+                << counted(cluster.jobs_running, "job runs", "jobs run") << '\n';
   context.out << "  state    " << view.home << '\n';
   if (!view.http.empty()) context.out << "  http     http://" << view.http << "  (/v1/cluster, /v1/jobs, /metrics)\n";
   context.out << "  logs     " << view.home << "/logs\n"
@@ -73,20 +85,28 @@ int cluster_up(const Arguments& arguments, Context& context) {
   const ClusterChanges changes = cluster.differing(wanted);
   const auto finish = [&](const std::string& headline) {
     const LocalView view = cluster.view();
-    if (arguments.has("--json")) context.out << to_json_text(view) << '\n';
-    else if (view.up) say_up(view, context, headline);
-    if (!view.up) throw CommandError(exit_code::failure, error_line("ultra-scheduler", "it went away again", "its log is " + log_file(context.home, "scheduler")));
+    if (arguments.has("--json"))
+      context.out << to_json_text(view) << '\n';
+    else if (view.up)
+      say_up(view, context, headline);
+    if (!view.up)
+      throw CommandError(exit_code::failure, error_line("ultra-scheduler", "it went away again",
+                                                        "its log is " + log_file(context.home, "scheduler")));
     return exit_code::ok;
   };
   if (cluster.configured() && changes.any() && (cluster.scheduler() || !cluster.agents().empty())) {
-    throw CommandError(exit_code::conflict, error_line(first_change(changes), "the cluster in " + context.home + " runs with another value", "'ultra cluster down' first"));
+    throw CommandError(exit_code::conflict,
+                       error_line(first_change(changes), "the cluster in " + context.home + " runs with another value",
+                                  "'ultra cluster down' first"));
   }
-  if (cluster.scheduler() && cluster.agents().size() >= cluster.nodes().size() && cluster.view().up) return finish("Already up");
+  if (cluster.scheduler() && cluster.agents().size() >= cluster.nodes().size() && cluster.view().up)
+    return finish("Already up");
   try {
     cluster.configure(changes);
     if (!cluster.scheduler()) cluster.check_ports();
     Progress progress(context.err, context.terminal);
     cluster.start_missing(progress, interrupt);
+    interrupt.check();
   } catch (const Interrupted&) {
     undo(cluster, context, home_is_new);
     context.err << "Interrupted: what was started is stopped again.\n";
@@ -105,11 +125,14 @@ Verb cluster_up_verb() {
           .summary = "start a cluster on this machine: a scheduler and virtual nodes",
           .options = {{"--nodes", "N", "Virtual nodes (default 8)"},
                       {"--gpus-per-node", "K", "Virtual GPUs on each (default 8)"},
-                      {"--http", "HOST:PORT", "Where browsers and Prometheus ask (default 127.0.0.1:8642; port 0: any free one)"},
+                      {"--http", "HOST:PORT",
+                       "Where browsers and Prometheus ask (default 127.0.0.1:8642; port 0: any free one)"},
                       {"--policy", "NAME", "Scheduling policy, or a file (default: default)"},
                       json_option("what runs")},
-          .details = "Its state is in $ULTRA_HOME (default ~/.ultramarine): cluster.toml may be edited while it is down. The queue of last time goes on.\n"
-                     "Examples:\n  ultra cluster up\n  ultra cluster up --nodes 2 --http 127.0.0.1:0",
+          .details =
+              "Its state is in $ULTRA_HOME (default ~/.ultramarine): cluster.toml may be edited while it is down. The "
+              "queue of last time goes on.\n"
+              "Examples:\n  ultra cluster up\n  ultra cluster up --nodes 2 --http 127.0.0.1:0",
           .run = cluster_up};
 }
 

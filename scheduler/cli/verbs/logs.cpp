@@ -26,8 +26,10 @@ int logs(const Arguments& arguments, Context& context) {
   Client client(context.socket);
   JobOutput output(context.out, context.err, !rank, context.terminal.out_colour);
   client.logs(job, rank, follow, [&](const protocol::LogLine& piece, std::string_view json) {
-    if (arguments.has("--json")) context.out << json << '\n' << std::flush;
-    else output.take(piece);
+    if (arguments.has("--json"))
+      context.out << json << '\n' << std::flush;
+    else
+      output.take(piece);
   });
   output.finish();
   return exit_code::ok;
@@ -42,7 +44,9 @@ Verb logs_verb() {
           .options = {{"--rank", "N", "Only this rank, byte for byte"},
                       {"--follow", "", "Go on until the job's end; Ctrl-C leaves the job alone", "-f"},
                       {"--json", "", "Print the API's pieces, one JSON object per line"}},
-          .details = "Lines begin with [rank]; ranks' stderr goes to stderr.\nExamples:\n  ultra logs 12 --follow\n  ultra logs 12 --rank 0 > rank0.txt",
+          .details =
+              "Lines begin with [rank]; ranks' stderr goes to stderr.\nExamples:\n  ultra logs 12 --follow\n  ultra "
+              "logs 12 --rank 0 > rank0.txt",
           .run = logs};
 }
 

@@ -30,7 +30,8 @@ std::string note(const protocol::NodeView& view) {
   std::string text;
   if (view.node.config.virtual_devices) text = "virtual";
   if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
-    text += (text.empty() ? "" : ", ") + std::string("silent for ") + protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000});
+    text += (text.empty() ? "" : ", ") + std::string("silent for ") +
+            protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000});
   }
   if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + std::string("no agent has joined");
   if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + view.node.reason;
@@ -47,11 +48,13 @@ int nodes(const Arguments& arguments, Context& context) {
   const bool bars = context.terminal.out_is_terminal;
   std::vector<Table::Column> columns{{"NODE"}, {"STATE"}, {"GPUS", Align::right}, {"USED", Align::right}};
   if (bars) columns.push_back({""});
-  for (const char* title : {"UTILIZATION", "TYPE", "JOBS", "NOTE"}) columns.push_back({title, std::string_view(title) == "UTILIZATION" ? Align::right : Align::left});
+  for (const char* title : {"UTILIZATION", "TYPE", "JOBS", "NOTE"})
+    columns.push_back({title, std::string_view(title) == "UTILIZATION" ? Align::right : Align::left});
   Table table(std::move(columns));
   for (const protocol::NodeView& view : answer.value.nodes) {
     const NodeConfig& config = view.node.config;
-    std::vector<Cell> row{config.name, Cell(word(view.node.state), tint_of(view.node.state)), std::to_string(config.gpus), std::to_string(view.allocated)};
+    std::vector<Cell> row{config.name, Cell(word(view.node.state), tint_of(view.node.state)),
+                          std::to_string(config.gpus), std::to_string(view.allocated)};
     if (bars) {
       std::string devices;
       for (std::int64_t device = 0; device < config.gpus; ++device) {
@@ -60,7 +63,10 @@ int nodes(const Arguments& arguments, Context& context) {
       }
       row.emplace_back(devices, view.allocated > 0 ? Tint::green : Tint::dim);
     }
-    for (const std::string& text : {mean_utilization(view), config.gpu_type.empty() ? std::string("-") : config.gpu_type, jobs_on(view), note(view)}) row.emplace_back(text);
+    for (const std::string& text :
+         {mean_utilization(view), config.gpu_type.empty() ? std::string("-") : config.gpu_type, jobs_on(view),
+          note(view)})
+      row.emplace_back(text);
     table.add(std::move(row));
   }
   table.write(context.out, context.terminal);
@@ -73,7 +79,9 @@ Verb nodes_verb() {
   return {.path = "nodes",
           .summary = "show the nodes, their GPUs and who holds them",
           .options = {json_option("the API's list")},
-          .details = "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the configuration.",
+          .details =
+              "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the "
+              "configuration.",
           .run = nodes};
 }
 

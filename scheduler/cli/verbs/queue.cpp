@@ -24,7 +24,8 @@ JobFilter filter_of(const Arguments& arguments) {
   filter.account = arguments.text("--account").value_or("");
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {
-    if (!filter.user.empty()) throw CommandError(exit_code::usage, error_line("--me", "can't be combined with --user", "give one of them"));
+    if (!filter.user.empty())
+      throw CommandError(exit_code::usage, error_line("--me", "can't be combined with --user", "give one of them"));
     filter.user = own_name();
   }
   if (const auto state = arguments.text("--state")) {
@@ -38,7 +39,9 @@ JobFilter filter_of(const Arguments& arguments) {
     for (const std::string& one : words) known = known || one == *state, list += (list.empty() ? "" : ", ") + one;
     if (!known) {
       const std::string near = nearest(*state, words);
-      throw CommandError(exit_code::usage, error_line("--state", "\"" + *state + "\" is not a state", near.empty() ? "give one of " + list : "did you mean " + near + "?"));
+      throw CommandError(exit_code::usage,
+                         error_line("--state", "\"" + *state + "\" is not a state",
+                                    near.empty() ? "give one of " + list : "did you mean " + near + "?"));
     }
     filter.state = *state;
   }
@@ -53,13 +56,23 @@ int queue(const Arguments& arguments, Context& context) {
     return exit_code::ok;
   }
   using Align = Table::Align;
-  Table table({{"JOB", Align::right}, {"NAME"}, {"USER"}, {"ACCOUNT"}, {"GPUS", Align::right}, {"STATE"}, {"TIME"}, {"START"}, {"WHERE/WHY"}});
+  Table table({{"JOB", Align::right},
+               {"NAME"},
+               {"USER"},
+               {"ACCOUNT"},
+               {"GPUS", Align::right},
+               {"STATE"},
+               {"TIME"},
+               {"START"},
+               {"WHERE/WHY"}});
   std::int64_t running = 0, queued = 0, gpus = 0;
   for (const protocol::JobView& view : answer.value.jobs) {
     const Job& job = view.details;
     const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
-    table.add({std::to_string(job.job.value), context.terminal.out_is_terminal ? clipped(or_dash(job.spec.name), 24) : or_dash(job.spec.name), or_dash(job.owner.name),
-               or_dash(job.spec.account), std::to_string(view.gpus), Cell(word(job.state), tint_of(job.state)), elapsed_of_limit(job, answer.value.now_ms),
+    table.add({std::to_string(job.job.value),
+               context.terminal.out_is_terminal ? clipped(or_dash(job.spec.name), 24) : or_dash(job.spec.name),
+               or_dash(job.owner.name), or_dash(job.spec.account), std::to_string(view.gpus),
+               Cell(word(job.state), tint_of(job.state)), elapsed_of_limit(job, answer.value.now_ms),
                planned_start(view, answer.value.now_ms), where_or_why(view)});
     if (is_active(job.state)) ++running, gpus += view.gpus;
     if (job.state == JobState::queued || job.state == JobState::held) ++queued;
@@ -69,13 +82,15 @@ int queue(const Arguments& arguments, Context& context) {
     return exit_code::ok;
   }
   if (table.empty()) {
-    context.err << (filter.state.empty() && filter.user.empty() && filter.account.empty() ? "The queue is empty." : "No such jobs.")
+    context.err << (filter.state.empty() && filter.user.empty() && filter.account.empty() ? "The queue is empty."
+                                                                                          : "No such jobs.")
                 << (filter.all ? "" : " Ended jobs: 'ultra queue --all'.") << '\n';
     return exit_code::ok;
   }
   table.write(context.out, context.terminal);
-  context.err << tinted(counted(running, "job runs", "jobs run") + " on " + counted(gpus, "GPU", "GPUs") + ", " + counted(queued, "waits", "wait") + ".", Tint::dim,
-                        context.terminal.error_colour)
+  context.err << tinted(counted(running, "job runs", "jobs run") + " on " + counted(gpus, "GPU", "GPUs") + ", " +
+                            counted(queued, "waits", "wait") + ".",
+                        Tint::dim, context.terminal.error_colour)
               << '\n';
   return exit_code::ok;
 }
@@ -89,10 +104,14 @@ Verb queue_verb() {
                       {"--user", "NAME", "Only this user's"},
                       {"--me", "", "Only mine"},
                       {"--account", "NAME", "Only this account's"},
-                      {"--state", "STATE", "Only queued, held, starting, running, stopping, unknown, completed, failed or cancelled ones"},
+                      {"--state", "STATE",
+                       "Only queued, held, starting, running, stopping, unknown, completed, failed or cancelled ones"},
                       json_option("the API's list")},
-          .details = "TIME is elapsed / limit; START is the planned start of a job that waits. On a pipe the columns are separated by tabs.\n"
-                     "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --json | jq '.jobs[].details.job'",
+          .details =
+              "TIME is elapsed / limit; START is the planned start of a job that waits. On a pipe the columns are "
+              "separated by tabs.\n"
+              "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --json | jq "
+              "'.jobs[].details.job'",
           .run = queue};
 }
 

@@ -11,12 +11,16 @@ class Page {
  public:
   explicit Page(Context& context) : context_(context) {}
 
-  void section(const std::string& title) { context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n'; }
+  void section(const std::string& title) {
+    context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n';
+  }
   void line(const std::string& name, const std::string& value, Tint tint = Tint::none) {
     if (value.empty()) return;
     const std::string shown = printable(value);
-    if (context_.terminal.out_is_terminal) context_.out << "  " << name << std::string(name.size() < 14 ? 14 - name.size() : 1, ' ');
-    else context_.out << name << '\t';
+    if (context_.terminal.out_is_terminal)
+      context_.out << "  " << name << std::string(name.size() < 14 ? 14 - name.size() : 1, ' ');
+    else
+      context_.out << name << '\t';
     context_.out << tinted(shown, tint, context_.terminal.out_colour) << '\n';
   }
 
@@ -29,7 +33,10 @@ std::string shell_words(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) {
     if (!text.empty()) text += ' ';
-    const bool plain = !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == std::string::npos;
+    const bool plain =
+        !word.empty() &&
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") ==
+            std::string::npos;
     if (plain) {
       text += word;
       continue;
@@ -44,11 +51,14 @@ std::string shell_words(const std::vector<std::string>& words) {
 std::string asked(const Job& job, std::int64_t gpus) {
   const Resources& resources = job.spec.resources;
   std::string text = counted(gpus > 0 ? gpus : total_gpus(resources), "GPU", "GPUs");
-  if (resources.nodes > 0) text += " (" + counted(resources.nodes, "node", "nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
+  if (resources.nodes > 0)
+    text += " (" + counted(resources.nodes, "node", "nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
   return text;
 }
 
-std::string when(const std::optional<Time>& time, Time now) { return time ? local_time(*time) + " (" + relative(*time, now) + ")" : ""; }
+std::string when(const std::optional<Time>& time, Time now) {
+  return time ? local_time(*time) + " (" + relative(*time, now) + ")" : "";
+}
 
 std::string devices(const Allocation& allocation) {
   std::string text;
@@ -61,22 +71,35 @@ std::string devices(const Allocation& allocation) {
 
 void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
   using Align = Table::Align;
-  Table table({{"RANK", Align::right}, {"NODE"}, {"EXIT"}, {"PEAK MEMORY", Align::right}, {"CPU TIME", Align::right}, {"GPU USE", Align::right}, {"COLLECTIVES", Align::right}, {"BYTES", Align::right}});
+  Table table({{"RANK", Align::right},
+               {"NODE"},
+               {"EXIT"},
+               {"PEAK MEMORY", Align::right},
+               {"CPU TIME", Align::right},
+               {"GPU USE", Align::right},
+               {"COLLECTIVES", Align::right},
+               {"BYTES", Align::right}});
   for (const RankResult& rank : ranks) {
-    table.add({std::to_string(rank.rank), rank.node, Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none), bytes_text(rank.peak_memory_bytes),
-               protocol::format_duration(rank.cpu_time_ms), percent(rank.device_utilization_permille), std::to_string(rank.collective_count), bytes_text(rank.collective_bytes)});
+    table.add(
+        {std::to_string(rank.rank), rank.node,
+         Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none),
+         bytes_text(rank.peak_memory_bytes), protocol::format_duration(rank.cpu_time_ms),
+         percent(rank.device_utilization_permille), std::to_string(rank.collective_count),
+         bytes_text(rank.collective_bytes)});
   }
   if (!table.empty()) table.write(context.out, context.terminal);
 }
 
 void show_attempt(const Attempt& attempt, Page& page, Context& context, Time now) {
-  page.section("Attempt " + std::to_string(attempt.attempt) + (attempt.backfilled ? " (backfilled: it started in a gap, ahead of jobs before it)" : ""));
+  page.section("Attempt " + std::to_string(attempt.attempt) +
+               (attempt.backfilled ? " (backfilled: it started in a gap, ahead of jobs before it)" : ""));
   page.line("nodes", places(attempt.allocation));
   page.line("devices", devices(attempt.allocation));
   page.line("decided", when(attempt.decided_ms, now));
   page.line("started", when(attempt.started_ms, now));
   page.line("ended", when(attempt.ended_ms, now));
-  if (attempt.outcome) page.line("outcome", word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+  if (attempt.outcome)
+    page.line("outcome", word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (attempt.failure) {
     const Failure& failure = *attempt.failure;
     page.line("failure", failure_sentence(failure), Tint::red);
@@ -95,7 +118,8 @@ int show(const Arguments& arguments, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
-  context.out << tinted("Job " + std::to_string(job.job.value), Tint::bold, context.terminal.out_colour) << (job.spec.name.empty() ? "" : " " + printable(job.spec.name)) << ": "
+  context.out << tinted("Job " + std::to_string(job.job.value), Tint::bold, context.terminal.out_colour)
+              << (job.spec.name.empty() ? "" : " " + printable(job.spec.name)) << ": "
               << tinted(word(job.state), tint_of(job.state), context.terminal.out_colour) << '\n';
   page.line("user", job.owner.name);
   page.line("account", job.spec.account);

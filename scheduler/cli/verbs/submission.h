@@ -1,4 +1,5 @@
-// What `ultra submit` sends, made from its arguments and the shell's environment. Pure, so that tests can read the request.
+// What `ultra submit` sends, made from its arguments and the shell's environment. Pure, so that tests can read the
+// request.
 #pragma once
 
 #include <string>
@@ -8,9 +9,9 @@
 
 namespace ultramarine::cli {
 
-/// Everything but the request_key. `current_folder` is the default working directory. `warning`: filled in when variables can't travel.
-/// Throws CommandError (usage) that names the option.
-protocol::SubmitRequest submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
-                                   std::string& warning);
+/// Everything but the request_key. `current_folder` is the default working directory. `warning`: filled in when
+/// variables can't travel. Throws CommandError (usage) that names the option.
+protocol::SubmitRequest submission(const Arguments& arguments, const std::map<std::string, std::string>& environment,
+                                   const std::string& current_folder, std::string& warning);
 
 }  // namespace ultramarine::cli

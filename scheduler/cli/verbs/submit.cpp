@@ -14,10 +14,14 @@ namespace {
 
 void check_combinations(const Arguments& arguments) {
   if (arguments.has("--json") && arguments.has("--follow")) {
-    throw CommandError(exit_code::usage, error_line("--json", "can't be combined with --follow, whose output is the job's", "use --json --wait, then 'ultra logs JOB'"));
+    throw CommandError(exit_code::usage,
+                       error_line("--json", "can't be combined with --follow, whose output is the job's",
+                                  "use --json --wait, then 'ultra logs JOB'"));
   }
-  if (arguments.has("--rank") && !arguments.has("--follow")) throw CommandError(exit_code::usage, error_line("--rank", "says which rank to follow", "add --follow"));
-  if (arguments.has("--json") && arguments.has("--quiet")) throw CommandError(exit_code::usage, error_line("--quiet", "can't be combined with --json", "give one of them"));
+  if (arguments.has("--rank") && !arguments.has("--follow"))
+    throw CommandError(exit_code::usage, error_line("--rank", "says which rank to follow", "add --follow"));
+  if (arguments.has("--json") && arguments.has("--quiet"))
+    throw CommandError(exit_code::usage, error_line("--quiet", "can't be combined with --json", "give one of them"));
 }
 
 std::string submitted_sentence(const protocol::JobView& view) {
@@ -28,7 +32,9 @@ std::string submitted_sentence(const protocol::JobView& view) {
   return text + ").";
 }
 
-void write_json(std::ostream& out, const std::string& id, const std::string& view) { out << "{\"job\":" << id << ",\"view\":" << view << "}\n"; }
+void write_json(std::ostream& out, const std::string& id, const std::string& view) {
+  out << "{\"job\":" << id << ",\"view\":" << view << "}\n";
+}
 
 int stay_with(Client& client, JobId job, const Arguments& arguments, Context& context, const Interrupt& interrupt) {
   try {
@@ -40,7 +46,8 @@ int stay_with(Client& client, JobId job, const Arguments& arguments, Context& co
     Progress progress(context.err, context.terminal);
     const auto answer = wait_for_end(client, job, std::nullopt, context, interrupt, progress);
     if (arguments.has("--json")) write_json(context.out, std::to_string(job.value), answer->body);
-    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || arguments.has("--quiet"))) say_end(answer->value, context);
+    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || arguments.has("--quiet")))
+      say_end(answer->value, context);
     return exit_code_of(answer->value);
   } catch (const Interrupted&) {
     say_detached(job, context);
@@ -53,10 +60,12 @@ int submit(const Arguments& arguments, Context& context) {
   std::string warning;
   std::error_code error;
   const std::string folder = std::filesystem::current_path(error).string();
-  if (error && !arguments.has("--workdir")) throw CommandError(exit_code::usage, error_line("--workdir", "the current folder is gone", "give one that exists"));
+  if (error && !arguments.has("--workdir"))
+    throw CommandError(exit_code::usage, error_line("--workdir", "the current folder is gone", "give one that exists"));
   protocol::SubmitRequest request = submission(arguments, context.environment, folder.empty() ? "/" : folder, warning);
   request.request_key = net::random_hex(16);
-  if (!warning.empty()) context.err << tinted("warning:", Tint::yellow, context.terminal.error_colour) << ' ' << warning << '\n';
+  if (!warning.empty())
+    context.err << tinted("warning:", Tint::yellow, context.terminal.error_colour) << ' ' << warning << '\n';
 
   const JobId job = Client(context.socket).submit(request).value.job;
   const std::string id = std::to_string(job.value);
@@ -77,8 +86,10 @@ int submit(const Arguments& arguments, Context& context) {
       }
     } catch (const CommandError&) {
       // The job is safe; only its details can't be had now.
-      if (arguments.has("--json")) context.out << "{\"job\":" << id << "}\n";
-      else (follow ? context.err : context.out) << "Submitted job " << id << ".\n";
+      if (arguments.has("--json"))
+        context.out << "{\"job\":" << id << "}\n";
+      else
+        (follow ? context.err : context.out) << "Submitted job " << id << ".\n";
     }
   }
   context.out.flush();
@@ -110,10 +121,12 @@ Verb submit_verb() {
                       {"--rank", "N", "With --follow: only this rank, as it is"},
                       {"--json", "", "Print {\"job\": ID, \"view\": the job} as one JSON object"},
                       {"--quiet", "", "Print the job's number only", "-q"}},
-          .details = "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or --wait leaves the job alone.\n"
-                     "Examples:\n  ultra submit --gpus 16 --time 2h --name train -- python3 train.py --lr 3e-4\n"
-                     "  ultra submit --nodes 2 --gpus-per-node 8 --follow -- ./all_reduce\n"
-                     "  ultra submit --gpus 1 --wait -- make test && echo passed",
+          .details =
+              "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or "
+              "--wait leaves the job alone.\n"
+              "Examples:\n  ultra submit --gpus 16 --time 2h --name train -- python3 train.py --lr 3e-4\n"
+              "  ultra submit --nodes 2 --gpus-per-node 8 --follow -- ./all_reduce\n"
+              "  ultra submit --gpus 1 --wait -- make test && echo passed",
           .run = submit};
 }
 

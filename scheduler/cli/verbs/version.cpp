@@ -9,8 +9,10 @@ Verb version_verb() {
           .options = {json_option("{\"version\": ...}")},
           .details = "'ultra cluster status' also says the scheduler's version.",
           .run = [](const Arguments& arguments, Context& context) {
-            if (arguments.has("--json")) context.out << "{\"version\":\"" << ULTRAMARINE_VERSION << "\"}\n";
-            else context.out << "ultra " << ULTRAMARINE_VERSION << '\n';
+            if (arguments.has("--json"))
+              context.out << "{\"version\":\"" << ULTRAMARINE_VERSION << "\"}\n";
+            else
+              context.out << "ultra " << ULTRAMARINE_VERSION << '\n';
             return exit_code::ok;
           }};
 }

@@ -21,11 +21,15 @@ int wait(const Arguments& arguments, Context& context) {
     auto answer = wait_for_end(client, job, deadline, context, interrupt, progress);
     if (!answer) {
       progress.clear();
-      throw CommandError(exit_code::timed_out, error_line("--timeout", "job " + std::to_string(job.value) + " has not ended within " + *arguments.text("--timeout"),
-                                                          "it goes on; wait longer or stop it with 'ultra cancel " + std::to_string(job.value) + "'"));
+      throw CommandError(
+          exit_code::timed_out,
+          error_line("--timeout",
+                     "job " + std::to_string(job.value) + " has not ended within " + *arguments.text("--timeout"),
+                     "it goes on; wait longer or stop it with 'ultra cancel " + std::to_string(job.value) + "'"));
     }
     if (code == exit_code::ok) code = exit_code_of(answer->value);
-    if (!arguments.has("--json")) context.out << "Job" << printable(ended_sentence(answer->value)).substr(3) << ".\n" << std::flush;
+    if (!arguments.has("--json"))
+      context.out << "Job" << printable(ended_sentence(answer->value)).substr(3) << ".\n" << std::flush;
     ended.push_back(std::move(*answer));
   }
   if (arguments.has("--json")) {
@@ -42,9 +46,12 @@ Verb wait_verb() {
   return {.path = "wait",
           .summary = "wait for the end of jobs; exit with their code",
           .positionals = Positionals::jobs,
-          .options = {{"--timeout", "LENGTH", "Give up after this time (exit code 7); the job goes on"}, json_option("the API's job (of several: its list)")},
-          .details = "The exit code is the job's own (128 + signal; 125 if the cluster failed it); of several jobs, the first that isn't 0.\n"
-                     "Examples:\n  ultra wait 12 && echo done\n  ultra wait 12 13 --timeout 10m",
+          .options = {{"--timeout", "LENGTH", "Give up after this time (exit code 7); the job goes on"},
+                      json_option("the API's job (of several: its list)")},
+          .details =
+              "The exit code is the job's own (128 + signal; 125 if the cluster failed it); of several jobs, the first "
+              "that isn't 0.\n"
+              "Examples:\n  ultra wait 12 && echo done\n  ultra wait 12 13 --timeout 10m",
           .run = wait};
 }
 

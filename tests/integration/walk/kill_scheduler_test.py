@@ -57,7 +57,8 @@ class KillScheduler(unittest.TestCase):
                     until(lambda: cluster.show(long_job)["pids"] == pids_before, "the long job has the pids from before")
 
             for job, code in acknowledged.items():
-                self.assertEqual(cluster.wait(job), code, f"job {job} keeps its exit code")
+                ended = cluster.wait(job)
+                self.assertEqual(ended, code, f"job {job} keeps its exit code: {cluster.ultra('show', job).out}")
             runs = collections.Counter(int(line) for line in ledger.read_text().split())
             self.assertEqual([job for job in runs if runs[job] > 1], [], "nothing started twice")
             self.assertEqual(sorted(set(acknowledged) - set(runs)), [], "everything acknowledged ran")

@@ -66,7 +66,7 @@ class Programs(unittest.TestCase):
         data = self.cluster.folder / "text"
         data.write_bytes(b"In the beginning was the word. " * 4000)
         job = self.run_job("--nodes", 2, "--gpus-per-node", 2, "--", "ultra-train", "--data", str(data), "--steps", 5, "--layers", 1, "--width", 16,
-                           "--heads", 2, "--context", 16, "--batch", 8)
+                           "--heads", 2, "--context", 16, "--global-batch", 8)
         ranks = self.cluster.show(job)["details"]["attempts"][0]["gangs"][0]["ranks"]
         self.assertEqual([rank["rank"] for rank in ranks], [0, 1, 2, 3])
         self.assertEqual(len({(rank["collective_count"], rank["collective_bytes"]) for rank in ranks}), 1, ranks)

@@ -48,7 +48,7 @@ class Prometheus(unittest.TestCase):
         cls.first = cls.cluster.submit("--gpus", 1, "--", "true")
         cls.cluster.wait(cls.first)
         cls.training = cls.cluster.submit("--nodes", 2, "--gpus-per-node", 8, "--time", "10m", "--name", "training", "--", "ultra-train", "--data", str(data),
-                                          "--steps", "100000", "--layers", 1, "--width", 16, "--heads", 2, "--context", 16, "--batch", 16)
+                                          "--steps", "100000", "--layers", 1, "--width", 16, "--heads", 2, "--context", 16, "--global-batch", 16)
         cls.waiting = cls.cluster.submit("--gpus", 16, "--name", "waiting", "--", "true")
         until(lambda: cls.cluster.show(cls.training).get("progress"), "the training job reports progress")
 

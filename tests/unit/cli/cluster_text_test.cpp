@@ -9,8 +9,12 @@
 namespace ultramarine::cli {
 namespace {
 
-protocol::ClusterFile parsed(const std::string& text) { return protocol::parse_cluster_file(text, "/tmp/cluster.toml"); }
-std::string changed(const std::string& text, const ClusterChanges& changes) { return changed_cluster_text(text, changes, "/tmp/cluster.toml"); }
+protocol::ClusterFile parsed(const std::string& text) {
+  return protocol::parse_cluster_file(text, "/tmp/cluster.toml");
+}
+std::string changed(const std::string& text, const ClusterChanges& changes) {
+  return changed_cluster_text(text, changes, "/tmp/cluster.toml");
+}
 const std::string& original() {
   static const std::string text(protocol::local_cluster_text());
   return text;
@@ -65,7 +69,9 @@ TEST(ClusterText, SeveralNodeTablesAreLeftToPeople) {
     FAIL();
   } catch (const CommandError& error) {
     EXPECT_EQ(error.code, exit_code::conflict);
-    EXPECT_STREQ(error.what(), "--nodes: /tmp/cluster.toml has 2 [[node]] tables; edit /tmp/cluster.toml by hand, or remove it to begin anew");
+    EXPECT_STREQ(
+        error.what(),
+        "--nodes: /tmp/cluster.toml has 2 [[node]] tables; edit /tmp/cluster.toml by hand, or remove it to begin anew");
   }
 }
 

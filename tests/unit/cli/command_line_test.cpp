@@ -77,7 +77,8 @@ TEST(CommandLineWords, MistakesNameTheWordAndTheNearestRightOne) {
   EXPECT_EQ(mistake({"queue", "12"}), "unexpected word \"12\"; see 'ultra queue --help'");
   EXPECT_EQ(mistake({"show", "1", "2"}), "JOB: one job at a time; give one job number");
   EXPECT_EQ(mistake({"cancel"}), "JOB: none given; name it by its number: ultra cancel 12 ('ultra queue' lists them)");
-  EXPECT_EQ(mistake({"submit", "--gpus", "2", "--"}), "command: nothing to run; give it after --, for example: ultra submit --gpus 8 -- python3 train.py");
+  EXPECT_EQ(mistake({"submit", "--gpus", "2", "--"}),
+            "command: nothing to run; give it after --, for example: ultra submit --gpus 8 -- python3 train.py");
   EXPECT_EQ(mistake({"queue", "--color", "blue"}), "--color: \"blue\" is not known; give auto, always or never");
 }
 
@@ -92,7 +93,8 @@ TEST(CommandLineWords, HelpIsEverywhereAndNamesEveryOption) {
     EXPECT_EQ(line.verb, nullptr);
     EXPECT_FALSE(line.text_is_error);
     EXPECT_NE(line.text.find("Usage: ultra " + verb.path), std::string::npos) << line.text;
-    for (const Option& option : verb.options) EXPECT_NE(line.text.find(option.name), std::string::npos) << verb.path << " " << option.name;
+    for (const Option& option : verb.options)
+      EXPECT_NE(line.text.find(option.name), std::string::npos) << verb.path << " " << option.name;
     EXPECT_NE(parse({"--help"}).text.find(words.front()), std::string::npos);
   }
   EXPECT_TRUE(parse({}).text_is_error);
@@ -115,7 +117,8 @@ TEST(Arguments, NumbersAndTimesAreReadStrictly) {
   EXPECT_EQ(Arguments{}.whole_number("--gpus", 1, 64), std::nullopt);
 }
 
-protocol::SubmitRequest request_of(const std::vector<std::string>& words, const std::map<std::string, std::string>& environment = {}) {
+protocol::SubmitRequest request_of(const std::vector<std::string>& words,
+                                   const std::map<std::string, std::string>& environment = {}) {
   std::string warning;
   return submission(parse(words).arguments, environment, "/home/ada", warning);
 }
@@ -131,9 +134,11 @@ std::string refused(const std::vector<std::string>& words, const std::map<std::s
 }
 
 TEST(Submission, OptionsBecomeTheJobsDescription) {
-  const JobSpec spec = request_of({"submit", "--nodes", "2", "--gpus-per-node", "8", "--name", "n", "--time", "90", "--grace", "5s", "--account", "vision", "--partition", "main", "--qos",
-                                   "urgent", "--mpi", "pmix", "--workdir", "runs/1", "--", "./train", "-v"})
-                           .spec;
+  const JobSpec spec =
+      request_of({"submit", "--nodes", "2",    "--gpus-per-node", "8",      "--name",      "n",       "--time",
+                  "90",     "--grace", "5s",   "--account",       "vision", "--partition", "main",    "--qos",
+                  "urgent", "--mpi",   "pmix", "--workdir",       "runs/1", "--",          "./train", "-v"})
+          .spec;
   EXPECT_EQ(spec.resources, (Resources{0, 2, 8}));
   EXPECT_EQ(spec.name, "n");
   EXPECT_EQ(spec.time_limit_ms, minutes(90));
@@ -156,28 +161,37 @@ TEST(Submission, DefaultsAreOneGpuHereWithTheProgramsName) {
 }
 
 TEST(Submission, TheEnvironmentGoesWholeOrChosenAndItsValuesNeverThroughArguments) {
-  const std::map<std::string, std::string> shell{{"PATH", "/bin"}, {"HOME", "/h"}, {"VIRTUAL_ENV", "/v"}, {"TOKEN", "t"}, {"EDITOR", "vi"}};
+  const std::map<std::string, std::string> shell{
+      {"PATH", "/bin"}, {"HOME", "/h"}, {"VIRTUAL_ENV", "/v"}, {"TOKEN", "t"}, {"EDITOR", "vi"}};
   EXPECT_EQ(request_of({"submit", "--", "x"}, shell).environment, shell);
   EXPECT_EQ(request_of({"submit", "--export", "ALL", "--", "x"}, shell).environment, shell);
-  EXPECT_EQ(request_of({"submit", "--export", "NONE", "--", "x"}, shell).environment, (std::map<std::string, std::string>{{"PATH", "/bin"}, {"HOME", "/h"}}));
-  EXPECT_EQ(request_of({"submit", "--export", "TOKEN,VIRTUAL_ENV", "--", "x"}, shell).environment,
-            (std::map<std::string, std::string>{{"PATH", "/bin"}, {"HOME", "/h"}, {"TOKEN", "t"}, {"VIRTUAL_ENV", "/v"}}));
-  EXPECT_EQ(refused({"submit", "--export", "TOKNE", "--", "x"}, shell), "--export: TOKNE is not set in this environment; did you mean TOKEN?");
+  EXPECT_EQ(request_of({"submit", "--export", "NONE", "--", "x"}, shell).environment,
+            (std::map<std::string, std::string>{{"PATH", "/bin"}, {"HOME", "/h"}}));
+  EXPECT_EQ(
+      request_of({"submit", "--export", "TOKEN,VIRTUAL_ENV", "--", "x"}, shell).environment,
+      (std::map<std::string, std::string>{{"PATH", "/bin"}, {"HOME", "/h"}, {"TOKEN", "t"}, {"VIRTUAL_ENV", "/v"}}));
+  EXPECT_EQ(refused({"submit", "--export", "TOKNE", "--", "x"}, shell),
+            "--export: TOKNE is not set in this environment; did you mean TOKEN?");
   EXPECT_EQ(refused({"submit", "--export", "TOKEN=abc", "--", "x"}, shell),
-            "--export: values don't belong on a command line, where everybody can read them; set TOKEN in the environment and give only its name");
+            "--export: values don't belong on a command line, where everybody can read them; set TOKEN in the "
+            "environment and give only its name");
 }
 
 TEST(Submission, VariablesThatAreNotUtf8StayBehindAndAreNamed) {
   std::string warning;
-  const auto request = submission(parse({"submit", "--", "x"}).arguments, {{"GOOD", "a?b\n\033"}, {"BAD", "caf\xE9"}}, "/", warning);
+  const auto request =
+      submission(parse({"submit", "--", "x"}).arguments, {{"GOOD", "a?b\n\033"}, {"BAD", "caf\xE9"}}, "/", warning);
   EXPECT_EQ(request.environment, (std::map<std::string, std::string>{{"GOOD", "a?b\n\033"}}));
   EXPECT_EQ(warning, "not sent with the job, because not UTF-8: BAD");
 }
 
 TEST(Submission, ImpossibleCombinationsAreSaidBeforeAnythingIsSent) {
-  EXPECT_EQ(refused({"submit", "--gpus", "2", "--nodes", "1", "--", "x"}), "--gpus: can't be combined with --nodes; give either --gpus N, or --nodes N --gpus-per-node K");
-  EXPECT_EQ(refused({"submit", "--nodes", "1", "--", "x"}), "--gpus-per-node: missing beside --nodes; add for example --gpus-per-node 8");
-  EXPECT_EQ(refused({"submit", "--gpus-per-node", "1", "--", "x"}), "--nodes: missing beside --gpus-per-node; add for example --nodes 1");
+  EXPECT_EQ(refused({"submit", "--gpus", "2", "--nodes", "1", "--", "x"}),
+            "--gpus: can't be combined with --nodes; give either --gpus N, or --nodes N --gpus-per-node K");
+  EXPECT_EQ(refused({"submit", "--nodes", "1", "--", "x"}),
+            "--gpus-per-node: missing beside --nodes; add for example --gpus-per-node 8");
+  EXPECT_EQ(refused({"submit", "--gpus-per-node", "1", "--", "x"}),
+            "--nodes: missing beside --gpus-per-node; add for example --nodes 1");
   EXPECT_EQ(refused({"submit", "--gpus", "0", "--", "x"}), "--gpus: 0 is out of range; give 1 to 1000000");
   EXPECT_EQ(refused({"submit", "--mpi", "pmxi", "--", "x"}), "--mpi: \"pmxi\" is not known; did you mean pmix?");
   EXPECT_EQ(refused({"submit", "--time", "0s", "--", "x"}), "--time: shorter than a second; give at least 1s");

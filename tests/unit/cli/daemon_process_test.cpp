@@ -22,11 +22,14 @@ struct DaemonProcess : testing::Test {
   Process start_shell(const std::string& script) {
     const Process process = start_daemon(files, {"/bin/sh", "-c", script});
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (last_line(files.log_file, 0) != "ready" && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    while (last_line(files.log_file, 0) != "ready" && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
     EXPECT_EQ(last_line(files.log_file, 0), "ready");
     return process;
   }
-  static void stop(const Process& process, std::chrono::milliseconds grace) { stop_processes({process}, grace, [](std::size_t) {}); }
+  static void stop(const Process& process, std::chrono::milliseconds grace) {
+    stop_processes({process}, grace, [](std::size_t) {});
+  }
 };
 
 TEST_F(DaemonProcess, IsFoundByItsPidFileAndStopped) {
@@ -65,13 +68,15 @@ TEST_F(DaemonProcess, AMissingProgramIsSaidAtOnce) {
     FAIL();
   } catch (const CommandError& error) {
     EXPECT_EQ(error.code, exit_code::failure);
-    EXPECT_EQ(error.what(), "can't run " + folder.path() + "/ultra-nothing: No such file or directory; build or install it beside ultra");
+    EXPECT_EQ(error.what(), "can't run " + folder.path() +
+                                "/ultra-nothing: No such file or directory; build or install it beside ultra");
   }
   EXPECT_EQ(running_daemon(files.pid_file), std::nullopt);
 }
 
 TEST_F(DaemonProcess, DescendantsAndMarkedProcessesAreFound) {
-  const Process process = start_shell("MARK_OF_TEST=m" + std::to_string(getpid()) + " cat /dev/zero > /dev/null & echo ready; wait");
+  const Process process =
+      start_shell("MARK_OF_TEST=m" + std::to_string(getpid()) + " cat /dev/zero > /dev/null & echo ready; wait");
   const auto children = descendants_of(process);
   ASSERT_EQ(children.size(), 1U);
   // The child may be between fork and exec: then its environment isn't its own yet.

@@ -31,17 +31,23 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 FakeApi::FakeApi() : socket_(folder_.path() + "/scheduler.sock") {
-  server_ = net::listen(loop_, net::Endpoint{.path = socket_, .host = "", .port = 0}, [this](net::Request request, std::shared_ptr<net::Reply> reply) {
-    Answer answer;
-    {
-      const std::lock_guard lock(mutex_);
-      requests_.push_back(request);
-      const auto found = answers_.find(request.method + " " + request.path);
-      if (found != answers_.end()) answer = found->second;
-    }
-    if (answer) answer(request, reply);
-    else reply->send({.status = 404, .content_type = "application/json", .body = R"({"code":"not_found","message":"nothing at )" + request.path + "\"}", .headers = {}});
-  });
+  server_ = net::listen(loop_, net::Endpoint{.path = socket_, .host = "", .port = 0},
+                        [this](net::Request request, std::shared_ptr<net::Reply> reply) {
+                          Answer answer;
+                          {
+                            const std::lock_guard lock(mutex_);
+                            requests_.push_back(request);
+                            const auto found = answers_.find(request.method + " " + request.path);
+                            if (found != answers_.end()) answer = found->second;
+                          }
+                          if (answer)
+                            answer(request, reply);
+                          else
+                            reply->send({.status = 404,
+                                         .content_type = "application/json",
+                                         .body = R"({"code":"not_found","message":"nothing at )" + request.path + "\"}",
+                                         .headers = {}});
+                        });
   thread_ = std::thread([this] { loop_.run(); });
 }
 
@@ -64,7 +70,8 @@ void FakeApi::on(const std::string& request, const std::string& body, int status
   });
 }
 
-void FakeApi::refuse(const std::string& request, int status, const std::string& code, const std::string& field, const std::string& message, const std::string& remedy) {
+void FakeApi::refuse(const std::string& request, int status, const std::string& code, const std::string& field,
+                     const std::string& message, const std::string& remedy) {
   on(request, protocol::to_json(protocol::ErrorReply{code, field, message, remedy, "r1"}), status);
 }
 
@@ -76,7 +83,8 @@ std::vector<net::Request> FakeApi::requests() {
 Ran run(const std::vector<std::string>& words, std::map<std::string, std::string> environment, Terminal terminal) {
   std::ostringstream out, err;
   Ran ran;
-  ran.code = run_command_line(words, std::move(environment), out, err, [terminal](ColourMode) { return terminal; }, [] { return fixed_now; });
+  ran.code = run_command_line(
+      words, std::move(environment), out, err, [terminal](ColourMode) { return terminal; }, [] { return fixed_now; });
   ran.out = out.str();
   ran.err = err.str();
   return ran;

@@ -1,5 +1,5 @@
-// A scheduler's API that says what a test wants: a real server on a Unix socket with canned answers, and a way to run the command
-// line against it in this process.
+// A scheduler's API that says what a test wants: a real server on a Unix socket with canned answers, and a way to run
+// the command line against it in this process.
 #pragma once
 
 #include <functional>
@@ -41,7 +41,8 @@ class FakeApi {
   /// "GET /v1/jobs": the answer to each such request from now on.
   void on(const std::string& request, Answer answer);
   void on(const std::string& request, const std::string& body, int status = 200);
-  void refuse(const std::string& request, int status, const std::string& code, const std::string& field, const std::string& message, const std::string& remedy);
+  void refuse(const std::string& request, int status, const std::string& code, const std::string& field,
+              const std::string& message, const std::string& remedy);
   std::vector<net::Request> requests();
 
  private:

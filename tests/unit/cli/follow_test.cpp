@@ -1,4 +1,5 @@
-// --follow: the queue, the output, the end; a stream that breaks off; and Ctrl-C, with the real program and a real signal.
+// --follow: the queue, the output, the end; a stream that breaks off; and Ctrl-C, with the real program and a real
+// signal.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -33,7 +34,8 @@ void play_a_whole_job(FakeApi& api, const std::string& output, const protocol::J
   const std::string number = std::to_string(end.details.job.value);
   api.on("POST /v1/jobs", "{\"job\":" + number + "}");
   api.on("GET /v1/jobs/" + number, [&asked, end](const net::Request&, std::shared_ptr<net::Reply> reply) {
-    const protocol::JobView view = with_number(++asked <= 2 ? test::queued_job() : test::running_job(), end.details.job.value);
+    const protocol::JobView view =
+        with_number(++asked <= 2 ? test::queued_job() : test::running_job(), end.details.job.value);
     reply->send({.status = 200, .content_type = "application/json", .body = json_of(view), .headers = {}});
   });
   api.on("GET /v1/jobs/" + number + "/wait", json_of(end));
@@ -66,7 +68,9 @@ TEST(Follow, EndsWithTheJobsCodeAndOneLineAboutItsFailure) {
   const Ran ran = run(api, {"submit", "--follow", "--rank", "3", "--quiet", "--", "x"});
   EXPECT_EQ(ran.code, 137);
   EXPECT_EQ(ran.out, "");
-  EXPECT_EQ(ran.err, "7\nJob 7 runs on node[01-02].\nboom\nerror: job 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7')\n");
+  EXPECT_EQ(ran.err,
+            "7\nJob 7 runs on node[01-02].\nboom\nerror: job 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) "
+            "(see 'ultra show 7')\n");
 }
 
 TEST(Follow, AStreamThatBreaksOffIsReadAgainWithoutRepeating) {
@@ -74,12 +78,17 @@ TEST(Follow, AStreamThatBreaksOffIsReadAgainWithoutRepeating) {
   std::atomic<int> streams{0};
   api.on("GET /v1/jobs/9", json_of(test::running_job()));
   api.on("GET /v1/jobs/9/wait", [&](const net::Request&, std::shared_ptr<net::Reply> reply) {
-    reply->send({.status = 200, .content_type = "application/json", .body = json_of(streams < 2 ? test::running_job() : with_number(test::completed_job(), 9)), .headers = {}});
+    reply->send({.status = 200,
+                 .content_type = "application/json",
+                 .body = json_of(streams < 2 ? test::running_job() : with_number(test::completed_job(), 9)),
+                 .headers = {}});
   });
   api.on("GET /v1/jobs/9/logs", [&](const net::Request&, std::shared_ptr<net::Reply> reply) {
     const auto stream = reply->start_stream(200, "application/x-ndjson");
-    if (streams++ == 0) stream->write(log_line(0, "out", "one\ntw"));
-    else stream->write(log_line(0, "out", "one\n") + log_line(0, "out", "two\nthree\n"));  // cut in other places
+    if (streams++ == 0)
+      stream->write(log_line(0, "out", "one\ntw"));
+    else
+      stream->write(log_line(0, "out", "one\n") + log_line(0, "out", "two\nthree\n"));  // cut in other places
     stream->end();
   });
   const Ran ran = run(api, {"logs", "9", "--follow"});
@@ -115,7 +124,8 @@ class Program {
     arguments.push_back(nullptr);
     std::string home_entry = "ULTRA_HOME=" + home, path_entry = "PATH=/usr/bin:/bin";
     char* environment[] = {home_entry.data(), path_entry.data(), nullptr};
-    if (posix_spawn(&pid_, all.front().c_str(), &actions, nullptr, arguments.data(), environment) != 0) throw std::runtime_error("can't run ultra");
+    if (posix_spawn(&pid_, all.front().c_str(), &actions, nullptr, arguments.data(), environment) != 0)
+      throw std::runtime_error("can't run ultra");
     posix_spawn_file_actions_destroy(&actions);
     close(out_[1]);
     close(err_[1]);
@@ -178,7 +188,9 @@ TEST(ControlC, WhileTheOutputIsFollowedDetachesAndSaysHowToGoOn) {
   EXPECT_EQ(ultra.out_until("step 1\n"), "[0] step 1\n");
   ultra.interrupt();
   EXPECT_EQ(ultra.wait(), 130);
-  EXPECT_TRUE(ultra.err().ends_with("\nDetached: job 9 goes on. Follow it again with 'ultra logs 9 --follow'; stop it with 'ultra cancel 9'.\n")) << ultra.err();
+  EXPECT_TRUE(ultra.err().ends_with(
+      "\nDetached: job 9 goes on. Follow it again with 'ultra logs 9 --follow'; stop it with 'ultra cancel 9'.\n"))
+      << ultra.err();
   expect_no_cancel(api);
 }
 

@@ -16,10 +16,10 @@ class Widths : public testing::Test {
 
 TEST_F(Widths, CountColumnsAsPeopleSeeThem) {
   EXPECT_EQ(display_width("node01"), 6U);
-  EXPECT_EQ(display_width("학습"), 4U);           // Hangul is two wide
-  EXPECT_EQ(display_width("e\xCC\x81"), 1U);      // a combining accent takes none
+  EXPECT_EQ(display_width("학습"), 4U);       // Hangul is two wide
+  EXPECT_EQ(display_width("e\xCC\x81"), 1U);  // a combining accent takes none
   EXPECT_EQ(display_width("é"), 1U);
-  EXPECT_EQ(display_width("\xFF\xFE"), 2U);       // broken bytes count one each
+  EXPECT_EQ(display_width("\xFF\xFE"), 2U);  // broken bytes count one each
 }
 
 TEST_F(Widths, ClippingNeverCutsACharacterInHalf) {
@@ -31,7 +31,9 @@ TEST_F(Widths, ClippingNeverCutsACharacterInHalf) {
 
 TEST_F(Widths, PrintableTextCantMoveTheCursor) {
   EXPECT_EQ(printable("a\033[2Jb\nc\td"), "a?[2Jb?c?d");
-  EXPECT_EQ(printable("\xC2\x9B" "x"), "?x");  // C1 control: CSI in one character
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "x"),
+            "?x");  // C1 control: CSI in one character
   EXPECT_EQ(printable("ok 학습"), "ok 학습");
   EXPECT_EQ(printable("bad \xFF byte"), "bad ? byte");
 }

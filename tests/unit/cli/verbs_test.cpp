@@ -1,4 +1,5 @@
-// Each verb against an API that answers as told: what is sent, what is printed on a pipe, on a terminal and as JSON, and the exit codes.
+// Each verb against an API that answers as told: what is sent, what is printed on a pipe, on a terminal and as JSON,
+// and the exit codes.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -41,7 +42,8 @@ TEST(Queue, OnAPipeIsTabSeparatedWithoutColour) {
   EXPECT_EQ(ran.out,
             "JOB\tNAME\tUSER\tACCOUNT\tGPUS\tSTATE\tTIME\tSTART\tWHERE/WHY\n"
             "9\ttrain\tada\tvision\t16\trunning\t5m / 2h\t-\tnode[01-02]\n"
-            "12\ttrain\tada\tvision\t16\tqueued\t- / 2h\tin 14m\tWaits for 16 GPUs; 8 are free. Expected to start at 22:27 UTC (in 14m) when job 9 (big, vision) ends.\n"
+            "12\ttrain\tada\tvision\t16\tqueued\t- / 2h\tin 14m\tWaits for 16 GPUs; 8 are free. Expected to start at "
+            "22:27 UTC (in 14m) when job 9 (big, vision) ends.\n"
             "7\ttrain\tada\tvision\t16\tfailed\t4m / 2h\t-\tnode[01-02]\n");
   EXPECT_EQ(ran.err, "");
 }
@@ -50,7 +52,8 @@ TEST(Queue, OnATerminalIsAlignedWithASummaryOnStderr) {
   FakeApi api;
   api.on("GET /v1/jobs", job_list());
   const Ran ran = run(api, {"queue"}, wide_terminal());
-  EXPECT_EQ(ran.out.substr(0, ran.out.find('\n')), "JOB  NAME   USER  ACCOUNT  GPUS  STATE    TIME     START   WHERE/WHY");
+  EXPECT_EQ(ran.out.substr(0, ran.out.find('\n')),
+            "JOB  NAME   USER  ACCOUNT  GPUS  STATE    TIME     START   WHERE/WHY");
   EXPECT_EQ(ran.err, "1 job runs on 16 GPUs, 1 waits.\n");
 }
 
@@ -59,7 +62,8 @@ TEST(Queue, FiltersTravelAsTheApiNamesThem) {
   api.on("GET /v1/jobs", R"({"now_ms":0,"jobs":[]})");
   EXPECT_EQ(run(api, {"queue", "--user", "ada", "--account", "vision", "--state", "failed"}).code, 0);
   const auto query = api.requests().back().query;
-  EXPECT_EQ(query, (std::map<std::string, std::string>{{"user", "ada"}, {"account", "vision"}, {"state", "failed"}, {"all", "1"}}));
+  EXPECT_EQ(query, (std::map<std::string, std::string>{
+                       {"user", "ada"}, {"account", "vision"}, {"state", "failed"}, {"all", "1"}}));
   const Ran wrong = run(api, {"queue", "--state", "runing"});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_EQ(wrong.err, "error: --state: \"runing\" is not a state; did you mean running?\n");
@@ -85,9 +89,11 @@ TEST(Show, TellsEverythingAboutAFailure) {
   api.on("GET /v1/jobs/7", json_of(test::failed_job()));
   const Ran ran = run(api, {"show", "7"});
   EXPECT_EQ(ran.code, 0);
-  for (const char* part : {"Job 7 train: failed\n", "command\tpython3 train.py --note 'it'\\''s fine'\n", "exit code\t137\n", "\nAttempt 1\n", "devices\tnode01:0,1,2,3,4,5,6,7, node02:0,1",
-                           "outcome\tfailed\n", "failure\trank 3 on node01 ended with signal 9 (SIGKILL)\n", "  |\tstep 41\n  |\tKilled?[2J\n",
-                           "3\tnode01\tsignal 9 (SIGKILL)\t3.0 MiB\t42s\t37.5%\t120\t4.0 KiB\n", "exported\tPATH SECRET_TOKEN\n"}) {
+  for (const char* part :
+       {"Job 7 train: failed\n", "command\tpython3 train.py --note 'it'\\''s fine'\n", "exit code\t137\n",
+        "\nAttempt 1\n", "devices\tnode01:0,1,2,3,4,5,6,7, node02:0,1", "outcome\tfailed\n",
+        "failure\trank 3 on node01 ended with signal 9 (SIGKILL)\n", "  |\tstep 41\n  |\tKilled?[2J\n",
+        "3\tnode01\tsignal 9 (SIGKILL)\t3.0 MiB\t42s\t37.5%\t120\t4.0 KiB\n", "exported\tPATH SECRET_TOKEN\n"}) {
     EXPECT_NE(ran.out.find(part), std::string::npos) << part << "\nin\n" << ran.out;
   }
 }
@@ -96,7 +102,9 @@ TEST(Show, TellsWhenAndWhyAQueuedJobStarts) {
   FakeApi api;
   api.on("GET /v1/jobs/12", json_of(test::queued_job()));
   const std::string out = run(api, {"show", "12"}).out;
-  EXPECT_NE(out.find("\nWaiting\nplace\t1 in the queue\nplanned start\t2023-11-14 22:27:20 (in 14m)\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("\nWaiting\nplace\t1 in the queue\nplanned start\t2023-11-14 22:27:20 (in 14m)\n"),
+            std::string::npos)
+      << out;
   EXPECT_NE(out.find("why\tWaits for 16 GPUs; 8 are free."), std::string::npos) << out;
 }
 
@@ -121,7 +129,8 @@ TEST(Nodes, ShowDevicesInUse) {
   list.nodes.push_back(node);
   api.on("GET /v1/nodes", json_of(list));
   EXPECT_EQ(run(api, {"nodes"}).out,
-            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tJOBS\tNOTE\nnode01\tup\t4\t2\t18.7%\tH100\t9\tvirtual\nnode02\tdown\t4\t0\t18.7%\tH100\t-\tvirtual, no agent has joined\n");
+            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tJOBS\tNOTE\nnode01\tup\t4\t2\t18.7%"
+            "\tH100\t9\tvirtual\nnode02\tdown\t4\t0\t18.7%\tH100\t-\tvirtual, no agent has joined\n");
   const std::string drawn = run(api, {"nodes"}, wide_terminal()).out;
   EXPECT_NE(drawn.find("node01  up        4     2  ██░░"), std::string::npos) << drawn;
 }
@@ -145,7 +154,8 @@ TEST(Cancel, SaysWhatHappensAndGoesOnAfterARefusal) {
 
 TEST(Refusals, NameTheOptionAndTheRemedyOnOneLine) {
   FakeApi api;
-  api.refuse("POST /v1/jobs", 400, "impossible", "spec.resources.gpus", "65 GPUs asked, partition main has 64", "ask for at most 64");
+  api.refuse("POST /v1/jobs", 400, "impossible", "spec.resources.gpus", "65 GPUs asked, partition main has 64",
+             "ask for at most 64");
   Ran ran = run(api, {"submit", "--gpus", "65", "--", "x"});
   EXPECT_EQ(ran.code, 2);
   EXPECT_EQ(ran.err, "error: --gpus: 65 GPUs asked, partition main has 64; ask for at most 64\n");
@@ -168,10 +178,13 @@ TEST(Unreachable, SaysWhereItLookedAndWhatToDo) {
   const test::TemporaryFolder folder;
   const Ran none = run({"queue"}, {{"ULTRA_HOME", folder.path()}});
   EXPECT_EQ(none.code, 5);
-  EXPECT_EQ(none.err, "error: no scheduler answers at " + folder.path() + "/scheduler.sock (no such socket): start one with 'ultra cluster up'\n");
+  EXPECT_EQ(none.err, "error: no scheduler answers at " + folder.path() +
+                          "/scheduler.sock (no such socket): start one with 'ultra cluster up'\n");
   const Ran wrong = run({"queue"}, {{"ULTRA_HOME", folder.path() + "/mistyped"}});
   EXPECT_EQ(wrong.code, 5);
-  EXPECT_EQ(wrong.err, "error: no scheduler answers at " + folder.path() + "/mistyped/scheduler.sock (there is no folder " + folder.path() + "/mistyped): start one with 'ultra cluster up'\n");
+  EXPECT_EQ(wrong.err, "error: no scheduler answers at " + folder.path() +
+                           "/mistyped/scheduler.sock (there is no folder " + folder.path() +
+                           "/mistyped): start one with 'ultra cluster up'\n");
   EXPECT_EQ(run({"submit", "--", "x"}, {{"ULTRA_HOME", folder.path()}}).code, 5);
 }
 
@@ -181,15 +194,19 @@ TEST(Submit, SendsTheCommandAndTheEnvironmentAndSaysThePlannedStart) {
   api.on("GET /v1/jobs/12", json_of(test::queued_job()));
   const Ran ran = run(api, {"submit", "--gpus", "16", "--name", "train", "--time", "2h", "--", "python3", "train.py"});
   EXPECT_EQ(ran.code, 0);
-  EXPECT_EQ(ran.out, "Submitted job 12 (train, 16 GPUs, 2h limit).\nPlanned start: in 14m (2023-11-14 22:27:20) on node[01-02]: Waits for 16 GPUs; 8 are free.\n");
+  EXPECT_EQ(ran.out,
+            "Submitted job 12 (train, 16 GPUs, 2h limit).\nPlanned start: in 14m (2023-11-14 22:27:20) on node[01-02]: "
+            "Waits for 16 GPUs; 8 are free.\n");
   EXPECT_EQ(ran.err, "");
-  const auto sent = protocol::from_json<protocol::SubmitRequest>(api.requests().front().body, protocol::Unknown::refused);
+  const auto sent =
+      protocol::from_json<protocol::SubmitRequest>(api.requests().front().body, protocol::Unknown::refused);
   EXPECT_EQ(sent.spec.command, (std::vector<std::string>{"python3", "train.py"}));
   EXPECT_EQ(sent.spec.resources.gpus, 16);
   EXPECT_EQ(sent.environment.at("SECRET_TOKEN"), "hush");
   EXPECT_EQ(sent.request_key.size(), 32U);
   EXPECT_EQ(run(api, {"submit", "--quiet", "--", "x"}).out, "12\n");
-  EXPECT_EQ(run(api, {"submit", "--json", "--", "x"}).out, "{\"job\":12,\"view\":" + json_of(test::queued_job()) + "}\n");
+  EXPECT_EQ(run(api, {"submit", "--json", "--", "x"}).out,
+            "{\"job\":12,\"view\":" + json_of(test::queued_job()) + "}\n");
 }
 
 /// Speaks HTTP by hand, so that it can fail in the middle: the first request gets no answer, later ones do.
@@ -199,7 +216,8 @@ class ForgetfulServer {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 8) != 0) throw std::runtime_error("can't listen");
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener_, 8) != 0)
+      throw std::runtime_error("can't listen");
     thread_ = std::thread([this] { serve(); });
   }
   ~ForgetfulServer() {
@@ -220,11 +238,14 @@ class ForgetfulServer {
         if (got <= 0) break;
         text.append(buffer, static_cast<std::size_t>(got));
         const std::size_t end = text.find("\r\n\r\n"), length = text.find("Content-Length: ");
-        if (end != std::string::npos && length != std::string::npos) whole = end + 4 + std::stoul(text.substr(length + 16));
+        if (end != std::string::npos && length != std::string::npos)
+          whole = end + 4 + std::stoul(text.substr(length + 16));
       }
       bodies.push_back(text.substr(text.find("\r\n\r\n") + 4));
       if (bodies.size() == 1) continue;
-      const std::string reply = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n{\"job\":12}";
+      const std::string reply =
+          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: "
+          "close\r\n\r\n{\"job\":12}";
       if (write(client, reply.data(), reply.size()) < 0) continue;
     }
   }
@@ -252,7 +273,8 @@ TEST(Submit, WaitEndsWithTheJobsCode) {
   EXPECT_EQ(ran.code, 137);
   EXPECT_EQ(ran.out, "7\n");
   EXPECT_EQ(ran.err, "error: job 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7')\n");
-  EXPECT_EQ(run(api, {"submit", "--wait", "--json", "--", "x"}).out, "{\"job\":7,\"view\":" + json_of(test::failed_job()) + "}\n");
+  EXPECT_EQ(run(api, {"submit", "--wait", "--json", "--", "x"}).out,
+            "{\"job\":7,\"view\":" + json_of(test::failed_job()) + "}\n");
 }
 
 TEST(Wait, IsTheFirstCodeThatIsNotZero) {
@@ -262,7 +284,9 @@ TEST(Wait, IsTheFirstCodeThatIsNotZero) {
   EXPECT_EQ(run(api, {"wait", "5"}).code, 0);
   const Ran ran = run(api, {"wait", "5", "7"});
   EXPECT_EQ(ran.code, 137);
-  EXPECT_EQ(ran.out, "Job 5 completed in 4m.\nJob 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7').\n");
+  EXPECT_EQ(
+      ran.out,
+      "Job 5 completed in 4m.\nJob 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7').\n");
 }
 
 TEST(Wait, AsksAgainUntilTheEnd) {
@@ -282,12 +306,15 @@ TEST(Wait, GivesUpAfterItsTimeoutWithSeven) {
   api.on("GET /v1/jobs/9", json_of(test::running_job()));
   const Ran ran = run(api, {"wait", "9", "--timeout", "0s"});
   EXPECT_EQ(ran.code, 7);
-  EXPECT_EQ(ran.err, "error: --timeout: job 9 has not ended within 0s; it goes on; wait longer or stop it with 'ultra cancel 9'\n");
+  EXPECT_EQ(
+      ran.err,
+      "error: --timeout: job 9 has not ended within 0s; it goes on; wait longer or stop it with 'ultra cancel 9'\n");
 }
 
 TEST(Logs, PutTheRankInFrontOfWholeLines) {
   FakeApi api;
-  api.on("GET /v1/jobs/9/logs", test::log_line(0, "out", "step 1\nst") + test::log_line(1, "out", "hello\n") + test::log_line(1, "err", "oops\n") + test::log_line(0, "out", "ep 2\nlast"));
+  api.on("GET /v1/jobs/9/logs", test::log_line(0, "out", "step 1\nst") + test::log_line(1, "out", "hello\n") +
+                                    test::log_line(1, "err", "oops\n") + test::log_line(0, "out", "ep 2\nlast"));
   const Ran all = run(api, {"logs", "9"});
   EXPECT_EQ(all.code, 0);
   EXPECT_EQ(all.out, "[0] step 1\n[1] hello\n[0] step 2\n[0] last\n");

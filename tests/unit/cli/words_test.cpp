@@ -35,37 +35,43 @@ TEST(Words, AJobsTimeIsElapsedOfItsLimit) {
   EXPECT_EQ(elapsed_of_limit(test::running_job().details, fixed_now), "5m / 2h");
   EXPECT_EQ(elapsed_of_limit(test::queued_job().details, fixed_now), "- / 2h");
   EXPECT_EQ(elapsed_of_limit(test::completed_job().details, fixed_now), "4m / 2h");  // stands still after the end
-  protocol::JobView again = test::running_job();  // queued again after an attempt
+  protocol::JobView again = test::running_job();                                     // queued again after an attempt
   again.details.attempts.back().ended_ms = fixed_now;
   again.details.state = JobState::queued;
   EXPECT_EQ(elapsed_of_limit(again.details, fixed_now), "- / 2h");
 }
 
 TEST(Words, TheOutlookOfAQueuedJobSaysWhenWhereAndWhyOnce) {
-  EXPECT_EQ(outlook(test::queued_job(), fixed_now), "Planned start: in 14m (2023-11-14 22:27:20) on node[01-02]: Waits for 16 GPUs; 8 are free.");
+  EXPECT_EQ(outlook(test::queued_job(), fixed_now),
+            "Planned start: in 14m (2023-11-14 22:27:20) on node[01-02]: Waits for 16 GPUs; 8 are free.");
   protocol::JobView now = test::queued_job();
   now.planned->start_ms = fixed_now;
   EXPECT_EQ(outlook(now, fixed_now), "It starts now on node[01-02].");
   protocol::JobView never = test::queued_job();
   never.planned->start_ms.reset();
   never.why = "Waits for 16 GPUs on nodes that don't answer: node02 (down).";
-  EXPECT_EQ(outlook(never, fixed_now), "It has no planned start yet: Waits for 16 GPUs on nodes that don't answer: node02 (down).");
+  EXPECT_EQ(outlook(never, fixed_now),
+            "It has no planned start yet: Waits for 16 GPUs on nodes that don't answer: node02 (down).");
   EXPECT_EQ(outlook(test::running_job(), fixed_now), "It is running on node[01-02].");
 }
 
 TEST(Words, TheEndNamesRankNodeAndCause) {
   EXPECT_EQ(ended_sentence(test::completed_job()), "job 5 completed in 4m");
-  EXPECT_EQ(ended_sentence(test::failed_job()), "job 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7')");
+  EXPECT_EQ(ended_sentence(test::failed_job()),
+            "job 7 failed: rank 3 on node01 ended with signal 9 (SIGKILL) (see 'ultra show 7')");
   protocol::JobView late = test::failed_job();
   late.details.attempts.back().outcome = Outcome::timed_out;
-  EXPECT_EQ(ended_sentence(late), "job 7 failed: it reached its time limit of 2h; give more with --time (see 'ultra show 7')");
+  EXPECT_EQ(ended_sentence(late),
+            "job 7 failed: it reached its time limit of 2h; give more with --time (see 'ultra show 7')");
   protocol::JobView refused = test::failed_job();
   refused.details.attempts.back().outcome = Outcome::start_failed;
   Failure failure;
   failure.node = "node02";
   failure.detail = "working directory /nope does not exist on node02";
   refused.details.attempts.back().failure = failure;
-  EXPECT_EQ(ended_sentence(refused), "job 7 failed: working directory /nope does not exist on node02; give a folder that every node has with --workdir (see 'ultra show 7')");
+  EXPECT_EQ(ended_sentence(refused),
+            "job 7 failed: working directory /nope does not exist on node02; give a folder that every node has with "
+            "--workdir (see 'ultra show 7')");
 }
 
 TEST(Words, TheExitCodeIsTheJobs) {
@@ -102,7 +108,8 @@ TEST(Fields, ErrorCodesBecomeExitCodesAndNewOnesFollowTheStatus) {
 }
 
 TEST(Fields, ErrorsStayOnOneLineWhateverTheyHold) {
-  EXPECT_EQ(error_line("--gpus", "65 GPUs asked, partition main has 64", "ask for at most 64"), "--gpus: 65 GPUs asked, partition main has 64; ask for at most 64");
+  EXPECT_EQ(error_line("--gpus", "65 GPUs asked, partition main has 64", "ask for at most 64"),
+            "--gpus: 65 GPUs asked, partition main has 64; ask for at most 64");
   EXPECT_EQ(error_line("", "a\nb", ""), "a?b");
 }
 

@@ -1,0 +1,3 @@
+# The command line over real daemons: each test starts clusters of its own under /tmp and leaves nothing behind.
+add_test(NAME cli_local_cluster COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/integration/cli/local_cluster_test.py)
+set_tests_properties(cli_local_cluster PROPERTIES LABELS integration TIMEOUT 600 RUN_SERIAL ON ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")
