@@ -2,6 +2,8 @@
 // may destroy its own handle.
 #include "scheduler/net/loop.h"
 
+#include <poll.h>
+
 #include <sys/epoll.h>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -112,6 +114,11 @@ error_code why_not_watchable(int fd) {
   return is_watchable ? error_code() : error_code(errno, boost::system::system_category());
 }
 
+bool is_readable(int fd) {
+  pollfd asked{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&asked, 1, 0) > 0;
+}
+
 class WatchHandle final : public Loop::Watch {
  public:
   WatchHandle(std::shared_ptr<Context> context, int fd, std::function<void()> handler)
@@ -145,7 +152,8 @@ class WatchHandle final : public Loop::Watch {
       if (error) return;
       const auto handler = state->handler;  // a copy: the handler may destroy the watch
       if (!handler) return;
-      (*handler)();
+      // Asio may hand the news of a descriptor that was just released to the one registered next: look before believing it.
+      if (is_readable(state->descriptor.native_handle())) (*handler)();
       if (state->handler) wait(state);
     });
   }

@@ -263,7 +263,16 @@ void World::change_cluster() {
   if (random_.chance(300)) cluster.partitions.pop_back();
   if (random_.chance(300))
     for (NodeConfig& node : cluster.nodes) node.gpus = std::max<std::int64_t>(1, node.gpus / 2);
+  configure(cluster);
+}
+
+void World::configure(const ClusterConfig& cluster) {
   record(ClusterConfigured{cluster, {}});
+  // A node that is new to the cluster file is down until its agent says hello to a scheduler that has read it.
+  for (auto& [name, agent] : agents_) {
+    const auto node = scheduler_.state().nodes.find(name);
+    if (node == scheduler_.state().nodes.end() || node->second.state == NodeState::down) cut_off(agent);
+  }
 }
 
 /// What is true of the machines themselves, whatever the scheduler believes.
@@ -320,13 +329,13 @@ void World::step() {
   follow_up();
 }
 
-bool World::heal() {
+void World::heal() {
   faults_.clear();
-  record(ClusterConfigured{full_cluster_, {}});
+  configure(full_cluster_);
   for (auto& [name, agent] : agents_) agent.muted = false;
   for (int round = 0; round < heal_rounds_max; ++round) {
     const auto& jobs = scheduler_.state().jobs;
-    if (std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return is_terminal(job.second.state); })) return true;
+    if (std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return is_terminal(job.second.state); })) return;
     pass_time(milliseconds(500));
     for (auto& [name, agent] : agents_) {
       if (!agent.connected) take_hello(agent);
@@ -336,7 +345,17 @@ bool World::heal() {
     }
     follow_up();
   }
-  return false;
+  for (const auto& [id, job] : scheduler_.state().jobs) {
+    if (is_terminal(job.state)) continue;
+    std::string words = "job " + std::to_string(id.value) + " does not end though everything answers: state " + std::to_string(static_cast<int>(job.state)) +
+                        ", stop cause " + std::to_string(static_cast<int>(job.stop_cause)) + ", attempt " + std::to_string(job.attempts.size());
+    if (!job.attempts.empty())
+      for (const NodeAllocation& on_node : job.attempts.back().allocation) {
+        const auto gang = agents_.at(on_node.node).gangs.find({id, job.attempts.back().attempt, 1});
+        words += ", " + on_node.node + " " + (gang == agents_.at(on_node.node).gangs.end() ? "-" : std::to_string(static_cast<int>(gang->second.report.phase)));
+      }
+    complaints_.push_back(words);
+  }
 }
 
 }  // namespace ultramarine::core

@@ -24,8 +24,8 @@ class World {
 
   /// One random thing happens, then the scheduler does all that follows from it.
   void step();
-  /// No more faults: everything is connected and answers. True when every job has ended within the bound.
-  bool heal();
+  /// No more faults: everything is connected and answers, until every job has ended. A job that does not is a complaint.
+  void heal();
 
   struct Record {
     Time at;
@@ -83,6 +83,7 @@ class World {
   // ---- people
   void submit();
   void change_cluster();
+  void configure(const ClusterConfig& cluster);
   void check_the_world();
 
   Random random_;
