@@ -100,7 +100,7 @@ CommandCheck check_command(const std::vector<std::string>& command, const std::s
     rest.remove_prefix(colon + 1);
   }
   if (near_miss != 0) return {"", refused_program(near_miss_path, near_miss, node)};
-  return {"", "command not found: " + name + " (PATH=" + path + ")"};
+  return {"", "command not found: " + name + " is in no folder of the job's PATH on " + node};
 }
 
 }  // namespace ultramarine::launcher

@@ -123,17 +123,24 @@ void GangStar::connected(const std::shared_ptr<net::Connection>& connection) {
 void GangStar::track(const std::shared_ptr<net::Connection>& connection, const std::string& node) {
   if (const auto old = connections_.find(node); old != connections_.end()) old->second->close();
   connections_[node] = connection;
+  came_.insert(node);
   connection->on_closed(while_alive([this, node, connection](const std::string&) {
     const auto current = connections_.find(node);
     if (current == connections_.end() || current->second != connection) return;
     connections_.erase(current);
     if (!closing_) {
       if (!is_middle()) retry_ = loop_.after(retry_delay, while_alive([this] { try_connect(); }));
+      if (on_alone_ && everybody_came() && connections_.empty()) std::exchange(on_alone_, nullptr)();
     } else if (connections_.empty() && on_all_closed_) {
       std::exchange(on_all_closed_, nullptr)();
     }
   }));
   connection->on_message(while_alive([this, node](std::string_view text) { receive(node, text); }));
+}
+
+void GangStar::when_alone(std::function<void()> done) {
+  if (everybody_came() && connections_.empty()) return done();
+  on_alone_ = std::move(done);
 }
 
 void GangStar::close(std::function<void()> done) {

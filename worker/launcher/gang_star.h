@@ -44,6 +44,9 @@ class GangStar {
   void fence(const std::string& ranks, std::string data, OnFence done);
   /// Asks the node of `rank`.
   void modex(std::int64_t rank, OnModex done);
+  /// Middle only. Calls `done` once every other node has connected and left again: until then they may need the middle.
+  void when_alone(std::function<void()> done);
+  bool everybody_came() const { return came_.size() + 1 >= layout_.nodes().size(); }
   /// Sends what is queued, closes all connections, then calls `done`.
   void close(std::function<void()> done);
 
@@ -101,8 +104,9 @@ class GangStar {
   std::int64_t last_request_ = 0;
   std::map<std::int64_t, OpenModex> open_modex_;                         // of this node
   std::map<std::int64_t, std::pair<std::string, std::int64_t>> forwarded_;  // middle: who asked, and his number
+  std::set<std::string> came_;                                           // nodes that were ever connected
   bool closing_ = false;
-  std::function<void()> on_all_closed_;
+  std::function<void()> on_all_closed_, on_alone_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <future>
+#include <cstdio>
 #include <stdexcept>
 
 namespace ultramarine::launcher {
@@ -87,14 +88,19 @@ pmix_status_t on_modex(const pmix_proc_t* process, const pmix_info_t[], size_t, 
 
 void on_log(const pmix_proc_t* process, const pmix_info_t data[], size_t count, const pmix_info_t[], size_t, pmix_op_cbfunc_t callback,
             void* context) {
+  std::vector<std::pair<bool, std::string>> words;
   for (size_t i = 0; i < count; ++i) {
+    fprintf(stderr, "LOG key %s type %d\n", data[i].key, data[i].value.type);
+    if (data[i].value.type == PMIX_BYTE_OBJECT) fwrite(data[i].value.data.bo.bytes, 1, data[i].value.data.bo.size, stderr);
     const bool is_error = PMIX_CHECK_KEY(&data[i], PMIX_LOG_STDERR);
     if (!is_error && !PMIX_CHECK_KEY(&data[i], PMIX_LOG_STDOUT)) continue;
-    if (data[i].value.type != PMIX_STRING || data[i].value.data.string == nullptr) continue;
-    hand_over([rank = static_cast<std::int64_t>(process->rank), is_error, text = std::string(data[i].value.data.string)](
-                  Implementation& server) { server.requests.log(rank, is_error, text); });
+    if (data[i].value.type == PMIX_STRING && data[i].value.data.string != nullptr) words.emplace_back(is_error, data[i].value.data.string);
   }
-  if (callback != nullptr) callback(PMIX_SUCCESS, context);
+  // The library holds a lock meanwhile that its callback takes as well: it must be called from elsewhere.
+  hand_over([rank = static_cast<std::int64_t>(process->rank), words, callback, context](Implementation& server) {
+    for (const auto& [is_error, text] : words) server.requests.log(rank, is_error, text);
+    if (callback != nullptr) callback(PMIX_SUCCESS, context);
+  });
 }
 
 void check(pmix_status_t status, const char* what) {

@@ -22,6 +22,7 @@
 namespace ultramarine::launcher {
 namespace {
 
+constexpr auto straggler_wait = std::chrono::seconds(60);
 constexpr auto leave_wait = std::chrono::seconds(3);
 constexpr auto write_again_after = std::chrono::seconds(1);
 
@@ -273,8 +274,17 @@ void Shim::finish() {
 
 /// The end must not be lost: while the disk doesn't take it and no agent is there, the shim stays.
 void Shim::conclude() {
-  if (publish()) return leave();
+  if (publish()) return leave_after_the_others();
   leave_timer_ = loop_.after(write_again_after, [this] { conclude(); });
+}
+
+/// The shims of a gang talk through that of rank 0: where its own ranks were the first to succeed, it stays for the others.
+void Shim::leave_after_the_others() {
+  if (!star_ || !star_->is_middle() || layout_.nodes().size() == 1 || outcome_ != Outcome::succeeded) return leave();
+  star_->when_alone([this] { leave(); });
+  leave_timer_ = loop_.after(straggler_wait, [this] {
+    if (!leaving_ && !star_->everybody_came()) leave();
+  });
 }
 
 /// Ends the process once everything that was said is on its way.

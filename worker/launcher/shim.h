@@ -48,6 +48,7 @@ class Shim {
   void refuse(const std::string& detail);
   void finish();
   void conclude();
+  void leave_after_the_others();
   void leave();
 
   // shim_supervision.cpp: processes

@@ -104,7 +104,7 @@ TEST_F(Shims, RefuseBeforeTheStartWhatCannotRun) {
     EXPECT_FALSE(fs::exists(nodes.at("a").launcher->folder(key) + "/launch.json"));
     return report.failure.value().detail;
   };
-  EXPECT_EQ(refused(launch_of({"no-such-program"}, {"a"}, 1)), "command not found: no-such-program (PATH=/usr/local/bin:/usr/bin:/bin)");
+  EXPECT_EQ(refused(launch_of({"no-such-program"}, {"a"}, 1)), "command not found: no-such-program is in no folder of the job's PATH on a");
   auto launch = shell("true", {"a"}, 1);
   launch.spec.working_directory = "/no/such/folder";
   EXPECT_EQ(refused(launch), "working directory /no/such/folder does not exist on a");

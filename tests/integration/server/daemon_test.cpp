@@ -343,9 +343,11 @@ TEST_F(DaemonTest, NoticesSilenceAndItsEnd) {
     return NodeState::down;
   };
   const auto pass = [&](Duration length) {
-    *hand_.ms += length.ms;
-    one_.say(protocol::Heartbeat{});
-    settle();
+    for (; length.ms > 0; length.ms -= 1000) {
+      *hand_.ms += 1000;
+      one_.say(protocol::Heartbeat{});
+      settle();
+    }
   };
   pass(seconds(6));
   EXPECT_EQ(state_of("node01"), NodeState::up);
@@ -356,6 +358,15 @@ TEST_F(DaemonTest, NoticesSilenceAndItsEnd) {
   two_.say(protocol::Heartbeat{});
   scheduler_->until_state(key.job, JobState::running);
   EXPECT_EQ(state_of("node02"), NodeState::up);
+}
+
+TEST_F(DaemonTest, DoesNotTakeItsOwnAbsenceForSilence) {
+  both_join();
+  const GangKey key = running_job();
+  *hand_.ms += 60'000;  // as after SIGSTOP and SIGCONT
+  settle();
+  EXPECT_EQ(scheduler_->job(key.job).details.state, JobState::running);
+  EXPECT_EQ(recorded<NodeSuspected>(), 0u);
 }
 
 TEST_F(DaemonTest, LetsANewerSessionOfANodeReplaceTheOlder) {
@@ -486,7 +497,11 @@ TEST_F(DaemonTest, RefusesToShutDownOverRunningJobsUnlessTheyAreQueuedAgain) {
   const GangKey key = running_job();
   EXPECT_EQ(scheduler_->problem(scheduler_->ask("POST", "/v1/shutdown", "{}")).code, "conflict");
   EXPECT_EQ(scheduler_->ask("POST", "/v1/shutdown", R"({"requeue":true})").status, 200);
-  EXPECT_EQ(scheduler_->problem(scheduler_->ask("POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})")).code, "not_ready");
+  EXPECT_EQ(
+      scheduler_
+          ->problem(scheduler_->ask("POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})"))
+          .code,
+      "not_ready");
   one_.expect<protocol::Stop>();
   EXPECT_FALSE(scheduler_->exit_code);
   finish(key);
@@ -503,9 +518,11 @@ TEST_F(DaemonTest, EndsWhenTheStoreFailsAndAnswersNobody) {
   const auto dying = store::open_memory(2);
   Scheduler scheduler(loop_, *dying);
   scheduler.start_and_wait();  // the cluster file: one append
-  const auto first = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
+  const auto first = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs",
+                                    R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
   scheduler.until([&] { return first->response.has_value(); }, "the first answer");
-  const auto second = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs", R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
+  const auto second = scheduler.send(api::Door::socket, runner, "POST", "/v1/jobs",
+                                     R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})");
   scheduler.until([&] { return scheduler.exit_code.has_value(); }, "the daemon to end");
   EXPECT_EQ(scheduler.exit_code, 1);
   EXPECT_FALSE(scheduler.exit_message.empty());

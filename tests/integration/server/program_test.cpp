@@ -47,7 +47,8 @@ class Program : public ::testing::Test {
     ::chmod((folder_ + "/secret").c_str(), mode);
   }
   void write_config(const std::string& scheduler = "http = \"127.0.0.1:0\"\nagents = \"127.0.0.1:0\"\n") {
-    std::ofstream(folder_ + "/cluster.toml") << "name = \"test\"\n[[node]]\nname = \"node[01-02]\"\ngpus = 8\nvirtual = true\n[scheduler]\n" << scheduler;
+    std::ofstream(folder_ + "/cluster.toml") << "name = \"test\"\n[[node]]\nname = \"node[01-02]\"\ngpus = 8\nvirtual = true\n[scheduler]\n"
+                                             << scheduler;
   }
 
   /// Starts it; its stderr goes to <folder>/log.
@@ -116,7 +117,8 @@ class Program : public ::testing::Test {
   }
   protocol::ClusterView cluster() { return protocol::from_json<protocol::ClusterView>(ask("GET", "/v1/cluster").body); }
   net::Response submit() {
-    return ask("POST", "/v1/jobs", R"({"spec":{"command":["hidden-command"],"working_directory":"/","resources":{"gpus":1}},"environment":{"TOKEN":"hush"}})");
+    return ask("POST", "/v1/jobs",
+               R"({"spec":{"command":["hidden-command"],"working_directory":"/","resources":{"gpus":1}},"environment":{"TOKEN":"hush"}})");
   }
 };
 
@@ -128,7 +130,8 @@ TEST_F(Program, RunsUntilItIsToldToStopAndRemembers) {
     ::kill(pid, signal);
     EXPECT_EQ(wait(pid), 0) << log();
     EXPECT_FALSE(std::filesystem::exists(folder_ + "/scheduler.sock"));
-    for (const char* secret_word : {"hidden-command", "hush"}) EXPECT_EQ(log().find(secret_word), std::string::npos) << "the log names no commands and no variables";
+    for (const char* secret_word : {"hidden-command", "hush"})
+      EXPECT_EQ(log().find(secret_word), std::string::npos) << "the log names no commands and no variables";
   }
   start();
   ASSERT_TRUE(is_ready());

@@ -58,10 +58,18 @@ TEST_F(Api, DecodesStrictlyAndNamesTheField) {
 }
 
 TEST_F(Api, LimitsTheSizeOfASubmission) {
-  EXPECT_EQ(refused_spec(R"({"command":[")" + std::string(300 << 10, 'x') + R"("],"working_directory":"/","resources":{"gpus":1}})", "", 413).field, "spec");
-  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})", R"(,"environment":{"A":")" + std::string(1 << 20, 'x') + R"("})", 413).field,
+  EXPECT_EQ(
+      refused_spec(R"({"command":[")" + std::string(300 << 10, 'x') + R"("],"working_directory":"/","resources":{"gpus":1}})", "", 413)
+          .field,
+      "spec");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})",
+                         R"(,"environment":{"A":")" + std::string(1 << 20, 'x') + R"("})", 413)
+                .field,
             "environment");
-  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})", R"(,"request_key":")" + std::string(129, 'k') + "\"").field, "request_key");
+  EXPECT_EQ(refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpus":1}})",
+                         R"(,"request_key":")" + std::string(129, 'k') + "\"")
+                .field,
+            "request_key");
 }
 
 TEST_F(Api, SaysWhatTheClusterCanNeverRun) {
@@ -97,12 +105,15 @@ TEST_F(Api, ShowsOthersASizeAndAStateButNoCommand) {
     const std::string theirs = scheduler_.ask(api::Door::socket, stranger, "GET", target).body;
     EXPECT_NE(theirs.find("\"train\""), std::string::npos);
     EXPECT_NE(theirs.find("runner"), std::string::npos);
-    for (const char* secret_word : {"secret-program", "/data/x", "TOKEN"}) EXPECT_EQ(theirs.find(secret_word), std::string::npos) << target << secret_word;
+    for (const char* secret_word : {"secret-program", "/data/x", "TOKEN"})
+      EXPECT_EQ(theirs.find(secret_word), std::string::npos) << target << secret_word;
   }
   const std::string nobodys = scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs").body;
   EXPECT_NE(nobodys.find("lab-a"), std::string::npos);
-  for (const char* secret_word : {"secret-program", "/data/x", "TOKEN", "runner", "1000"}) EXPECT_EQ(nobodys.find(secret_word), std::string::npos) << secret_word;
-  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::socket, stranger, "GET", "/v1/jobs/" + std::to_string(job.value) + "/logs")).code, "not_permitted");
+  for (const char* secret_word : {"secret-program", "/data/x", "TOKEN", "runner", "1000"})
+    EXPECT_EQ(nobodys.find(secret_word), std::string::npos) << secret_word;
+  EXPECT_EQ(refused(403, scheduler_.ask(api::Door::socket, stranger, "GET", "/v1/jobs/" + std::to_string(job.value) + "/logs")).code,
+            "not_permitted");
 }
 
 TEST_F(Api, LetsOwnerRootAndAdministratorsCancel) {
@@ -130,7 +141,8 @@ TEST_F(Api, FiltersTheList) {
   scheduler_.ask("POST", "/v1/jobs/1/cancel");
   const auto ids = [&](const std::string& target) {
     std::vector<std::int64_t> found;
-    for (const auto& view : protocol::from_json<protocol::JobList>(scheduler_.ask("GET", target).body).jobs) found.push_back(view.details.job.value);
+    for (const auto& view : protocol::from_json<protocol::JobList>(scheduler_.ask("GET", target).body).jobs)
+      found.push_back(view.details.job.value);
     return found;
   };
   using Ids = std::vector<std::int64_t>;

@@ -27,7 +27,8 @@ Job failed_with(Outcome outcome, std::int64_t code, std::int64_t signal) {
 }
 
 TEST(ExitCode, IsUnknownUntilTheJobHasEnded) {
-  for (const JobState state : {JobState::queued, JobState::held, JobState::starting, JobState::running, JobState::stopping, JobState::unknown})
+  for (const JobState state :
+       {JobState::queued, JobState::held, JobState::starting, JobState::running, JobState::stopping, JobState::unknown})
     EXPECT_EQ(exit_code(ended(Outcome::succeeded, state)), std::nullopt);
 }
 
@@ -58,6 +59,13 @@ TEST(ExitCode, TellsAWrongCommandFromAFailureOfOurs) {
   EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 127, 0)), 127);
   EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 126, 0)), 126);
   EXPECT_EQ(exit_code(failed_with(Outcome::start_failed, 1, 0)), 125);
+  Job missing = ended(Outcome::start_failed);
+  missing.attempts.back().failure.emplace().detail = "command not found: trian does not exist on node01";
+  EXPECT_EQ(exit_code(missing), 127);
+  missing.attempts.back().failure->detail = "cannot run /data/train.sh on node01: permission denied";
+  EXPECT_EQ(exit_code(missing), 126);
+  missing.attempts.back().failure->detail = "working directory /data does not exist on node01";
+  EXPECT_EQ(exit_code(missing), 125);
   for (const Outcome outcome : {Outcome::node_lost, Outcome::device_lost, Outcome::supervisor_lost, Outcome::preempted, Outcome::stalled})
     EXPECT_EQ(exit_code(ended(outcome)), 125);
   Job rejected;

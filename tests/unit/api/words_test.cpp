@@ -20,7 +20,8 @@ State state_with_jobs() {
   return state;
 }
 
-PlannedJob waiting(ReasonCode code, std::int64_t asked, std::int64_t free, std::optional<Time> start = std::nullopt, std::vector<JobId> waits_for = {}) {
+PlannedJob waiting(ReasonCode code, std::int64_t asked, std::int64_t free, std::optional<Time> start = std::nullopt,
+                   std::vector<JobId> waits_for = {}) {
   PlannedJob planned;
   planned.job = {20};
   planned.start_ms = start;
@@ -34,8 +35,9 @@ TEST(Why, NamesTheGpusTheTimeAndTheJobItWaitsFor) {
 }
 
 TEST(Why, NamesSeveralJobs) {
-  EXPECT_EQ(why(waiting(ReasonCode::resources, 1, 0, now + hours(2), {{12}, {13}}), state_with_jobs(), now),
-            "Waits for 1 GPU; none is free. Expected to start at 05:52 UTC (in 2h) when jobs 12 (train, lab-a) and 13 (evaluate, lab-b) end.");
+  EXPECT_EQ(
+      why(waiting(ReasonCode::resources, 1, 0, now + hours(2), {{12}, {13}}), state_with_jobs(), now),
+      "Waits for 1 GPU; none is free. Expected to start at 05:52 UTC (in 2h) when jobs 12 (train, lab-a) and 13 (evaluate, lab-b) end.");
 }
 
 TEST(Why, SaysTheDateWhenTheStartIsFarAway) {
@@ -56,17 +58,18 @@ TEST(Why, NamesTheNodesThatAreMissing) {
   job.spec.partition = "main";
   state.jobs[job.job] = job;
   state.cluster.partitions = {PartitionConfig{"main", {"node01", "node02", "node03"}, hours(1), hours(1), {}}};
-  for (const auto& [name, node_state] : {std::pair{"node01", NodeState::down}, std::pair{"node02", NodeState::down}, std::pair{"node03", NodeState::unreachable},
-                                         std::pair{"node04", NodeState::down}})
+  for (const auto& [name, node_state] : {std::pair{"node01", NodeState::down}, std::pair{"node02", NodeState::down},
+                                         std::pair{"node03", NodeState::unreachable}, std::pair{"node04", NodeState::down}})
     state.nodes[name].state = node_state;
   EXPECT_EQ(why(waiting(ReasonCode::nodes_missing, 16, 0), state, now),
-            "Waits for 16 GPUs on nodes that don't answer: node03 (unreachable) and node[01-02] (down). Its start can be planned once they are back.");
+            "Waits for 16 GPUs on nodes that don't answer: node03 (unreachable) and node[01-02] (down). Its start can be planned once they "
+            "are back.");
 }
 
 TEST(Why, UsesNoWordOfTheProgram) {
   // People read these: no enumerators, no underscores.
-  for (const ReasonCode code : {ReasonCode::starting_now, ReasonCode::resources, ReasonCode::fragmentation, ReasonCode::priority, ReasonCode::nodes_missing,
-                                ReasonCode::never_fits, ReasonCode::held}) {
+  for (const ReasonCode code : {ReasonCode::starting_now, ReasonCode::resources, ReasonCode::fragmentation, ReasonCode::priority,
+                                ReasonCode::nodes_missing, ReasonCode::never_fits, ReasonCode::held}) {
     const std::string sentence = why(waiting(code, 8, 2, now + minutes(1), {{12}}), state_with_jobs(), now);
     EXPECT_FALSE(sentence.empty());
     EXPECT_EQ(sentence.find('_'), std::string::npos) << sentence;

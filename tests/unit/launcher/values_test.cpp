@@ -161,7 +161,7 @@ TEST_F(CommandCheckTest, FindsProgramsAsAShellDoes) {
 TEST_F(CommandCheckTest, SaysWhatIsMissingAndWhere) {
   const std::string notes = file("notes", "text");
   const Environment environment = {{"PATH", "/nowhere:/bin"}};
-  EXPECT_EQ(check_command({"foo"}, "/", environment, "node03").problem, "command not found: foo (PATH=/nowhere:/bin)");
+  EXPECT_EQ(check_command({"foo"}, "/", environment, "node03").problem, "command not found: foo is in no folder of the job's PATH on node03");
   EXPECT_EQ(check_command({"true"}, "/missing", environment, "node03").problem, "working directory /missing does not exist on node03");
   EXPECT_EQ(check_command({"true"}, notes, environment, "node03").problem, "working directory " + notes + " on node03 is not a directory");
   EXPECT_EQ(check_command({"./gone"}, folder, environment, "node03").problem, "command not found: " + folder + "/./gone does not exist on node03");

@@ -119,16 +119,40 @@ TEST(Metrics, HaveEveryNameOfTheCatalogueWithItsType) {
   site.exporter.on_round_phase("decide", 0.001);
   site.exporter.on_request("/v1/jobs", "GET", 200, 0.01);
   const std::string text = site.text();
-  const std::map<std::string, std::string> catalogue{
-      {"build_info", "gauge"}, {"scheduler_start_time_seconds", "gauge"}, {"gpus", "gauge"}, {"jobs", "gauge"}, {"queued_jobs", "gauge"},
-      {"queued_gpus", "gauge"}, {"oldest_queued_seconds", "gauge"}, {"job_submissions_total", "counter"}, {"job_completions_total", "counter"},
-      {"job_wait_seconds", "histogram"}, {"job_runtime_seconds", "histogram"}, {"backfilled_jobs_total", "counter"},
-      {"allocated_gpu_seconds_total", "counter"}, {"node_state", "gauge"}, {"agent_heartbeat_age_seconds", "gauge"}, {"round_seconds", "histogram"},
-      {"decisions_total", "counter"}, {"store_commit_seconds", "histogram"}, {"store_batch_rows", "histogram"}, {"store_wal_bytes", "gauge"},
-      {"store_bytes", "gauge"}, {"http_requests_total", "counter"}, {"http_request_seconds", "histogram"}, {"agent_sessions", "gauge"},
-      {"auth_failures_total", "counter"}, {"job_info", "gauge"}, {"job_running", "gauge"}, {"job_gpus", "gauge"}, {"job_start_time_seconds", "gauge"},
-      {"train_steps_total", "counter"}, {"train_tokens_total", "counter"}, {"train_loss", "gauge"}, {"gpu_utilization_ratio", "gauge"},
-      {"agent_source", "gauge"}};
+  const std::map<std::string, std::string> catalogue{{"build_info", "gauge"},
+                                                     {"scheduler_start_time_seconds", "gauge"},
+                                                     {"gpus", "gauge"},
+                                                     {"jobs", "gauge"},
+                                                     {"queued_jobs", "gauge"},
+                                                     {"queued_gpus", "gauge"},
+                                                     {"oldest_queued_seconds", "gauge"},
+                                                     {"job_submissions_total", "counter"},
+                                                     {"job_completions_total", "counter"},
+                                                     {"job_wait_seconds", "histogram"},
+                                                     {"job_runtime_seconds", "histogram"},
+                                                     {"backfilled_jobs_total", "counter"},
+                                                     {"allocated_gpu_seconds_total", "counter"},
+                                                     {"node_state", "gauge"},
+                                                     {"agent_heartbeat_age_seconds", "gauge"},
+                                                     {"round_seconds", "histogram"},
+                                                     {"decisions_total", "counter"},
+                                                     {"store_commit_seconds", "histogram"},
+                                                     {"store_batch_rows", "histogram"},
+                                                     {"store_wal_bytes", "gauge"},
+                                                     {"store_bytes", "gauge"},
+                                                     {"http_requests_total", "counter"},
+                                                     {"http_request_seconds", "histogram"},
+                                                     {"agent_sessions", "gauge"},
+                                                     {"auth_failures_total", "counter"},
+                                                     {"job_info", "gauge"},
+                                                     {"job_running", "gauge"},
+                                                     {"job_gpus", "gauge"},
+                                                     {"job_start_time_seconds", "gauge"},
+                                                     {"train_steps_total", "counter"},
+                                                     {"train_tokens_total", "counter"},
+                                                     {"train_loss", "gauge"},
+                                                     {"gpu_utilization_ratio", "gauge"},
+                                                     {"agent_source", "gauge"}};
   for (const auto& [name, type] : catalogue)
     EXPECT_NE(text.find("# TYPE ultramarine_" + name + " " + type + "\n"), std::string::npos) << name;
   // And no name that the catalogue doesn't have.
@@ -144,10 +168,13 @@ TEST(Metrics, StartAtZeroForEveryKnownLabel) {
   // A counter that first appears with 1 is invisible to increase().
   const std::string text = Site().text();
   for (const char* series :
-       {"ultramarine_job_completions_total{account=\"lab-b\",outcome=\"node_lost\",partition=\"main\"}", "ultramarine_job_submissions_total{account=\"lab-a\",partition=\"main\"}",
-        "ultramarine_decisions_total{result=\"rejected\"}", "ultramarine_backfilled_jobs_total{partition=\"main\"}", "ultramarine_auth_failures_total{method=\"secret\"}",
-        "ultramarine_queued_gpus{account=\"lab-a\",partition=\"main\",reason=\"fragmentation\"}", "ultramarine_jobs{account=\"lab-b\",partition=\"main\",state=\"unknown\"}",
-        "ultramarine_allocated_gpu_seconds_total{account=\"lab-a\",partition=\"main\"}", "ultramarine_job_wait_seconds_count{partition=\"main\",size=\"8\"}"})
+       {"ultramarine_job_completions_total{account=\"lab-b\",outcome=\"node_lost\",partition=\"main\"}",
+        "ultramarine_job_submissions_total{account=\"lab-a\",partition=\"main\"}", "ultramarine_decisions_total{result=\"rejected\"}",
+        "ultramarine_backfilled_jobs_total{partition=\"main\"}", "ultramarine_auth_failures_total{method=\"secret\"}",
+        "ultramarine_queued_gpus{account=\"lab-a\",partition=\"main\",reason=\"fragmentation\"}",
+        "ultramarine_jobs{account=\"lab-b\",partition=\"main\",state=\"unknown\"}",
+        "ultramarine_allocated_gpu_seconds_total{account=\"lab-a\",partition=\"main\"}",
+        "ultramarine_job_wait_seconds_count{partition=\"main\",size=\"8\"}"})
     EXPECT_EQ(value(text, series), 0) << series;
 }
 

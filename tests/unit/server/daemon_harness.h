@@ -89,11 +89,18 @@ struct HandClock {
 class Scheduler {
  public:
   explicit Scheduler(net::Loop& loop, store::Store& store, ClusterConfig cluster = small_cluster(), Clock clock = {})
-      : loop_(loop), daemon(loop, store, options(std::move(cluster)), [this](int code, const std::string& message) { loop_.post([this, code, message] {
-          exit_code = code;
-          exit_message = message;
-        }); }, std::move(clock)),
-        api(daemon, "test", [this](const api::Answered& answered) { answers.push_back(answered); }), agent_door(loop, daemon, secret) {
+      : loop_(loop),
+        daemon(
+            loop, store, options(std::move(cluster)),
+            [this](int code, const std::string& message) {
+              loop_.post([this, code, message] {
+                exit_code = code;
+                exit_message = message;
+              });
+            },
+            std::move(clock)),
+        api(daemon, "test", [this](const api::Answered& answered) { answers.push_back(answered); }),
+        agent_door(loop, daemon, secret) {
     agents_server = agent_door.listen(*net::parse_endpoint("127.0.0.1:0"));
     daemon.set_addresses("", agents_server->endpoint().text());
   }
@@ -126,8 +133,8 @@ class Scheduler {
     until([&] { return daemon.replayed(); }, "the journal to be replayed");
   }
 
-  std::shared_ptr<RecordedReply> send(api::Door door, const api::Caller& who, const std::string& method, const std::string& target, const std::string& body = "",
-                                      const std::string& host = "localhost") {
+  std::shared_ptr<RecordedReply> send(api::Door door, const api::Caller& who, const std::string& method, const std::string& target,
+                                      const std::string& body = "", const std::string& host = "localhost") {
     net::Request request;
     request.method = method;
     request.body = body;
@@ -145,8 +152,8 @@ class Scheduler {
     return reply;
   }
 
-  net::Response ask(api::Door door, const api::Caller& who, const std::string& method, const std::string& target, const std::string& body = "",
-                    const std::string& host = "localhost") {
+  net::Response ask(api::Door door, const api::Caller& who, const std::string& method, const std::string& target,
+                    const std::string& body = "", const std::string& host = "localhost") {
     const auto reply = send(door, who, method, target, body, host);
     until([&] { return reply->response.has_value(); }, method + " " + target);
     return reply->response.value_or(net::Response{});
@@ -157,8 +164,9 @@ class Scheduler {
   protocol::ErrorReply problem(const net::Response& response) { return protocol::from_json<protocol::ErrorReply>(response.body); }
 
   JobId submit(const std::string& resources = R"({"gpus":1})", const std::string& more = "", const std::string& environment = "{}") {
-    const net::Response response = ask("POST", "/v1/jobs", R"({"spec":{"command":["secret-program","--flag"],"working_directory":"/data/x","resources":)" + resources +
-                                                               more + R"(},"environment":)" + environment + "}");
+    const net::Response response = ask("POST", "/v1/jobs",
+                                       R"({"spec":{"command":["secret-program","--flag"],"working_directory":"/data/x","resources":)" +
+                                           resources + more + R"(},"environment":)" + environment + "}");
     EXPECT_EQ(response.status, 200) << response.body;
     return protocol::from_json<protocol::SubmitReply>(response.body).job;
   }
@@ -168,7 +176,8 @@ class Scheduler {
     return protocol::from_json<protocol::JobView>(response.body);
   }
   bool until_state(JobId id, JobState state) {
-    return until([&] { return job(id).details.state == state; }, "job " + std::to_string(id.value) + " to be " + boost::describe::enum_to_string(state, ""));
+    return until([&] { return job(id).details.state == state; },
+                 "job " + std::to_string(id.value) + " to be " + boost::describe::enum_to_string(state, ""));
   }
 
  private:
@@ -264,7 +273,8 @@ class Agent {
   }
   template <class Message>
   std::size_t count() const {
-    return static_cast<std::size_t>(std::count_if(heard.begin(), heard.end(), [](const auto& message) { return std::holds_alternative<Message>(message); }));
+    return static_cast<std::size_t>(
+        std::count_if(heard.begin(), heard.end(), [](const auto& message) { return std::holds_alternative<Message>(message); }));
   }
 
   std::deque<protocol::ToAgent> heard;

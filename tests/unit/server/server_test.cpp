@@ -171,7 +171,7 @@ struct SlowStream final : net::Stream {
 class Output : public ::testing::Test {
  protected:
   AgentSessions sessions_;
-  OutputStreams streams_{sessions_};
+  OutputStreams streams_{sessions_, 8 << 20};
   std::shared_ptr<SilentConnection> node_ = std::make_shared<SilentConnection>();
   std::shared_ptr<SlowStream> client_ = std::make_shared<SlowStream>();
   const std::string megabyte_ = std::string(1 << 20, 'A');
@@ -198,7 +198,7 @@ TEST_F(Output, HoldsBackForASlowReaderAndLosesNothing) {
 }
 
 TEST_F(Output, SaysSoWhenItHasToCut) {
-  for (int i = 0; i < 80; ++i) piece(megabyte_);
+  for (int i = 0; i < 14; ++i) piece(megabyte_);
   EXPECT_TRUE(std::holds_alternative<protocol::LogCancel>(node_->sent.back()));
   for (int i = 0; i < 100 && !client_->ended; ++i) client_->drained();
   EXPECT_TRUE(client_->ended);

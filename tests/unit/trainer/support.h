@@ -10,10 +10,14 @@
 
 #include "collectives/in_process/in_process.h"
 #include "worker/trainer/corpus.h"
+#include "worker/trainer/kernels.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/random_numbers.h"
 
 namespace ultramarine::trainer {
+
+// As in the program: ranks are the parallelism. (ThreadSanitizer also can't see how the threads inside OpenBLAS synchronise.)
+inline const bool computes_with_one_thread = (set_compute_threads(1), true);
 
 class TemporaryFolder {
  public:
