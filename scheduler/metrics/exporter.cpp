@@ -72,7 +72,9 @@ struct Exporter::Counters {
     const auto& attempts = job->second.attempts;
     const Attempt& attempt = attempts[static_cast<std::size_t>(event.attempt) - 1];
     if (!attempt.started_ms) return;
-    const Time queued_since = event.attempt == 1 ? job->second.submitted_ms : attempts[static_cast<std::size_t>(event.attempt) - 2].ended_ms.value_or(attempt.decided_ms);
+    const Time queued_since = event.attempt == 1
+                                  ? job->second.submitted_ms
+                                  : attempts[static_cast<std::size_t>(event.attempt) - 2].ended_ms.value_or(attempt.decided_ms);
     wait.Add({{"partition", job->second.spec.partition}, {"size", size_label(total_gpus(job->second.spec.resources))}}, wait_buckets)
         .Observe(in_seconds(*attempt.started_ms - queued_since));
   }
@@ -83,14 +85,16 @@ struct Exporter::Counters {
     const Attempt& attempt = job->second.attempts[static_cast<std::size_t>(event.attempt) - 1];
     completions.Add({{"account", spec.account}, {"partition", spec.partition}, {"outcome", word(event.outcome)}}).Increment();
     if (attempt.started_ms)
-      runtime.Add({{"partition", spec.partition}, {"outcome", word(event.outcome)}}, runtime_buckets).Observe(in_seconds(now - *attempt.started_ms));
+      runtime.Add({{"partition", spec.partition}, {"outcome", word(event.outcome)}}, runtime_buckets)
+          .Observe(in_seconds(now - *attempt.started_ms));
   }
   void on(Time, const Round& round_entry, const State& after) {
     for (const Decision& decision : round_entry.decisions) {
       const auto* start = std::get_if<StartJob>(&decision);
       decisions.Add({{"result", start ? "started" : "rejected"}}).Increment();
       if (!start || !start->backfilled) continue;
-      if (const auto job = after.jobs.find(start->job); job != after.jobs.end()) backfilled.Add({{"partition", job->second.spec.partition}}).Increment();
+      if (const auto job = after.jobs.find(start->job); job != after.jobs.end())
+        backfilled.Add({{"partition", job->second.spec.partition}}).Increment();
     }
   }
   void on(Time, const ClusterConfigured& event, const State&) { know(event.cluster); }
@@ -100,13 +104,16 @@ struct Exporter::Counters {
   void know(const ClusterConfig& cluster) {
     for (const PartitionConfig& partition : cluster.partitions) {
       backfilled.Add({{"partition", partition.name}});
-      for (const char* size : {"1", "2", "4", "8", "16", "32", "64", "more"}) wait.Add({{"partition", partition.name}, {"size", size}}, wait_buckets);
-      boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>(
-          [&](auto outcome) { runtime.Add({{"partition", partition.name}, {"outcome", outcome.name}}, runtime_buckets); });
+      for (const char* size : {"1", "2", "4", "8", "16", "32", "64", "more"})
+        wait.Add({{"partition", partition.name}, {"size", size}}, wait_buckets);
+      boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>([&](auto outcome) {
+        runtime.Add({{"partition", partition.name}, {"outcome", outcome.name}}, runtime_buckets);
+      });
       for (const AccountConfig& account : cluster.accounts) {
         submissions.Add({{"account", account.name}, {"partition", partition.name}});
-        boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>(
-            [&](auto outcome) { completions.Add({{"account", account.name}, {"partition", partition.name}, {"outcome", outcome.name}}); });
+        boost::mp11::mp_for_each<boost::describe::describe_enumerators<Outcome>>([&](auto outcome) {
+          completions.Add({{"account", account.name}, {"partition", partition.name}, {"outcome", outcome.name}});
+        });
       }
     }
   }
@@ -148,7 +155,9 @@ void Exporter::on_commit(double seconds, std::size_t rows) {
   counters_->rows.Observe(static_cast<double>(rows));
 }
 
-void Exporter::on_round_phase(const std::string& phase, double seconds) { counters_->round.Add({{"phase", phase}}, round_buckets).Observe(seconds); }
+void Exporter::on_round_phase(const std::string& phase, double seconds) {
+  counters_->round.Add({{"phase", phase}}, round_buckets).Observe(seconds);
+}
 
 void Exporter::on_request(const std::string& route, const std::string& method, int code, double seconds) {
   static const std::set<std::string> methods{"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"};

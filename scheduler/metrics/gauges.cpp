@@ -53,7 +53,8 @@ class Family {
 
 std::string partition_of(const State& state, const std::string& node) {
   for (const PartitionConfig& partition : state.cluster.partitions)
-    if (partition.nodes.empty() || std::find(partition.nodes.begin(), partition.nodes.end(), node) != partition.nodes.end()) return partition.name;
+    if (partition.nodes.empty() || std::find(partition.nodes.begin(), partition.nodes.end(), node) != partition.nodes.end())
+      return partition.name;
   return "";
 }
 
@@ -80,7 +81,8 @@ void gpus(const Scrape& scrape, std::vector<MetricFamily>& families) {
     for (const NodeAllocation& part : job.attempts.back().allocation) held[part.node] += static_cast<std::int64_t>(part.devices.size());
   }
   for (const PartitionConfig& partition : scrape.state.cluster.partitions)
-    for (const char* kind : {"allocated", "idle", "reserved", "draining", "down"}) family.add({{"partition", partition.name}, {"state", kind}}, 0);
+    for (const char* kind : {"allocated", "idle", "reserved", "draining", "down"})
+      family.add({{"partition", partition.name}, {"state", kind}}, 0);
   for (const auto& [name, node] : scrape.state.nodes) {
     const std::string partition = partition_of(scrape.state, name);
     family.add({{"partition", partition}, {"state", "allocated"}}, static_cast<double>(held[name]));
@@ -128,7 +130,9 @@ void jobs(const Scrape& scrape, std::vector<MetricFamily>& families) {
     jobs.add(labels, 1);
     if (is_active(job.state)) continue;
     const auto reason = reasons.find(id);
-    labels.back() = {"reason", word(reason != reasons.end() ? reason->second : job.state == JobState::held ? ReasonCode::held : ReasonCode::resources)};
+    labels.back() = {"reason", word(reason != reasons.end()       ? reason->second
+                                    : job.state == JobState::held ? ReasonCode::held
+                                                                  : ReasonCode::resources)};
     queued_jobs.add(labels, 1);
     queued_gpus.add(labels, static_cast<double>(total_gpus(job.spec.resources)));
     oldest.at_least(both, in_seconds(scrape.now_ms - job.submitted_ms));
@@ -146,17 +150,17 @@ void nodes(const Scrape& scrape, std::vector<MetricFamily>& families) {
   Family utilization("gpu_utilization_ratio", "Utilization of a GPU; of a virtual one: CPU time per wall time of its rank.");
   Family sources("agent_source", "1 for where a node's devices come from: virtual or nvml.");
   for (const auto& [name, node] : scrape.state.nodes) {
-    boost::mp11::mp_for_each<boost::describe::describe_enumerators<NodeState>>(
-        [&, &node_name = name, &now_state = node.state](auto one) {
-          states.add({{"node", node_name}, {"state", one.name}}, now_state == one.value ? 1 : 0);
-        });
+    boost::mp11::mp_for_each<boost::describe::describe_enumerators<NodeState>>([&, &node_name = name, &now_state = node.state](auto one) {
+      states.add({{"node", node_name}, {"state", one.name}}, now_state == one.value ? 1 : 0);
+    });
     const auto live = scrape.liveness.nodes.find(name);
     if (live == scrape.liveness.nodes.end()) continue;
     ages.add({{"node", name}}, in_seconds(scrape.now_ms - live->second.last_heard_ms));
     if (!live->second.connected) continue;
     sources.add({{"node", name}, {"source", live->second.source == DeviceSource::nvml ? "nvml" : "virtual"}}, 1);
     for (const DeviceReport& device : live->second.devices)
-      utilization.at_least({{"gpu", std::to_string(device.device)}, {"node", name}}, static_cast<double>(device.utilization_permille) / 1000);
+      utilization.at_least({{"gpu", std::to_string(device.device)}, {"node", name}},
+                           static_cast<double>(device.utilization_permille) / 1000);
   }
   states.into(families);
   ages.into(families);
@@ -177,7 +181,11 @@ void running_jobs(const Scrape& scrape, std::vector<MetricFamily>& families) {
     if (!is_active(job.state) || job.attempts.empty()) continue;
     const Attempt& attempt = job.attempts.back();
     const Labels labels{{"job_id", std::to_string(id.value)}};
-    info.add({{"account", job.spec.account}, {"job_id", std::to_string(id.value)}, {"name", job.spec.name.substr(0, 40)}, {"partition", job.spec.partition}}, 1);
+    info.add({{"account", job.spec.account},
+              {"job_id", std::to_string(id.value)},
+              {"name", job.spec.name.substr(0, 40)},
+              {"partition", job.spec.partition}},
+             1);
     running.add(labels, 1);
     gpus.add(labels, static_cast<double>(gpus_of(attempt.allocation)));
     if (attempt.started_ms) starts.add(labels, in_seconds(*attempt.started_ms));

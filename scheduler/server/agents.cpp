@@ -29,7 +29,9 @@ std::unique_ptr<net::Server> AgentDoor::listen(const net::Endpoint& endpoint) {
   net::ServerOptions options;
   options.message_bytes_max = message_bytes_max;
   options.body_bytes_max = 4096;
-  options.websockets[agents_path] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) { open(std::move(connection)); };
+  options.websockets[agents_path] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) {
+    open(std::move(connection));
+  };
   const auto nothing_here = [](const net::Request&, const std::shared_ptr<net::Reply>& reply) {
     net::Response response;
     response.status = 404;

@@ -16,7 +16,8 @@ Time read() {
 
 Clock::Clock() : Clock(read<std::chrono::system_clock>, read<std::chrono::steady_clock>) {}
 
-Clock::Clock(Source system, Source steady) : system_(std::move(system)), steady_(std::move(steady)), last_(system_()), last_steady_(steady_()) {}
+Clock::Clock(Source system, Source steady)
+    : system_(std::move(system)), steady_(std::move(steady)), last_(system_()), last_steady_(steady_()) {}
 
 Time Clock::now() {
   const Time steady = steady_();

@@ -14,8 +14,14 @@ namespace ultramarine::server {
 
 namespace {
 
-constexpr std::array<const char*, 8> points{"after_apply", "before_commit", "after_commit_before_reply", "after_reply_before_round", "before_round_commit",
-                                            "after_round_commit_before_dispatch", "after_dispatch", "before_snapshot"};
+constexpr std::array<const char*, 8> points{"after_apply",
+                                            "before_commit",
+                                            "after_commit_before_reply",
+                                            "after_reply_before_round",
+                                            "before_round_commit",
+                                            "after_round_commit_before_dispatch",
+                                            "after_dispatch",
+                                            "before_snapshot"};
 
 struct Armed {
   std::string name;

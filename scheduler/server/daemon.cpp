@@ -15,9 +15,10 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr auto touch_interval = std::chrono::seconds(4);  // an idle daemon proves that often that its store can be written
+constexpr Duration longest_sleep{5'000};  // an idle daemon wakes more often than that
 constexpr std::int64_t stuck_after_ms = 15'000;
 constexpr std::int64_t write_silence_max_ms = 10'000;
-constexpr Duration shutdown_patience{30'000};             // beyond the longest grace of the jobs that are being stopped
+constexpr Duration shutdown_patience{30'000};  // beyond the longest grace of the jobs that are being stopped
 
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now().time_since_epoch()).count(); }
 
@@ -40,7 +41,12 @@ bool has_active_job(const State& state) {
 }  // namespace
 
 Daemon::Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ended ended, Clock clock)
-    : loop_(loop), store_(store), options_(std::move(options)), ended_(std::move(ended)), exporter_(options_.build, clock.now()), clock_(std::move(clock)),
+    : loop_(loop),
+      store_(store),
+      options_(std::move(options)),
+      ended_(std::move(ended)),
+      exporter_(options_.build, clock.now()),
+      clock_(std::move(clock)),
       dispatch_(options_.cluster_secret, [this](JobId job) {
         if (auto environment = store_.environment(job)) return *environment;
         spdlog::warn("job {} has no kept environment: it starts with an empty one", job.value);
@@ -120,8 +126,9 @@ void Daemon::recover() {
       core::Scheduler restored(std::move(saved->state));
       const std::string hash = restored.state_hash();
       if (hash != saved->state_hash)
-        throw std::runtime_error("the snapshot at journal record " + std::to_string(saved->sequence) + " has the state hash " + saved->state_hash +
-                                 ", its content hashes to " + hash + ": refusing to start; the journal has everything, so start once with --from-journal");
+        throw std::runtime_error("the snapshot at journal record " + std::to_string(saved->sequence) + " has the state hash " +
+                                 saved->state_hash + ", its content hashes to " + hash +
+                                 ": refusing to start; the journal has everything, so start once with --from-journal");
       scheduler_ = std::move(restored);
       sequence_ = snapshot_sequence_ = from_snapshot = saved->sequence;
       clock_.not_before(saved->at_ms);
@@ -145,8 +152,8 @@ void Daemon::recover() {
   last_write_ = SteadyClock::now();
   last_write_ms_ = steady_ms();
   replayed_ = true;
-  spdlog::info("state of journal record {} (snapshot {}): {} jobs, {} nodes, hash {}", sequence_, from_snapshot, state().jobs.size(), state().nodes.size(),
-               scheduler_.state_hash());
+  spdlog::info("state of journal record {} (snapshot {}): {} jobs, {} nodes, hash {}", sequence_, from_snapshot, state().jobs.size(),
+               state().nodes.size(), scheduler_.state_hash());
 }
 
 void Daemon::record_configuration() {
@@ -155,15 +162,9 @@ void Daemon::record_configuration() {
 }
 
 void Daemon::one_round(std::vector<Inbox::Work> work) {
+  const Time previous = now_;
   now_ = clock_.now();
-  if (const Duration step = clock_.take_step(); step.ms > 0) {
-    // The machine slept or its clock was set: no agent was silent for that long.
-    spdlog::warn("the system clock jumped ahead by {} ms", step.ms);
-    for (auto& [name, node] : liveness_.nodes) node.last_heard_ms = node.last_heard_ms + step;
-    for (auto& [key, gang] : liveness_.gangs)
-      if (gang.first_asked_ms.ms != 0) gang.first_asked_ms = gang.first_asked_ms + step;
-    if (liveness_.started_ms) liveness_.started_ms = *liveness_.started_ms + step;
-  }
+  excuse_silence(previous);
   for (Inbox::Work& one : work) one();
   work.clear();
   record_due_events();
@@ -174,6 +175,18 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   dispatch();
   if (sequence_ - snapshot_sequence_ >= options_.records_per_snapshot) save_snapshot();
   touch_store();
+}
+
+/// The machine slept, its clock was set, or this process did not get to run: no agent was silent for that long.
+void Daemon::excuse_silence(Time previous) {
+  Duration excused = clock_.take_step();
+  if (now_ - previous > longest_sleep) excused = std::max(excused, now_ - previous);
+  if (excused.ms == 0) return;
+  spdlog::warn("time went on by {} ms without this daemon", excused.ms);
+  for (auto& [name, node] : liveness_.nodes) node.last_heard_ms = node.last_heard_ms + excused;
+  for (auto& [key, gang] : liveness_.gangs)
+    if (gang.first_asked_ms.ms != 0) gang.first_asked_ms = gang.first_asked_ms + excused;
+  if (liveness_.started_ms) liveness_.started_ms = *liveness_.started_ms + excused;
 }
 
 void Daemon::record(const Entry& entry) {
@@ -273,7 +286,8 @@ void Daemon::dispatch() {
   const auto start = SteadyClock::now();
   const std::vector<Command> commands = dispatch_.due(state(), liveness_, sessions_.numbers(), now_);
   for (const Command& command : commands) {
-    std::visit([&](const auto& message) { spdlog::debug("to {}: {}", command.node, std::decay_t<decltype(message)>::type); }, command.message);
+    std::visit([&](const auto& message) { spdlog::debug("to {}: {}", command.node, std::decay_t<decltype(message)>::type); },
+               command.message);
     sessions_.send(command.node, command.message);
   }
   if (commands.empty()) return;
@@ -335,7 +349,8 @@ void Daemon::shut_down(bool requeue, Actor actor, Changed done) {
       longest_grace = std::max(longest_grace, job.spec.stop_grace_ms);
     }
     if (active > 0 && !requeue) {
-      answer(api::conflict(active == 1 ? "1 job runs" : std::to_string(active) + " jobs run", "wait for them, cancel them, or use --requeue to stop them and queue them again"));
+      answer(api::conflict(active == 1 ? "1 job runs" : std::to_string(active) + " jobs run",
+                           "wait for them, cancel them, or use --requeue to stop them and queue them again"));
       return;
     }
     spdlog::info("shutdown asked for by uid {}: {} jobs to stop and queue again", actor.uid, active);

@@ -1,9 +1,9 @@
 // The daemon: the only owner of the scheduler, its clock and its store, on a thread of its own. Its loop is the whole idea:
 //   work = take(inbox); each may record entries (applied at once); due events; one commit; answer whoever waits;
 //   decide; one commit; dispatch to agents; sleep until something arrives or is due.
-// An entry is applied before it is committed and told to nobody until then: what breaks an `ensure` never gets into the journal. A write that
-// fails ends the process; the journal is replayed by the next one.
-// Knows agents as sessions (a number and a node) and HTTP not at all: it answers the API's questions through api::Backend.
+// An entry is applied before it is committed and told to nobody until then: what breaks an `ensure` never gets into the journal. A write
+// that fails ends the process; the journal is replayed by the next one. Knows agents as sessions (a number and a node) and HTTP not at all:
+// it answers the API's questions through api::Backend.
 #pragma once
 
 #include <atomic>
@@ -29,11 +29,11 @@ struct DaemonOptions {
   ClusterConfig cluster;
   PolicyConfig policy;
   std::string cluster_secret;
-  std::int64_t uid = -1;                   // jobs run as this user only
+  std::int64_t uid = -1;  // jobs run as this user only
   std::string user_name;
   std::int64_t records_per_snapshot = 2000;
-  bool from_journal = false;               // replay all of the journal, whatever the snapshots say
-  Duration agents_return{5'000};           // after a restart nothing new is placed until the nodes that were up are back, at most this long
+  bool from_journal = false;      // replay all of the journal, whatever the snapshots say
+  Duration agents_return{5'000};  // after a restart nothing new is placed until the nodes that were up are back, at most this long
   metrics::Build build;
 };
 
@@ -90,6 +90,7 @@ class Daemon final : public api::Backend {
   void recover();
   void record_configuration();
   void one_round(std::vector<Inbox::Work> work);
+  void excuse_silence(Time previous);
   void record(const Entry& entry);
   void record_due_events();
   void commit();
@@ -140,14 +141,14 @@ class Daemon final : public api::Backend {
   core::Liveness liveness_;
   Dispatch dispatch_;
   std::map<std::int64_t, Agent> agents_by_session_;
-  std::int64_t sequence_ = 0;            // of the newest committed record
-  std::int64_t snapshot_sequence_ = 0;   // of the newest snapshot
+  std::int64_t sequence_ = 0;           // of the newest committed record
+  std::int64_t snapshot_sequence_ = 0;  // of the newest snapshot
   store::Batch pending_;
   std::vector<std::function<void()>> after_commit_;
   std::set<JobId> touched_;
   std::map<std::int64_t, Watcher> watchers_;
   std::int64_t last_watcher_ = 0;
-  std::optional<Time> wake_at_;          // when `decide` may choose otherwise although nothing happened
+  std::optional<Time> wake_at_;  // when `decide` may choose otherwise although nothing happened
   std::int64_t decided_sequence_ = -1;
   bool decides_again_ = false;
   std::optional<Time> awaits_agents_until_;
@@ -164,8 +165,8 @@ class Daemon final : public api::Backend {
   // ---- read by other threads
   std::atomic<bool> replayed_ = false;
   std::atomic<bool> stop_asked_ = false;
-  std::atomic<std::int64_t> busy_since_ms_ = 0;   // steady; 0: asleep
-  std::atomic<std::int64_t> last_write_ms_ = 0;   // steady
+  std::atomic<std::int64_t> busy_since_ms_ = 0;  // steady; 0: asleep
+  std::atomic<std::int64_t> last_write_ms_ = 0;  // steady
 };
 
 }  // namespace ultramarine::server

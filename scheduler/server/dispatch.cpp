@@ -63,7 +63,8 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
       launch.environment = environment_(job.job);
       launch.fabric_environment = fabric_environment(state.cluster.fabric);
       launch.gang_secret = gang_secret(cluster_secret_, key);
-      if (const auto known = state.nodes.find(node); known != state.nodes.end()) launch.virtual_devices = known->second.config.virtual_devices;
+      if (const auto known = state.nodes.find(node); known != state.nodes.end())
+        launch.virtual_devices = known->second.config.virtual_devices;
       return protocol::Prepare{std::move(launch)};
     }
     case core::LaunchStep::start: {
@@ -78,7 +79,8 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
   return std::nullopt;
 }
 
-std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now) {
+std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions,
+                                   Time now) {
   std::vector<Command> commands;
   for (const auto& [id, job] : state.jobs) {
     if (!is_active(job.state) || job.attempts.empty()) continue;

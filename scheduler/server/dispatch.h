@@ -37,8 +37,8 @@ class Dispatch {
     std::int64_t session = 0;
     core::LaunchStep step = core::LaunchStep::nothing;
   };
-  std::optional<protocol::ToAgent> command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key, const std::string& node,
-                                           core::LaunchStep step) const;
+  std::optional<protocol::ToAgent> command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key,
+                                           const std::string& node, core::LaunchStep step) const;
 
   std::string cluster_secret_;
   Environment environment_;

@@ -46,8 +46,11 @@ FrontDoor::FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version
     : loop_(loop), daemon_(daemon), api_(daemon, version, [&daemon](const api::Answered& answered) {
         daemon.exporter().on_request(answered.route, answered.method, answered.status, answered.seconds);
         if (answered.status == 403) daemon.exporter().on_refused("peercred");
-        if (answered.status >= 500) spdlog::warn("request {}: {} {} {} ({})", answered.request, answered.method, answered.route, answered.status, answered.problem);
-        else if (answered.status >= 400) spdlog::info("request {}: {} {} {} uid {} ({})", answered.request, answered.method, answered.route, answered.status, answered.uid, answered.problem);
+        if (answered.status >= 500)
+          spdlog::warn("request {}: {} {} {} ({})", answered.request, answered.method, answered.route, answered.status, answered.problem);
+        else if (answered.status >= 400)
+          spdlog::info("request {}: {} {} {} uid {} ({})", answered.request, answered.method, answered.route, answered.status, answered.uid,
+                       answered.problem);
         else spdlog::debug("request {}: {} {} {} uid {}", answered.request, answered.method, answered.route, answered.status, answered.uid);
       }) {}
 

@@ -45,7 +45,8 @@ void OutputStreams::open(const api::OutputQuestion& question, std::shared_ptr<ne
       client->requests.insert(request.request);
       requests_[request.request] = {client, node, session, ranks};
     } else {
-      pass(client, line(*ranks.begin(), "err", "", "the agent of " + node + " is not connected: the output of its ranks can't be read until it is back"));
+      pass(client, line(*ranks.begin(), "err", "",
+                        "the agent of " + node + " is not connected: the output of its ranks can't be read until it is back"));
     }
   }
   hand_over(client);
@@ -70,7 +71,8 @@ void OutputStreams::on_session_gone(std::int64_t session) {
     const auto found = requests_.find(number);
     if (found == requests_.end()) continue;  // its client went with an earlier one
     const Request request = found->second;
-    pass(request.client, line(*request.ranks.begin(), "err", "", "the connection to the agent of " + request.node + " was lost: ask again when it is back"));
+    pass(request.client, line(*request.ranks.begin(), "err", "",
+                              "the connection to the agent of " + request.node + " was lost: ask again when it is back"));
     finish_request(number);
   }
 }
@@ -79,7 +81,7 @@ void OutputStreams::pass(const std::shared_ptr<Client>& client, std::string piec
   if (client->is_over) return;
   client->held_bytes += piece.size();
   client->held.push_back(std::move(piece));
-  if (client->held_bytes > output_held_bytes_max) {
+  if (client->held_bytes > held_bytes_max_) {
     cancel_requests(*client);
     client->held.resize(1);
     client->held_bytes = client->held.front().size();
@@ -91,7 +93,8 @@ void OutputStreams::pass(const std::shared_ptr<Client>& client, std::string piec
 
 /// As much as the window takes; the end, when nothing is left and nothing more will come.
 void OutputStreams::hand_over(const std::shared_ptr<Client>& client) {
-  while (!client->held.empty() && (client->window_bytes == 0 || client->window_bytes + client->held.front().size() <= output_window_bytes)) {
+  while (!client->held.empty() &&
+         (client->window_bytes == 0 || client->window_bytes + client->held.front().size() <= output_window_bytes)) {
     std::string piece = std::move(client->held.front());
     client->held.pop_front();
     client->held_bytes -= piece.size();

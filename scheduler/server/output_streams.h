@@ -19,7 +19,8 @@ constexpr std::size_t output_held_bytes_max = 64 << 20;
 
 class OutputStreams {
  public:
-  explicit OutputStreams(AgentSessions& sessions) : sessions_(sessions) {}
+  explicit OutputStreams(AgentSessions& sessions, std::size_t held_bytes_max = output_held_bytes_max)
+      : sessions_(sessions), held_bytes_max_(held_bytes_max) {}
 
   void open(const api::OutputQuestion& question, std::shared_ptr<net::Stream> stream);
   /// `session`: the number of the session that it came through.
@@ -34,7 +35,7 @@ class OutputStreams {
     std::set<std::int64_t> requests;  // that have not ended
     std::deque<std::string> held;     // until what was handed over has been sent
     std::size_t held_bytes = 0;
-    std::size_t window_bytes = 0;     // handed over since the last time that all was sent
+    std::size_t window_bytes = 0;  // handed over since the last time that all was sent
     bool is_over = false;
   };
   struct Request {
@@ -50,6 +51,7 @@ class OutputStreams {
   void drop(const std::shared_ptr<Client>& client);
 
   AgentSessions& sessions_;
+  const std::size_t held_bytes_max_;
   std::set<std::shared_ptr<Client>> clients_;
   std::map<std::int64_t, Request> requests_;
   std::int64_t last_number_ = 0;

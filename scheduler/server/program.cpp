@@ -38,7 +38,8 @@ struct Refused : std::runtime_error {
 
 net::Endpoint endpoint_of(const std::string& field, const std::string& text) {
   const auto endpoint = net::parse_endpoint(text);
-  if (!endpoint || endpoint->is_unix()) refuse(usage, field, "\"" + text + "\" is no address", "write host:port, for example 127.0.0.1:8642");
+  if (!endpoint || endpoint->is_unix())
+    refuse(usage, field, "\"" + text + "\" is no address", "write host:port, for example 127.0.0.1:8642");
   return *endpoint;
 }
 
@@ -47,9 +48,11 @@ void check(const protocol::SchedulerSection& scheduler) {
     refuse(usage, "[scheduler].socket", "the path " + scheduler.socket + " is longer than " + std::to_string(net::unix_path_max) + " bytes",
            "name a shorter one");
   if (!scheduler.http.empty() && !net::is_loopback(endpoint_of("[scheduler].http", scheduler.http)))
-    refuse(usage, "[scheduler].http", scheduler.http + " is not a loopback address, and this door asks nobody who he is", "use 127.0.0.1:PORT");
+    refuse(usage, "[scheduler].http", scheduler.http + " is not a loopback address, and this door asks nobody who he is",
+           "use 127.0.0.1:PORT");
   if (!net::is_loopback(endpoint_of("[scheduler].agents", scheduler.agents)) && !scheduler.trusted_network)
-    refuse(usage, "[scheduler].agents", scheduler.agents + " is not a loopback address, and traffic with agents is authenticated but not encrypted",
+    refuse(usage, "[scheduler].agents",
+           scheduler.agents + " is not a loopback address, and traffic with agents is authenticated but not encrypted",
            "write trusted_network = true if nobody else is on that network");
 }
 
@@ -60,12 +63,14 @@ void make_state_directory(const std::string& path) {
   const int number = errno;
   struct stat status {};
   if (number == EEXIST && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-    if (::access(path.c_str(), W_OK | X_OK) != 0) refuse(no_permission, "[scheduler].state_directory", path + ": " + std::strerror(errno), "make it writable for uid " + std::to_string(::geteuid()));
+    if (::access(path.c_str(), W_OK | X_OK) != 0)
+      refuse(no_permission, "[scheduler].state_directory", path + ": " + std::strerror(errno),
+             "make it writable for uid " + std::to_string(::geteuid()));
     return;
   }
   if (number == EEXIST) refuse(usage, "[scheduler].state_directory", path + " is no folder", "name another one");
-  refuse(number == EACCES || number == EPERM ? no_permission : usage, "[scheduler].state_directory", "can't make " + path + ": " + std::strerror(number),
-         "make it, or name another one");
+  refuse(number == EACCES || number == EPERM ? no_permission : usage, "[scheduler].state_directory",
+         "can't make " + path + ": " + std::strerror(number), "make it, or name another one");
 }
 
 std::unique_ptr<store::Store> open_store(const std::string& state_directory) {
@@ -87,7 +92,8 @@ std::unique_ptr<net::Server> listen(const std::string& field, const std::string&
     if (error.error_number == EACCES || error.error_number == EPERM)
       refuse(no_permission, field, error.what(), "choose an address or folder that uid " + std::to_string(::geteuid()) + " may use");
     refuse(error.error_number == EADDRINUSE ? conflict : failure, field, error.what(),
-           error.error_number == EADDRINUSE ? "another program listens on " + address + ": stop it, or choose another address" : "choose another address");
+           error.error_number == EADDRINUSE ? "another program listens on " + address + ": stop it, or choose another address"
+                                            : "choose another address");
   }
 }
 
@@ -148,7 +154,8 @@ int serve(const ProgramOptions& options) {
                              [&] { return front_door.listen_loopback(endpoint_of("[scheduler].http", section.http)); }));
     http_address = servers.back()->endpoint().text();
   }
-  servers.push_back(listen("[scheduler].agents", section.agents, [&] { return agent_door.listen(endpoint_of("[scheduler].agents", section.agents)); }));
+  servers.push_back(
+      listen("[scheduler].agents", section.agents, [&] { return agent_door.listen(endpoint_of("[scheduler].agents", section.agents)); }));
   const std::string agents_address = servers.back()->endpoint().text();
   daemon.set_addresses(http_address, agents_address);
 

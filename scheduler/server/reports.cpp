@@ -49,7 +49,8 @@ void Daemon::agent_gone(std::int64_t session) {
 std::string Daemon::why_refused(const protocol::Hello& hello) const {
   const auto& nodes = options_.cluster.nodes;
   if (std::none_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) { return node.name == hello.node; }))
-    return "node " + hello.node + " is not in the cluster file of cluster " + options_.cluster.name + ": add it there and start the scheduler again";
+    return "node " + hello.node + " is not in the cluster file of cluster " + options_.cluster.name +
+           ": add it there and start the scheduler again";
   if (hello.protocol > protocol::agent_protocol || hello.protocol < protocol::agent_protocol - protocols_back)
     return "this scheduler speaks protocol " + std::to_string(protocol::agent_protocol) + " and the " + std::to_string(protocols_back) +
            " before it, the agent speaks " + std::to_string(hello.protocol) + ": install the same version on both";
@@ -115,7 +116,8 @@ void Daemon::heard(const Agent& agent) {
   live.last_heard_ms = now_;
   ++liveness_version_;
   const auto node = state().nodes.find(agent.node);
-  if (node != state().nodes.end() && (node->second.state == NodeState::suspect || node->second.state == NodeState::unreachable)) join(agent);
+  if (node != state().nodes.end() && (node->second.state == NodeState::suspect || node->second.state == NodeState::unreachable))
+    join(agent);
 }
 
 void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
@@ -129,12 +131,14 @@ void Daemon::take(const Agent& agent, const GangReport& report) {
   if (report.key.gang != 1 || !scheduler_.is_current(report.key.job, report.key.attempt) || !takes_part(job->second, agent.node)) {
     // Of an attempt that has ended (its Forget was lost), or of a gang that this journal has never chosen.
     protocol::ToAgent answer = protocol::Forget{report.key};
-    if (report.phase != GangPhase::finished) answer = protocol::Stop{report.key, job == state().jobs.end() ? seconds(30) : job->second.spec.stop_grace_ms};
+    if (report.phase != GangPhase::finished)
+      answer = protocol::Stop{report.key, job == state().jobs.end() ? seconds(30) : job->second.spec.stop_grace_ms};
     after_commit_.push_back([this, node = agent.node, answer] { sessions_.send(node, answer); });
     return;
   }
   core::NodeLiveness& live = liveness_.nodes[agent.node];
-  if (std::find(live.known_gangs.begin(), live.known_gangs.end(), report.key) == live.known_gangs.end()) live.known_gangs.push_back(report.key);
+  if (std::find(live.known_gangs.begin(), live.known_gangs.end(), report.key) == live.known_gangs.end())
+    live.known_gangs.push_back(report.key);
   liveness_.gangs[report.key].nodes[agent.node] = report;
 }
 
@@ -143,7 +147,8 @@ void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   if (!scheduler_.is_current(progress.key.job, progress.key.attempt)) return;
   auto& newest = liveness_.gangs[progress.key].progress;
   if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
-  newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s, std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase};
+  newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,
+                                  std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase};
 }
 
 void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) {
@@ -153,7 +158,9 @@ void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) 
   const bool known = job.checkpoint && job.checkpoint->step == report.step && job.checkpoint->path == report.path;
   if (!known)
     record(CheckpointSaved{report.key.job, report.key.attempt, report.key.gang, report.step, report.path, {-1, agent.node, "agent"}});
-  after_commit_.push_back([this, node = agent.node, report] { sessions_.send(node, protocol::CheckpointRecorded{report.key, report.step}); });
+  after_commit_.push_back([this, node = agent.node, report] {
+    sessions_.send(node, protocol::CheckpointRecorded{report.key, report.step});
+  });
 }
 
 }  // namespace ultramarine::server

@@ -42,9 +42,8 @@ api::SnapshotPtr Daemon::snapshot() {
 
 void Daemon::ask(std::function<void(api::SnapshotPtr)> done) {
   inbox_->post([this, done = std::move(done)]() mutable {
-    after_commit_.push_back([this, done = std::move(done)]() mutable {
-      loop_.post([done = std::move(done), answer = snapshot()] { done(answer); });
-    });
+    after_commit_.push_back(
+        [this, done = std::move(done)]() mutable { loop_.post([done = std::move(done), answer = snapshot()] { done(answer); }); });
   });
 }
 
@@ -86,7 +85,8 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
     for (const auto& [name, value] : submission.environment) event.environment_names.push_back(name);
     pending_.environments[event.job] = std::move(submission.environment);
     record(event);
-    spdlog::info("job {} submitted by uid {}: {} GPUs, account {}", event.job.value, actor.uid, total_gpus(event.spec.resources), event.spec.account);
+    spdlog::info("job {} submitted by uid {}: {} GPUs, account {}", event.job.value, actor.uid, total_gpus(event.spec.resources),
+                 event.spec.account);
     answer(event.job);
   });
 }
@@ -103,7 +103,8 @@ void Daemon::cancel(JobId id, Actor actor, Changed done) {
   change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
     if (is_terminal(job.state))
-      return api::conflict("job " + std::to_string(job.job.value) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
+      return api::conflict("job " + std::to_string(job.job.value) + " has already ended (" +
+                           boost::describe::enum_to_string(job.state, "") + ")");
     spdlog::info("job {} cancelled by uid {}", job.job.value, actor.uid);
     record(JobCancelled{job.job, actor});
     return std::nullopt;
@@ -113,7 +114,9 @@ void Daemon::cancel(JobId id, Actor actor, Changed done) {
 void Daemon::requeue(JobId id, Actor actor, Changed done) {
   change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     const std::string name = "job " + std::to_string(job.job.value);
-    if (is_terminal(job.state)) return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")", "submit it again");
+    if (is_terminal(job.state))
+      return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")",
+                           "submit it again");
     if (!is_active(job.state)) return api::conflict(name + " is waiting already");
     if (job.stop_cause == StopCause::requeued) return std::nullopt;
     if (job.state == JobState::stopping) return api::conflict(name + " is being stopped already", "wait until it has ended");
@@ -142,6 +145,8 @@ std::shared_ptr<void> Daemon::watch(JobId id, std::function<bool(const Job&)> un
   });
 }
 
-void Daemon::stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) { output_streams_.open(question, std::move(stream)); }
+void Daemon::stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) {
+  output_streams_.open(question, std::move(stream));
+}
 
 }  // namespace ultramarine::server

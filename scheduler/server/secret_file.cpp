@@ -26,16 +26,20 @@ std::string read_secret(const std::string& path) {
   const OpenFile file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
   if (file.descriptor < 0) {
     if (errno == ENOENT)
-      throw SecretError(path + " does not exist", "`ultra cluster up` makes one; by hand: (umask 077; openssl rand -hex 32 > " + path + "), the same on every node");
-    throw SecretError(path + " can't be read: " + std::strerror(errno), "make it readable by the user who runs the daemon, and by nobody else");
+      throw SecretError(path + " does not exist",
+                        "`ultra cluster up` makes one; by hand: (umask 077; openssl rand -hex 32 > " + path + "), the same on every node");
+    throw SecretError(path + " can't be read: " + std::strerror(errno),
+                      "make it readable by the user who runs the daemon, and by nobody else");
   }
   struct stat status {};
   if (::fstat(file.descriptor, &status) != 0) throw SecretError(path + " can't be read: " + std::strerror(errno), "check the file system");
   if (!S_ISREG(status.st_mode)) throw SecretError(path + " is no file", "name a file");
   if (status.st_uid != ::geteuid())
-    throw SecretError(path + " belongs to uid " + std::to_string(status.st_uid) + ", not to uid " + std::to_string(::geteuid()) + " who runs the daemon",
-                      "chown it, or run the daemon as its owner");
-  if ((status.st_mode & 077) != 0) throw SecretError(path + " can be read or written by others", "chmod 600 " + path + ", and make a new secret if others could read it");
+    throw SecretError(
+        path + " belongs to uid " + std::to_string(status.st_uid) + ", not to uid " + std::to_string(::geteuid()) + " who runs the daemon",
+        "chown it, or run the daemon as its owner");
+  if ((status.st_mode & 077) != 0)
+    throw SecretError(path + " can be read or written by others", "chmod 600 " + path + ", and make a new secret if others could read it");
   std::array<char, 4096> buffer{};
   const ssize_t length = ::read(file.descriptor, buffer.data(), buffer.size());
   if (length < 0) throw SecretError(path + " can't be read: " + std::strerror(errno), "check the file system");
@@ -44,7 +48,8 @@ std::string read_secret(const std::string& path) {
   const std::size_t first = text.find_first_not_of(blanks);
   text = first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
   if (text.size() < characters_min)
-    throw SecretError(path + " holds less than " + std::to_string(characters_min) + " characters", "make a new one: (umask 077; openssl rand -hex 32 > " + path + ")");
+    throw SecretError(path + " holds less than " + std::to_string(characters_min) + " characters",
+                      "make a new one: (umask 077; openssl rand -hex 32 > " + path + ")");
   return text;
 }
 

@@ -8,7 +8,8 @@ namespace ultramarine::server {
 
 /// The secret can't be used. `problem` is what is wrong with the file, `remedy` what to type.
 struct SecretError : std::runtime_error {
-  SecretError(const std::string& problem_, std::string remedy_) : std::runtime_error(problem_), problem(problem_), remedy(std::move(remedy_)) {}
+  SecretError(const std::string& problem_, std::string remedy_)
+      : std::runtime_error(problem_), problem(problem_), remedy(std::move(remedy_)) {}
   std::string problem, remedy;
 };
 

@@ -36,9 +36,8 @@ std::int64_t GangStar::listen(const std::string& host) {
   net::ServerOptions options;
   options.websockets[gang_path] =
       while_alive([this](const net::Request&, std::shared_ptr<net::Connection> connection) { accept(std::move(connection)); });
-  const net::Endpoint endpoint{.host = host};
-  server_ = net::listen(loop_, endpoint, [](const net::Request&, const std::shared_ptr<net::Reply>& reply) { reply->send({.status = 404}); },
-                        options);
+  const auto refuse = [](const net::Request&, const std::shared_ptr<net::Reply>& reply) { reply->send({.status = 404}); };
+  server_ = net::listen(loop_, net::Endpoint{.host = host}, refuse, options);
   return server_->endpoint().port;
 }
 
@@ -113,7 +112,8 @@ void GangStar::connected(const std::shared_ptr<net::Connection>& connection) {
   track(connection, middle);
   connection->send(to_text<protocol::GangMessage>(protocol::GangHello{.key = key_, .node = node_}));
   for (const auto& [name, fence] : open_fences_) {
-    send_to(middle, protocol::FenceBlob{.fence = name.second, .ranks = name.first, .node = node_, .data_base64 = net::to_base64(fence.data)});
+    const std::string data = net::to_base64(fence.data);
+    send_to(middle, protocol::FenceBlob{.fence = name.second, .ranks = name.first, .node = node_, .data_base64 = data});
   }
   for (const auto& [request, open] : open_modex_) ask(request, open.rank);
   on_failed_ = nullptr;

@@ -76,7 +76,8 @@ std::string make_outside_folder(const GangKey& key, bool in_memory);
 void remove_folder(const std::string& path) noexcept;
 void remove_file(const std::string& path) noexcept;
 
-/// A name of `path`'s file that fits into a Unix socket address, good in this process as long as it lives: through a descriptor of the folder.
+/// A name of `path`'s file that fits into a Unix socket address: through a descriptor of its folder, so good only in this process and
+/// as long as this object lives.
 class ShortName {
  public:
   explicit ShortName(const std::string& path);

@@ -1,5 +1,6 @@
-// The launcher's in-memory twin, for tests of the agent: shims are values that outlive the launcher as real ones outlive the agent. It writes
-// down every call and lets the test say what the shims report. Like the real one it speaks through the loop, never from inside a call.
+// The launcher's in-memory twin, for tests of the agent: shims are values that outlive the launcher as real ones outlive the agent.
+// It writes down every call and lets the test say what the shims report. Like the real one it speaks through the loop, never from
+// inside a call.
 #pragma once
 
 #include <map>
@@ -23,8 +24,8 @@ class MemoryShims {
   std::vector<GangKey> forgotten;
   int adoptions = 0;
 
-  /// A shim says this. A GangReport is remembered: it is said again at adopt(), at a repeated prepare() and for commands to a finished gang.
-  /// Without a launcher (the agent is down) it is only remembered, and so are CheckpointReports.
+  /// A shim says this. A GangReport is remembered: it is said again at adopt(), at a repeated prepare() and for commands to a finished
+  /// gang. Without a launcher (the agent is down) it is only remembered, and so are CheckpointReports.
   void say(const protocol::FromShim& message);
 
  private:

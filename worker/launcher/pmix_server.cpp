@@ -8,8 +8,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <future>
-#include <cstdio>
 #include <stdexcept>
+
+#include "worker/launcher/mpi_environment.h"
 
 namespace ultramarine::launcher {
 
@@ -54,7 +55,8 @@ void answer(pmix_modex_cbfunc_t callback, void* context, pmix_status_t status, c
 
 pmix_status_t on_client(const pmix_proc_t*, void*, pmix_op_cbfunc_t, void*) { return PMIX_OPERATION_SUCCEEDED; }
 
-pmix_status_t on_abort(const pmix_proc_t* process, void*, int status, const char message[], pmix_proc_t[], size_t, pmix_op_cbfunc_t, void*) {
+pmix_status_t on_abort(const pmix_proc_t* process, void*, int status, const char message[], pmix_proc_t[], size_t, pmix_op_cbfunc_t,
+                       void*) {
   hand_over([rank = static_cast<std::int64_t>(process->rank), status, text = std::string(message == nullptr ? "" : message)](
                 Implementation& server) { server.requests.abort(rank, status, text); });
   return PMIX_OPERATION_SUCCEEDED;
@@ -88,13 +90,15 @@ pmix_status_t on_modex(const pmix_proc_t* process, const pmix_info_t[], size_t, 
 
 void on_log(const pmix_proc_t* process, const pmix_info_t data[], size_t count, const pmix_info_t[], size_t, pmix_op_cbfunc_t callback,
             void* context) {
-  std::vector<std::pair<bool, std::string>> words;
+  std::vector<std::pair<bool, std::string>> words;  // for standard error (true) or output
   for (size_t i = 0; i < count; ++i) {
-    fprintf(stderr, "LOG key %s type %d\n", data[i].key, data[i].value.type);
-    if (data[i].value.type == PMIX_BYTE_OBJECT) fwrite(data[i].value.data.bo.bytes, 1, data[i].value.data.bo.size, stderr);
+    const pmix_value_t& value = data[i].value;
     const bool is_error = PMIX_CHECK_KEY(&data[i], PMIX_LOG_STDERR);
-    if (!is_error && !PMIX_CHECK_KEY(&data[i], PMIX_LOG_STDOUT)) continue;
-    if (data[i].value.type == PMIX_STRING && data[i].value.data.string != nullptr) words.emplace_back(is_error, data[i].value.data.string);
+    if (is_error || PMIX_CHECK_KEY(&data[i], PMIX_LOG_STDOUT)) {
+      if (value.type == PMIX_STRING && value.data.string != nullptr) words.emplace_back(is_error, value.data.string);
+    } else if (PMIX_CHECK_KEY(&data[i], PMIX_LOG_MSG) && value.type == PMIX_BYTE_OBJECT && value.data.bo.bytes != nullptr) {
+      words.emplace_back(true, text_of_help_message({value.data.bo.bytes, value.data.bo.size}));
+    }
   }
   // The library holds a lock meanwhile that its callback takes as well: it must be called from elsewhere.
   hand_over([rank = static_cast<std::int64_t>(process->rank), words, callback, context](Implementation& server) {
@@ -232,7 +236,8 @@ void on_found(pmix_status_t status, char* data, size_t size, void* context) {
   const std::unique_ptr<OpenFind> find(static_cast<OpenFind*>(context));
   const auto server = find->server.lock();
   if (!server) return;
-  server->loop.post([weak = find->server, done = find->done, status, found = std::string(data == nullptr ? "" : data, data == nullptr ? 0 : size)] {
+  const std::string found(data == nullptr ? "" : data, data == nullptr ? 0 : size);
+  server->loop.post([weak = find->server, done = find->done, status, found] {
     if (weak.lock()) done(status, found);
   });
 }

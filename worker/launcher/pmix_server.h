@@ -1,5 +1,5 @@
-// The PMIx server of one gang on one node (openpmix.org; libpmix 4.2), so that MPI ranks are plain children of the shim: no ssh, no mpirun, no
-// daemon of MPI's. Ranks of this node meet inside the library; what must cross nodes is asked of the caller. The library
+// The PMIx server of one gang on one node (openpmix.org; libpmix 4.2), so that MPI ranks are plain children of the shim: no ssh, no
+// mpirun, no daemon of MPI's. Ranks of this node meet inside the library; what must cross nodes is asked of the caller. The library
 // calls back on a thread of its own: everything is handed over to the loop.
 // One per process, because the library is global. Starting costs 25-30 ms.
 #pragma once

@@ -71,7 +71,8 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 void reset_signals() {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);  // refused for SIGKILL, SIGSTOP and the library's own
+  // Refused for SIGKILL, SIGSTOP and the library's own.
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -22,8 +22,8 @@ std::optional<ProcessIdentity> identify(std::int64_t pid);
 /// It runs: it is there, is the same one, and isn't a zombie.
 bool is_running(const ProcessIdentity& process);
 
-/// All running processes below `ancestor`, at any depth, sessions and process groups notwithstanding. Orphans are found as long as `ancestor`
-/// is their subreaper (PR_SET_CHILD_SUBREAPER).
+/// All running processes below `ancestor`, at any depth, sessions and process groups notwithstanding. Orphans are found as long as
+/// `ancestor` is their subreaper (PR_SET_CHILD_SUBREAPER).
 std::vector<ProcessIdentity> descendants_of(std::int64_t ancestor);
 /// All running processes of ours that were started with `entry` ("NAME=value") in their environment.
 std::vector<ProcessIdentity> processes_with_environment(const std::string& entry);

@@ -144,8 +144,8 @@ void ProgressCollector::recorded(std::int64_t step) {
 void ProgressCollector::tell_recorded(const std::string& sender) {
   if (sender.empty()) return;
   // Best effort: a sender that misses it asks again and is answered at once.
-  ::sendto(socket_, recorded_word.data(), recorded_word.size(), MSG_DONTWAIT | MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(sender.data()),
-           static_cast<socklen_t>(sender.size()));
+  ::sendto(socket_, recorded_word.data(), recorded_word.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+           reinterpret_cast<const sockaddr*>(sender.data()), static_cast<socklen_t>(sender.size()));
 }
 
 void ProgressCollector::repeat_checkpoints() {

@@ -1,6 +1,6 @@
-// The shim's ear for its ranks: the datagram socket behind ULTRA_PROGRESS. Steps and phases go to the agent at most once a second; collectives
-// are remembered for the final report; checkpoints are repeated until somebody has recorded them, and then
-// their senders are told. Datagrams are hints from programs that we don't know: anything that isn't understood is ignored.
+// The shim's ear for its ranks: the datagram socket behind ULTRA_PROGRESS. Steps and phases go to the agent at most once a second;
+// collectives are remembered for the final report; checkpoints are repeated until somebody has recorded them, and then their
+// senders are told. Datagrams are hints from programs that we don't know: anything that isn't understood is ignored.
 #pragma once
 
 #include <chrono>
@@ -31,8 +31,8 @@ class ProgressCollector {
 
   /// Binds `socket_path` (which may be longer than a socket address holds). Unrecorded checkpoints are kept in `checkpoints_file`.
   /// Throws FolderError.
-  ProgressCollector(net::Loop& loop, GangKey key, std::set<std::int64_t> ranks, const std::string& socket_path, std::string checkpoints_file,
-                    Handlers handlers);
+  ProgressCollector(net::Loop& loop, GangKey key, std::set<std::int64_t> ranks, const std::string& socket_path,
+                    std::string checkpoints_file, Handlers handlers);
   ~ProgressCollector();
   ProgressCollector(const ProgressCollector&) = delete;
   ProgressCollector& operator=(const ProgressCollector&) = delete;

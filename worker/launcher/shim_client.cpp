@@ -49,7 +49,11 @@ auto ShimClient::while_alive(Work work) {
 }
 
 ShimClient::ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::shared_ptr<OnShimMessage> on_message)
-    : loop_(loop), key_(key), options_(std::move(options)), folder_{options_.jobs_folder + "/" + text_of(key)}, on_message_(std::move(on_message)) {}
+    : loop_(loop),
+      key_(key),
+      options_(std::move(options)),
+      folder_{options_.jobs_folder + "/" + text_of(key)},
+      on_message_(std::move(on_message)) {}
 
 ShimClient::~ShimClient() {
   if (connection_) connection_->close();
@@ -267,7 +271,8 @@ void ShimClient::report_loss(bool rebooted) {
     } else {
       detail = "the supervisor of the gang on " + node_ + " ended before any rank ran";
     }
-    report.failure = Failure{.rank = -1, .node = node_, .detail = detail, .last_lines = last_lines_of(folder_.log(), last_lines_max), .at_ms = now()};
+    report.failure = Failure{
+        .rank = -1, .node = node_, .detail = detail, .last_lines = last_lines_of(folder_.log(), last_lines_max), .at_ms = now()};
   }
   try {
     write_durably(folder_.report(), to_text(report));

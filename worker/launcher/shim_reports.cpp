@@ -11,7 +11,9 @@ void Shim::listen_for_agent() {
   socket_name_ = std::make_unique<ShortName>(folder_.socket());
   net::ServerOptions options;
   options.unix_mode = 0600;
-  options.websockets["/v1/shim"] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) { on_agent(std::move(connection)); };
+  options.websockets["/v1/shim"] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) {
+    on_agent(std::move(connection));
+  };
   server_ = net::listen(loop_, net::Endpoint{.path = socket_name_->text()},
                         [](const net::Request&, const std::shared_ptr<net::Reply>& reply) { reply->send({.status = 404}); }, options);
 }

@@ -37,6 +37,7 @@ std::string signal_name(int signal) {
 void Shim::on_signal(int signal) {
   if (signal == SIGCHLD) return reap();
   spdlog::info("told to stop by {}", signal_name(signal));
+  if (phase_ == GangPhase::finished) return leave();  // it only stayed for the other nodes
   stop(Outcome::cancelled, launch_.spec.stop_grace_ms);
 }
 

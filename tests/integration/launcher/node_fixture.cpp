@@ -39,7 +39,8 @@ void VirtualNodes::expect_nothing_left() {
   // Shims that have said their last word need a moment to go.
   while (!descendants_of(::getpid()).empty() && std::chrono::steady_clock::now() < limit) loop.run_for(std::chrono::milliseconds(5));
   for (const ProcessIdentity& left : descendants_of(::getpid())) {
-    ADD_FAILURE() << "process left behind: " << left.pid << " " << read_whole("/proc/" + std::to_string(left.pid) + "/cmdline").value_or("");
+    const std::string command = read_whole("/proc/" + std::to_string(left.pid) + "/cmdline").value_or("");
+    ADD_FAILURE() << "process left behind: " << left.pid << " " << command;
     send_signal(left, SIGKILL);
   }
   while (::waitpid(-1, nullptr, 0) > 0) {

@@ -123,10 +123,9 @@ TEST_F(Shims, RefuseAtTheStartWhatOnlyTheKernelKnows) {
 
 TEST_F(Shims, AFullStartFailureOfTheShimIsReportedToo) {
   start_agent("a");
-  nodes.at("a").launcher = make_shim_launcher(loop, {.jobs_folder = path("a/jobs"), .shim_program = path("no-shim"), .peer_host = "127.0.0.1"},
-                                              [this](const protocol::FromShim& message) {
-                                                nodes.at("a").reports.push_back(std::get<GangReport>(message));
-                                              });
+  nodes.at("a").launcher = make_shim_launcher(
+      loop, {.jobs_folder = path("a/jobs"), .shim_program = path("no-shim"), .peer_host = "127.0.0.1"},
+      [this](const protocol::FromShim& message) { nodes.at("a").reports.push_back(std::get<GangReport>(message)); });
   prepare(shell("true", {"a"}, 1));
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
   EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("the supervisor can't be started"));

@@ -80,7 +80,8 @@ protocol::LaunchSpec launch_of(bool virtual_devices) {
   launch.spec.working_directory = "/data/run";
   launch.allocation = uneven;
   launch.virtual_devices = virtual_devices;
-  launch.environment = {{"HOME", "/home/kim"}, {"PATH", "/venv/bin:/bin"}, {"PWD", "/home/kim/paper"}, {"RANK", "77"}, {"NCCL_DEBUG", "WARN"}};
+  launch.environment = {
+      {"HOME", "/home/kim"}, {"PATH", "/venv/bin:/bin"}, {"PWD", "/home/kim/paper"}, {"RANK", "77"}, {"NCCL_DEBUG", "WARN"}};
   launch.fabric_environment = {{"NCCL_DEBUG", "INFO"}, {"MASTER_ADDR", "wrong"}};
   return launch;
 }
@@ -125,11 +126,14 @@ TEST(RankEnvironment, RealDevicesAreVisibleAndVirtualOnesAreNot) {
 
 TEST(RankEnvironment, DropsTheVariablesOfAnotherLauncherAndKeepsTheUsersTuning) {
   auto launch = launch_of(true);
-  launch.environment = {{"PMIX_RANK", "5"}, {"OMPI_COMM_WORLD_SIZE", "8"}, {"TORCHELASTIC_USE_AGENT_STORE", "True"}, {"PMIX_MCA_gds", "hash"},
+  launch.environment = {{"PMIX_RANK", "5"},
+                        {"OMPI_COMM_WORLD_SIZE", "8"},
+                        {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+                        {"PMIX_MCA_gds", "hash"},
                         {"OMPI_MCA_btl_tcp_if_include", "eth0"}, {"OMP_NUM_THREADS", "4"}};
   const Environment environment = base_environment(launch);
-  EXPECT_THAT(environment, ElementsAre(testing::Key("OMPI_MCA_btl_tcp_if_include"), testing::Key("OMP_NUM_THREADS"), testing::Pair("PATH", default_path),
-                                       testing::Key("PMIX_MCA_gds")));
+  EXPECT_THAT(environment, ElementsAre(testing::Key("OMPI_MCA_btl_tcp_if_include"), testing::Key("OMP_NUM_THREADS"),
+                                       testing::Pair("PATH", default_path), testing::Key("PMIX_MCA_gds")));
   const GangLayout layout(uneven);
   EXPECT_EQ(rank_environment(launch, layout, layout.ranks()[0], {}).at("OMP_NUM_THREADS"), "4");
 }
@@ -148,6 +152,19 @@ TEST(MpiEnvironment, SeparatesNodesOfOneHostAndLeavesTuningToTheUser) {
   EXPECT_FALSE(on_real_nodes.contains("OMPI_MCA_mpi_yield_when_idle"));
 }
 
+TEST(MpiEnvironment, ReadsTheHelpMessagesThatMpiSendsToItsDaemon) {
+  const auto text = [](const std::string& word) {
+    return std::string("\0\0\0\1\0\0\0", 7) + static_cast<char>(word.size() + 1) + word + '\0';
+  };
+  const std::string head = text("help-mpi-api.txt") + text("mpi-abort");
+  const std::string yes("\0\0\0\1\1", 5);
+  const std::string whole = head + yes + text("MPI_ABORT was invoked\non rank 3");
+  EXPECT_EQ(text_of_help_message(whole), "MPI_ABORT was invoked\non rank 3");
+  EXPECT_EQ(text_of_help_message(head + std::string("\0\0\0\1\0", 5)), "") << "without text";
+  for (std::size_t length = 0; length < whole.size(); ++length) EXPECT_EQ(text_of_help_message(whole.substr(0, length)), "") << length;
+  EXPECT_EQ(text_of_help_message(std::string("\0\0\0\1\xff\xff\xff\xff", 8)), "");
+}
+
 TEST_F(CommandCheckTest, FindsProgramsAsAShellDoes) {
   const std::string tool = file("tool", "#!/bin/sh\n", 0755);
   file("notes", "text");
@@ -161,10 +178,12 @@ TEST_F(CommandCheckTest, FindsProgramsAsAShellDoes) {
 TEST_F(CommandCheckTest, SaysWhatIsMissingAndWhere) {
   const std::string notes = file("notes", "text");
   const Environment environment = {{"PATH", "/nowhere:/bin"}};
-  EXPECT_EQ(check_command({"foo"}, "/", environment, "node03").problem, "command not found: foo is in no folder of the job's PATH on node03");
+  EXPECT_EQ(check_command({"foo"}, "/", environment, "node03").problem,
+            "command not found: foo is in no folder of the job's PATH on node03");
   EXPECT_EQ(check_command({"true"}, "/missing", environment, "node03").problem, "working directory /missing does not exist on node03");
   EXPECT_EQ(check_command({"true"}, notes, environment, "node03").problem, "working directory " + notes + " on node03 is not a directory");
-  EXPECT_EQ(check_command({"./gone"}, folder, environment, "node03").problem, "command not found: " + folder + "/./gone does not exist on node03");
+  EXPECT_EQ(check_command({"./gone"}, folder, environment, "node03").problem,
+            "command not found: " + folder + "/./gone does not exist on node03");
   EXPECT_THAT(check_command({notes}, "/", environment, "node03").problem, HasSubstr("permission denied"));
   EXPECT_THAT(check_command({"/tmp"}, "/", environment, "node03").problem, HasSubstr("is a directory"));
   EXPECT_EQ(check_command({}, "/", environment, "node03").problem, "the job has no command");
