@@ -152,7 +152,7 @@ void Exporter::on_entry(Time now, const Entry& entry, const State& after) {
 
 void Exporter::on_commit(double seconds, std::size_t rows) {
   counters_->commit.Observe(seconds);
-  counters_->rows.Observe(static_cast<double>(rows));
+  if (rows > 0) counters_->rows.Observe(static_cast<double>(rows));
 }
 
 void Exporter::on_round_phase(const std::string& phase, double seconds) {

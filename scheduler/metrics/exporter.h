@@ -39,6 +39,7 @@ class Exporter {
   void know(const ClusterConfig& cluster);
   /// After `entry` was applied: `after` is the state with it.
   void on_entry(Time now, const Entry& entry, const State& after);
+  /// `rows` 0: an idle scheduler proved that it can write.
   void on_commit(double seconds, std::size_t rows);
   /// `phase`: decide, commit, dispatch.
   void on_round_phase(const std::string& phase, double seconds);

@@ -6,11 +6,6 @@
 
 namespace ultramarine::net {
 
-extern template class WebSocketSession<TcpStream>;
-extern template class WebSocketSession<UnixStream>;
-extern template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t);
-extern template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t);
-
 namespace {
 
 using OpenHandler = std::function<void(std::shared_ptr<Connection>)>;

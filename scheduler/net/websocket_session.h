@@ -97,4 +97,10 @@ class WebSocketSession final : public Connection,
   bool overflowed_ = false;
 };
 
+// Compiled in sessions_tcp.cpp and sessions_unix.cpp.
+extern template class WebSocketSession<TcpStream>;
+extern template class WebSocketSession<UnixStream>;
+extern template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t);
+extern template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t);
+
 }  // namespace ultramarine::net

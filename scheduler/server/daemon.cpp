@@ -290,9 +290,9 @@ void Daemon::dispatch() {
                command.message);
     sessions_.send(command.node, command.message);
   }
+  exporter_.on_round_phase("dispatch", seconds_since(start));
   if (commands.empty()) return;
   ++liveness_version_;
-  exporter_.on_round_phase("dispatch", seconds_since(start));
   crash_point("after_dispatch");
 }
 
@@ -305,8 +305,10 @@ void Daemon::save_snapshot() {
 
 void Daemon::touch_store() {
   if (SteadyClock::now() - last_write_ < touch_interval) return;
+  const auto start = SteadyClock::now();
   store_.prove_writable();
   last_write_ = SteadyClock::now();
+  exporter_.on_commit(seconds_since(start), 0);
   last_write_ms_ = steady_ms();
 }
 

@@ -90,7 +90,7 @@ class OneCluster(Checks):
 
         def seen(*export):
             program = "import os, json; print(json.dumps({n: os.environ.get(n) for n in ('TRICKY', 'TOKEN', 'PATH')}))"
-            ran = self.cluster.ultra("submit", *export, "--follow", "--rank", "0", "--", "python3", "-c", program, environment=more)
+            ran = self.cluster.ultra("submit", *export, "--follow", "--rank", "0", "--", "/usr/bin/python3", "-c", program, environment=more)
             self.assertEqual(ran.code, 0, ran)
             return json.loads(ran.out)
 
@@ -110,7 +110,7 @@ class OneCluster(Checks):
     def test_arguments_arrive_as_they_were_typed(self):
         program = "import sys, json; print(json.dumps(sys.argv[1:]))"
         words = ["--gpus", "4", "--", "", "a b", "[x]", "'q'", "--help", "$HOME", "*"]
-        ran = self.cluster.ultra("submit", "--follow", "--rank", "0", "python3", "-c", program, *words)  # without `--` too
+        ran = self.cluster.ultra("submit", "--follow", "--rank", "0", "/usr/bin/python3", "-c", program, *words)  # without `--` too
         self.assertEqual(json.loads(ran.out), words)
 
     def test_wait_returns_the_jobs_code(self):

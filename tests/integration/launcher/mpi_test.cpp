@@ -93,6 +93,21 @@ TEST_F(MpiGangs, ASingleRankIsOfferedPmixOnlyWhenItAsks) {
   EXPECT_EQ(output("a", 0), "rank 0 of 1 wrong 0 half 1\n");
 }
 
+TEST_F(MpiGangs, TheMiddleStaysForNodesThatStartLater) {
+  // The ranks of the first node are done before the second node has heard of the start.
+  const auto launch = mpi_launch({"true"}, {"a", "b"}, 1);
+  prepare(launch);
+  const protocol::Start message{.key = key, .peers = {nodes.at("a").last().peer, nodes.at("b").last().peer}};
+  nodes.at("a").launcher->send(key, message);
+  until_phase("a", GangPhase::finished);
+  EXPECT_TRUE(runs(shim_pid("a")));
+  nodes.at("b").launcher->send(key, message);
+  until_phase("b", GangPhase::finished);
+  expect_success(launch);
+  const std::int64_t middle = shim_pid("a");
+  until([&] { return !runs(middle); }, "the end of the middle");
+}
+
 TEST_F(MpiGangs, AShimWithAnotherSecretIsNotLetIn) {
   auto launch = mpi_launch({mpi_rank, "reduce"}, {"a", "b"}, 1);
   start_agent("a");

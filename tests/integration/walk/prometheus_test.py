@@ -43,6 +43,8 @@ class Prometheus(unittest.TestCase):
         cls.log = open(cls.cluster.folder / "prometheus.log", "w")
         cls.server = subprocess.Popen(["prometheus", f"--config.file={cls.config}", f"--storage.tsdb.path={cls.cluster.folder}/tsdb",
                                        f"--web.listen-address=127.0.0.1:{cls.port}"], stdout=cls.log, stderr=cls.log)
+        # Rates and quantiles need something to happen between two scrapes.
+        until(lambda: cls.query(cls, "count(ultramarine_job_wait_seconds_bucket)"), "Prometheus has scraped")
         data = cls.cluster.folder / "text"
         data.write_bytes(b"In the beginning was the word. " * 4000)
         cls.first = cls.cluster.submit("--gpus", 1, "--", "true")
@@ -66,7 +68,9 @@ class Prometheus(unittest.TestCase):
         try:
             return json.loads(get(url))["data"]["result"]
         except urllib.error.HTTPError as error:
-            self.fail(f"{expression}: {error.read().decode()}")
+            if error.code == 503:  # it is still starting
+                return None
+            raise AssertionError(f"{expression}: {error.read().decode()}")
         except (urllib.error.URLError, ConnectionError):
             return None
 
