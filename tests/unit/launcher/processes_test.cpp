@@ -84,7 +84,7 @@ TEST_F(Processes, RanksRunWithExactlyWhatTheyAreGiven) {
   ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
   const int leak = ::open("/dev/null", O_RDONLY);
   RankStart start = shell(
-      "env; pwd; cat; ls /proc/$$/fd | tr '\\n' ' '; echo; grep -E 'SigBlk|SigIgn' /proc/self/status; cut -d' ' -f5 /proc/$$/stat; umask;"
+      "env; pwd; cat; echo $(ls /proc/self/fd); grep -E 'SigBlk|SigIgn' /proc/self/status; cut -d' ' -f5 /proc/$$/stat; umask;"
       "echo oops >&2");
   const StartResult result = start_rank(start);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -95,7 +95,7 @@ TEST_F(Processes, RanksRunWithExactlyWhatTheyAreGiven) {
   const std::string output = text_of_file("out");
   EXPECT_THAT(output, HasSubstr("MARK=" + folder));
   EXPECT_THAT(output, testing::Not(HasSubstr("HOME=")));
-  EXPECT_THAT(output, HasSubstr("\n" + folder + "\n0 1 2 \n"));
+  EXPECT_THAT(output, HasSubstr("\n" + folder + "\n0 1 2 3\n")) << "3 is of ls itself";
   EXPECT_THAT(output, HasSubstr("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n" + std::to_string(result.pid) + "\n0022\n"));
   EXPECT_EQ(text_of_file("err"), "oops\n");
   struct stat file {};
