@@ -237,17 +237,17 @@ void ShimClient::kill_leftovers() {
   if (node_.empty()) node_ = leftovers->node;
   const bool rebooted = leftovers->boot_id != boot_id();
   if (!rebooted) {
-    std::set<ProcessIdentity> processes;
-    for (const ProcessIdentity& rank : leftovers->ranks) {
-      if (is_running(rank)) processes.insert(rank);
-    }
-    for (const ProcessIdentity& marked : processes_with_environment(leftovers->mark)) processes.insert(marked);
-    const auto roots = processes;
+    std::set<ProcessIdentity> roots(leftovers->ranks.begin(), leftovers->ranks.end());
+    for (const ProcessIdentity& marked : processes_with_environment(leftovers->mark)) roots.insert(marked);
+    // Those met before stay in the list: a process that is just dying has no environment any more, but isn't gone yet.
+    leftovers_.insert(roots.begin(), roots.end());
     for (const ProcessIdentity& root : roots) {
-      for (const ProcessIdentity& below : descendants_of(root.pid)) processes.insert(below);
+      if (!is_running(root)) continue;
+      for (const ProcessIdentity& below : descendants_of(root.pid)) leftovers_.insert(below);
     }
-    if (!processes.empty()) {
-      for (const ProcessIdentity& process : processes) send_signal(process, SIGKILL);
+    std::erase_if(leftovers_, [](const ProcessIdentity& process) { return !is_running(process); });
+    if (!leftovers_.empty()) {
+      for (const ProcessIdentity& process : leftovers_) send_signal(process, SIGKILL);
       timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
       return;
     }

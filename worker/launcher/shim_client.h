@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,7 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   std::chrono::steady_clock::time_point connecting_since_;
   std::unique_ptr<ShortName> socket_name_;
   std::vector<protocol::ToShim> waiting_;
+  std::set<ProcessIdentity> leftovers_;  // of a shim that was killed: seen, and not gone yet
   std::unique_ptr<net::Loop::Timer> timer_;
 };
 
