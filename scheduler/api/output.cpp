@@ -49,7 +49,7 @@ void stream_job_output(const ExchangePtr& exchange, JobId job) {
     // Follow: wait until the ranks run. The stream keeps the watch alive and drops it when the client goes.
     auto watch = std::make_shared<std::shared_ptr<void>>();
     auto gone = std::make_shared<bool>(false);
-    stream->on_closed([exchange, watch, gone] {
+    stream->on_closed([watch, gone] {
       *gone = true;
       watch->reset();
     });
