@@ -192,11 +192,13 @@ TEST_P(Streaming, InterruptedBeforeTheAnswerThereIsNoStatus) {
   std::vector<std::shared_ptr<Reply>> kept;
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const BackgroundServer server(where(), [&](Request, std::shared_ptr<Reply> reply) {
-    kept.push_back(std::move(reply));
-    EXPECT_EQ(::write(ends[1], "x", 1), 1);
-  });
-  EXPECT_EQ(fetch_stream(server.endpoint(), get("/"), [](std::string_view) { return true; }, ends[0]).status, 0);
+  {
+    const BackgroundServer server(where(), [&](Request, std::shared_ptr<Reply> reply) {
+      kept.push_back(std::move(reply));
+      EXPECT_EQ(::write(ends[1], "x", 1), 1);
+    });
+    EXPECT_EQ(fetch_stream(server.endpoint(), get("/"), [](std::string_view) { return true; }, ends[0]).status, 0);
+  }  // its thread has ended: nobody writes any more
   ::close(ends[0]);
   ::close(ends[1]);
 }
