@@ -12,16 +12,6 @@
 namespace ultramarine::net {
 namespace {
 
-struct Pipe {
-  Pipe() { EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0); }
-  ~Pipe() {
-    ::close(ends[0]);
-    ::close(ends[1]);
-  }
-  void put(char c) const { EXPECT_EQ(::write(ends[1], &c, 1), 1); }
-  int ends[2] = {-1, -1};
-};
-
 TEST(Loop, RunsWhatOthersPostInTheirOrder) {
   Loop loop;
   constexpr int threads = 8;

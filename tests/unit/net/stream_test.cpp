@@ -1,5 +1,4 @@
 // Answers that are sent piece by piece, and clients that stop reading them.
-#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -168,39 +167,31 @@ TEST_P(Streaming, AnExceptionOfTheReaderReachesTheCaller) {
 }
 
 TEST_P(Streaming, TheReaderMayBeInterrupted) {
+  const Pipe pipe;
   std::shared_ptr<Stream> stream;
   BackgroundServer server(where(), [&](Request, std::shared_ptr<Reply> reply) {
     stream = reply->start_stream(200, "text/plain");
     stream->write("first");
   });
-  int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const Response response = fetch_stream(server.endpoint(), get("/"), [&](std::string_view piece) {
     EXPECT_EQ(piece, "first");
-    EXPECT_EQ(::write(ends[1], "x", 1), 1);
+    pipe.put('x');
     return true;
-  }, ends[0]);
+  }, pipe.ends[0]);
   EXPECT_EQ(response.status, 200);
   char c = 0;
-  EXPECT_EQ(::read(ends[0], &c, 1), 1) << "the descriptor is still open and nothing was read from it";
-  ::close(ends[0]);
-  ::close(ends[1]);
+  EXPECT_EQ(::read(pipe.ends[0], &c, 1), 1) << "the descriptor is still open and nothing was read from it";
   server.background().on_loop([&] { stream.reset(); });
 }
 
 TEST_P(Streaming, InterruptedBeforeTheAnswerThereIsNoStatus) {
+  const Pipe pipe;
   std::vector<std::shared_ptr<Reply>> kept;
-  int ends[2];
-  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  {
-    const BackgroundServer server(where(), [&](Request, std::shared_ptr<Reply> reply) {
-      kept.push_back(std::move(reply));
-      EXPECT_EQ(::write(ends[1], "x", 1), 1);
-    });
-    EXPECT_EQ(fetch_stream(server.endpoint(), get("/"), [](std::string_view) { return true; }, ends[0]).status, 0);
-  }  // its thread has ended: nobody writes any more
-  ::close(ends[0]);
-  ::close(ends[1]);
+  const BackgroundServer server(where(), [&](Request, std::shared_ptr<Reply> reply) {
+    kept.push_back(std::move(reply));
+    pipe.put('x');
+  });
+  EXPECT_EQ(fetch_stream(server.endpoint(), get("/"), [](std::string_view) { return true; }, pipe.ends[0]).status, 0);
 }
 
 TEST_P(Streaming, AnErrorComesBackWithItsBody) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -52,6 +53,17 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+};
+
+/// Declare it before the server whose handlers write to it.
+struct Pipe {
+  Pipe() { EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0); }
+  ~Pipe() {
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  void put(char c) const { EXPECT_EQ(::write(ends[1], &c, 1), 1); }
+  int ends[2] = {-1, -1};
 };
 
 /// A loop that another thread runs, as in a program that blocks in `fetch` itself.
