@@ -18,10 +18,7 @@ class Programs(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = Cluster(nodes=2)
         cls.cluster.up()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.close()
+        cls.addClassCleanup(cls.cluster.close)  # also when the rest of the set-up fails
 
     def run_job(self, *arguments, cwd=None):
         job = self.cluster.submit("--time", "10m", *arguments, cwd=cwd)

@@ -34,6 +34,7 @@ class Prometheus(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = Cluster(nodes=2)
         cls.cluster.up()
+        cls.addClassCleanup(cls.cluster.close)  # also when the rest of the set-up fails
         cls.http = cls.cluster.http()
         # The shipped configuration, with this run's port and a short interval.
         text = (ROOT / "configs/monitoring/prometheus.yml").read_text()
@@ -43,6 +44,7 @@ class Prometheus(unittest.TestCase):
         cls.log = open(cls.cluster.folder / "prometheus.log", "w")
         cls.server = subprocess.Popen(["prometheus", f"--config.file={cls.config}", f"--storage.tsdb.path={cls.cluster.folder}/tsdb",
                                        f"--web.listen-address=127.0.0.1:{cls.port}"], stdout=cls.log, stderr=cls.log)
+        cls.addClassCleanup(cls.stop_prometheus)
         # Rates and quantiles need something to happen between two scrapes.
         until(lambda: cls.query(cls, "count(ultramarine_job_wait_seconds_bucket)"), "Prometheus has scraped")
         data = cls.cluster.folder / "text"
@@ -55,13 +57,15 @@ class Prometheus(unittest.TestCase):
         until(lambda: cls.cluster.show(cls.training).get("progress"), "the training job reports progress")
 
     @classmethod
-    def tearDownClass(cls):
+    def stop_prometheus(cls):
         cls.server.terminate()
         cls.server.wait()
         cls.log.close()
+
+    @classmethod
+    def tearDownClass(cls):
         cls.cluster.ultra("cancel", cls.waiting, cls.training)
         cls.cluster.wait(cls.training)
-        cls.cluster.close()
 
     def query(self, expression):
         url = f"http://127.0.0.1:{self.port}/api/v1/query?query={urllib.parse.quote(expression)}"
