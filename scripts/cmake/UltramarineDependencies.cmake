@@ -13,7 +13,6 @@ find_package(MPI REQUIRED COMPONENTS C)
 find_package(GTest CONFIG REQUIRED)
 include(GoogleTest)
 pkg_check_modules(PMIX REQUIRED IMPORTED_TARGET pmix)
-pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 

@@ -29,7 +29,7 @@ class Result:
 
 
 def until(condition, what, patience_s=None):
-    """Waits for a condition of the outside world (polled: there is no event to wait for) and returns its first true value."""
+    """The first true value of a question to the outside world, asked again and again: there is no event to wait for."""
     deadline = time.monotonic() + (patience_s or PATIENCE_S)
     while True:
         value = condition()
@@ -37,12 +37,7 @@ def until(condition, what, patience_s=None):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience_s or PATIENCE_S:.0f} s in vain for: {what}")
-        select_nothing(0.02)
-
-
-def select_nothing(seconds):
-    import select
-    select.select([], [], [], seconds)
+        os.sched_yield()
 
 
 def processes_that_mention(text):
@@ -117,7 +112,7 @@ class Cluster:
             assert result.code == 0, f"cluster down: {result}"
             assert not left, f"processes left behind: {left}"
 
-    def ultra(self, *arguments, input=None, cwd=None, environment=None, timeout=None):
+    def ultra(self, *arguments, cwd=None, environment=None, timeout=None):
         done = subprocess.run([str(BINARIES / "ultra"), *map(str, arguments)], env={**self.environment, **(environment or {})}, cwd=cwd or self.folder,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout or 4 * PATIENCE_S)
         return Result(done.returncode, done.stdout, done.stderr)

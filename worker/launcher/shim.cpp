@@ -18,6 +18,7 @@
 #include "worker/launcher/mpi_environment.h"
 #include "worker/launcher/process_start.h"
 #include "worker/launcher/rank_environment.h"
+#include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -25,10 +26,6 @@ namespace {
 constexpr auto straggler_wait = std::chrono::seconds(60);
 constexpr auto leave_wait = std::chrono::seconds(3);
 constexpr auto write_again_after = std::chrono::seconds(1);
-
-Time now() {
-  return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
-}
 
 /// To a rank's output, beside what it writes itself.
 void append(const std::string& path, const std::string& text) {
@@ -247,7 +244,7 @@ void Shim::refuse(const std::string& detail) {
   spdlog::error("{}", detail);
   if (!outcome_) {
     outcome_ = Outcome::start_failed;
-    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .at_ms = now()};
+    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .at_ms = wall_clock_now()};
   }
   if (ranks_.empty()) return finish();
   stop(Outcome::start_failed, Duration{0});

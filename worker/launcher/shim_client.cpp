@@ -13,6 +13,7 @@
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/process_start.h"
+#include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -24,10 +25,6 @@ constexpr auto slow_retry = std::chrono::milliseconds(500);
 constexpr auto quick_phase = std::chrono::seconds(2);
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr std::size_t waiting_max = 1000;
-
-Time now() {
-  return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
-}
 
 /// A file that is missing, unreadable or half written has no value for us.
 template <class T>
@@ -272,7 +269,7 @@ void ShimClient::report_loss(bool rebooted) {
       detail = "the supervisor of the gang on " + node_ + " ended before any rank ran";
     }
     report.failure = Failure{
-        .rank = -1, .node = node_, .detail = detail, .last_lines = last_lines_of(folder_.log(), last_lines_max), .at_ms = now()};
+        .rank = -1, .node = node_, .detail = detail, .last_lines = last_lines_of(folder_.log(), last_lines_max), .at_ms = wall_clock_now()};
   }
   try {
     write_durably(folder_.report(), to_text(report));
@@ -288,7 +285,7 @@ void ShimClient::report_loss(bool rebooted) {
 void ShimClient::refuse(const std::string& detail) {
   GangReport report{.key = key_, .phase = GangPhase::finished, .outcome = Outcome::start_failed};
   report.peer.node = node_;
-  report.failure = Failure{.rank = -1, .node = node_, .detail = detail, .at_ms = now()};
+  report.failure = Failure{.rank = -1, .node = node_, .detail = detail, .at_ms = wall_clock_now()};
   remove_file(folder_.launch());
   try {
     write_durably(folder_.report(), to_text(report));

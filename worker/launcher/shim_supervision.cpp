@@ -12,6 +12,7 @@
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/process_tree.h"
 #include "worker/launcher/shim.h"
+#include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -19,10 +20,6 @@ namespace {
 constexpr Duration failure_grace_max{5'000};
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr auto abort_wait = std::chrono::milliseconds(1000);
-
-Time now() {
-  return {std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
-}
 
 std::int64_t milliseconds_of(const timeval& time) { return std::int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
 
@@ -80,7 +77,7 @@ void Shim::record_end(Rank& rank, int status, std::int64_t memory_kib, Duration 
   if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
   result.peak_memory_bytes = memory_kib * 1024;
   result.cpu_time_ms = cpu_time;
-  result.ended_ms = now();
+  result.ended_ms = wall_clock_now();
   if (launch_.virtual_devices) {
     const auto wall = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started_).count();
     result.device_utilization_permille = std::min<std::int64_t>(1000, cpu_time.ms * 1000 / std::max<std::int64_t>(1, wall));
@@ -129,7 +126,7 @@ void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& m
                      .exit_code = status,
                      .detail = detail,
                      .last_lines = last_output(folder_.output(rank), folder_.error(rank)),
-                     .at_ms = now()};
+                     .at_ms = wall_clock_now()};
   spdlog::info("{}", detail);
   publish();
   // It is about to exit by itself, with its own code: let it, and stop the others then.

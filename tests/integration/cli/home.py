@@ -7,20 +7,16 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+from cluster import Result, processes_that_mention, until  # noqa: E402
 
 BIN = os.environ["ULTRAMARINE_BIN"]
 ULTRA = os.path.join(BIN, "ultra")
 DEADLINE = 60  # seconds that nothing here should ever need, also on a busy machine
-
-
-class Ran:
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-    def __repr__(self):
-        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
 class Home:
@@ -40,7 +36,7 @@ class Home:
         options.setdefault("cwd", self.work)
         done = subprocess.run([ULTRA, *words], env=self.environment(**(environment or {})), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, **options)
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     def start(self, *words, **options):
         return subprocess.Popen([ULTRA, *words], env=self.environment(), cwd=self.work, stdin=subprocess.DEVNULL,
@@ -67,22 +63,8 @@ class Home:
         return until(reached, f"job {number} is {states}")
 
     def processes(self):
-        """Everything that runs and names this home in its arguments or environment, but for this test."""
-        found = {}
-        needle = self.path.encode()
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as file:
-                    words = file.read()
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    variables = file.read()
-            except OSError:
-                continue
-            if needle in words or needle in variables:
-                found[int(name)] = words.replace(b"\0", b" ").decode(errors="replace")
-        return found
+        """Pids of everything that runs and names this home in its arguments or environment, but for this test."""
+        return processes_that_mention(self.path)
 
     def programs_without(self, node):
         """A copy of `ultra` beside programs like the real ones, but the agent of `node` never says a word. Returns the copy's path."""
@@ -103,17 +85,6 @@ class Home:
         shutil.rmtree(self.parent, ignore_errors=True)
         assert not left, f"left running: {left}"
         assert ran is None or ran.code == 0, ran
-
-
-def until(question, what):
-    """The first answer that is true; asks the program, which is busy, not the clock."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
-        os.sched_yield()
-    raise AssertionError(f"never happened: {what}")
 
 
 class OnTerminal:

@@ -257,7 +257,7 @@ class Lifecycle(Checks):
         self.assertEqual(home.job(runs)["details"]["state"], "running")
         down = home.ultra("cluster", "down", "--requeue")
         self.assertEqual(down.code, 0, down)
-        self.assertEqual(home.processes(), {})
+        self.assertEqual(home.processes(), [])
         self.assert_mistake(home.ultra("queue"), 5, "no scheduler answers")
         self.assertEqual(home.ultra("cluster", "down").code, 0)
         again = home.ultra("cluster", "up")
@@ -282,7 +282,7 @@ class Lifecycle(Checks):
         screen.read_until("[y/N] ")
         screen.type("y\n")
         self.assertEqual(screen.wait(), 0, screen.seen)
-        self.assertEqual(home.processes(), {})
+        self.assertEqual(home.processes(), [])
 
     def test_a_dead_scheduler_does_not_cost_the_queue(self):
         home = self.home()
@@ -294,7 +294,7 @@ class Lifecycle(Checks):
         self.assert_mistake(home.ultra("cluster", "down"), 6, "--requeue:", "the scheduler is dead")
         down = home.ultra("cluster", "down", "--requeue")
         self.assertEqual(down.code, 0, down)
-        self.assertEqual(home.processes(), {})
+        self.assertEqual(home.processes(), [])
         self.assertEqual(home.ultra("cluster", "up").code, 0)
         self.assertEqual(len(home.until_state(job, "running")["details"]["attempts"]), 2)
 
@@ -333,7 +333,7 @@ class Lifecycle(Checks):
                 screen.type("\x03")
                 code = screen.wait()
                 self.assertEqual(code, 130, screen.seen)
-                self.assertEqual(home.processes(), {})
+                self.assertEqual(home.processes(), [])
                 self.assertFalse(os.path.exists(home.path))
                 self.up(home)
 
@@ -344,7 +344,7 @@ class Lifecycle(Checks):
             other.listen()
             taken = f"127.0.0.1:{other.getsockname()[1]}"
             self.assert_mistake(home.ultra("cluster", "up", "--http", taken), 1, f"--http: {taken} is in use", "--http 127.0.0.1:0")
-            self.assertEqual(home.processes(), {})
+            self.assertEqual(home.processes(), [])
             self.up(home)
 
     def test_a_daemon_that_dies_while_starting_is_quoted_and_all_is_stopped(self):
@@ -355,7 +355,7 @@ class Lifecycle(Checks):
         with open(os.path.join(home.path, "scheduler"), "w", encoding="ascii"):
             pass  # a file where its folder should be
         self.assert_mistake(home.ultra("cluster", "up"), 1, "ultra-scheduler", os.path.join(home.path, "logs", "scheduler.log"))
-        self.assertEqual(home.processes(), {})
+        self.assertEqual(home.processes(), [])
         os.remove(os.path.join(home.path, "scheduler"))
         os.rename(os.path.join(home.path, "kept"), os.path.join(home.path, "scheduler"))
         self.assertEqual(home.ultra("cluster", "up").code, 0)

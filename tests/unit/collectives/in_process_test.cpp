@@ -10,6 +10,7 @@
 #include "collectives/backends.h"
 #include "collectives/in_process/in_process.h"
 #include "conformance.h"
+#include "tests/support/ranks.h"
 
 namespace ultramarine::collectives {
 namespace {
@@ -17,25 +18,6 @@ namespace {
 using std::chrono::milliseconds;
 constexpr milliseconds deadline = std::chrono::seconds(20);
 using testing::HasSubstr;
-
-/// Runs `body` on each rank in its own thread; gives back what each of them threw, by rank ("" = nothing).
-std::vector<std::string> on_ranks(int world_size, const std::function<void(Communicator&)>& body) {
-  auto communicators = make_in_process(world_size);
-  std::vector<std::string> errors(communicators.size());
-  std::vector<std::thread> threads;
-  for (std::size_t rank = 0; rank < communicators.size(); ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        body(*communicators[rank]);
-      } catch (const std::exception& error) {
-        errors[rank] = error.what();
-      }
-      communicators[rank].reset();
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  return errors;
-}
 
 class InProcess : public testing::TestWithParam<int> {};
 

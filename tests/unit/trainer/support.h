@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "collectives/in_process/in_process.h"
+#include "tests/support/ranks.h"
 #include "worker/trainer/corpus.h"
 #include "worker/trainer/kernels.h"
 #include "worker/trainer/options.h"
@@ -56,23 +56,6 @@ inline TrainOptions tiny_options() {
   return options;
 }
 
-/// Runs `body` on each rank of an in-process gang, in its own thread; what each of them threw, by rank ("" = nothing).
-inline std::vector<std::string> on_ranks(int world_size, const std::function<void(collectives::Communicator&)>& body) {
-  auto communicators = collectives::make_in_process(world_size);
-  std::vector<std::string> errors(communicators.size());
-  std::vector<std::thread> threads;
-  for (std::size_t rank = 0; rank < communicators.size(); ++rank) {
-    threads.emplace_back([&, rank] {
-      try {
-        body(*communicators[rank]);
-      } catch (const std::exception& error) {
-        errors[rank] = error.what();
-      }
-      communicators[rank].reset();
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  return errors;
-}
+using collectives::on_ranks;
 
 }  // namespace ultramarine::trainer
