@@ -120,7 +120,8 @@ class World {
     machine_ = AgentMachine(node01(), disk_);
     for (const auto& [key, shim] : shims_)
       if (!shim.forgotten) from_shims_.push_back(report(key, shim.phase));
-    for (const GangRecord& record : disk_.gangs)
+    const std::vector<GangRecord> remembered = disk_.gangs;  // what is carried out writes the disk
+    for (const GangRecord& record : remembered)
       if (!shims_.contains(record.key) && !record.finished) carry_out(machine_.on_lost_gang(now_, record.key));
   }
 
