@@ -61,6 +61,13 @@ std::string missing_nodes(const Job& job, const State& state) {
   return joined(parts);
 }
 
+/// `job 3`, `jobs 3 and 4`
+std::string numbers(const std::vector<JobId>& jobs) {
+  std::vector<std::string> parts;
+  for (const JobId job : jobs) parts.push_back(std::to_string(job.value));
+  return (jobs.size() == 1 ? "job " : "jobs ") + joined(parts);
+}
+
 }  // namespace
 
 std::string when(Time instant, Time now) {
@@ -95,6 +102,10 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     }
     case ReasonCode::never_fits:
       return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
+    case ReasonCode::dependency: return "Waits for " + numbers(reason.waits_for) + ", on which it depends.";
+    case ReasonCode::dependency_never:
+      return "Can't start: " + numbers(reason.waits_for) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
+    case ReasonCode::array_limit: return "Waits until another element of its array has ended: as many run as may.";
     case ReasonCode::held: return "Held: it waits until it is released.";
   }
   return "";

@@ -210,6 +210,24 @@ void on(State& state, Time now, const NodeUnreachable& event) {
     if ((job.state == starting || job.state == running) && uses(job.attempts.back().allocation, event.node)) move(job, unknown);
 }
 
+void on(State& state, Time now, const GangRequested& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  Attempt& attempt = job->attempts.back();
+  ensure(event.gang == std::max<std::int64_t>(attempt.gangs.empty() ? 1 : attempt.gangs.back().gang, 1) + 1, "gangs are numbered in order");
+  Gang& gang = attempt.gangs.emplace_back();
+  gang.gang = event.gang;
+  gang.spec = event.spec;
+  gang.requested_ms = now;
+}
+
+void on(State& state, Time, const GangStopRequested& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  if (!job) return;
+  for (Gang& gang : job->attempts.back().gangs)
+    if (gang.gang == event.gang && gang.spec && !gang.finished_ms) gang.stop_requested = true;
+}
+
 void on(State& state, Time now, const GangStarted& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
   if (!job) return;

@@ -73,12 +73,12 @@ struct RolesConfig {
 };
 BOOST_DESCRIBE_STRUCT(RolesConfig, (), (lead, manager, admin, auditor))
 
-/// Another site's word -> ours.
+/// Another site's word -> ours, whatever its case; the word * stands for every name that is not known.
 struct NamesConfig {
-  std::map<std::string, std::string> partitions, accounts, gpu_types;
+  std::map<std::string, std::string> partitions, accounts, qos, gpu_types;
   bool operator==(const NamesConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, gpu_types))
+BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, qos, gpu_types))
 
 struct FabricConfig {
   std::string socket_interface;         // NCCL_SOCKET_IFNAME, and Open MPI's btl_tcp_if_include

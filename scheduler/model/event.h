@@ -37,8 +37,10 @@ struct JobSubmitted {
   std::vector<std::string> environment_names;
   std::string request_key;
   Actor actor;
+  std::vector<std::int64_t> array_indices;  // ascending; not empty: one job each, numbered from `job` on
+  std::int64_t array_limit = 0;
 };
-BOOST_DESCRIBE_STRUCT(JobSubmitted, (), (job, spec, environment_names, request_key, actor))
+BOOST_DESCRIBE_STRUCT(JobSubmitted, (), (job, spec, environment_names, request_key, actor, array_indices, array_limit))
 
 struct JobCancelled {
   static constexpr const char* type = "job_cancelled";
@@ -79,6 +81,27 @@ struct NodeUnreachable {
   Actor actor;
 };
 BOOST_DESCRIBE_STRUCT(NodeUnreachable, (), (node, actor))
+
+/// `ultra run` inside the attempt: one more gang over its allocation.
+struct GangRequested {
+  static constexpr const char* type = "gang_requested";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 2;
+  GangSpec spec;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangRequested, (), (job, attempt, gang, spec, actor))
+
+/// Who started a gang by `ultra run` wants it stopped; the job goes on.
+struct GangStopRequested {
+  static constexpr const char* type = "gang_stop_requested";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 2;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangStopRequested, (), (job, attempt, gang, actor))
 
 /// All ranks of the gang run.
 struct GangStarted {
@@ -136,7 +159,7 @@ struct AttemptEnded {
 BOOST_DESCRIBE_STRUCT(AttemptEnded, (), (job, attempt, outcome, actor))
 
 using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
-                           GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded>;
+                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded>;
 
 /// The next attempt of a queued job starts on this allocation, now.
 struct StartJob {
@@ -172,7 +195,7 @@ BOOST_DESCRIBE_STRUCT(Round, (), (now_ms, planner_version, policy_hash, decision
 
 /// A line of the journal is one of these. (A variant of variants would nest the tag.)
 using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
-                           GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded, Round>;
+                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded, Round>;
 
 inline Entry to_entry(const Event& event) {
   return std::visit([](const auto& alternative) -> Entry { return alternative; }, event);

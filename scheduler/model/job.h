@@ -51,6 +51,33 @@ constexpr std::int64_t total_gpus(const Resources& resources) {
   return resources.gpus > 0 ? resources.gpus : resources.nodes * resources.gpus_per_node;
 }
 
+/// A script that was submitted as a file. It runs once, on the first node of its allocation; the gangs that it starts with
+/// `ultra run` span all of it.
+struct Script {
+  std::string text;  // copied at submit; starts with #!
+  bool operator==(const Script&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Script, (), (text))
+
+/// When a job may start, as seen from another job: ok = it completed, notok = it failed or was cancelled, any = it ended, started = it started.
+BOOST_DEFINE_FIXED_ENUM_CLASS(DependencyCondition, std::uint8_t, ok, any, notok, started)
+
+struct Dependency {
+  JobId job;  // of an array: all its elements
+  DependencyCondition condition = DependencyCondition::ok;
+  bool operator==(const Dependency&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Dependency, (), (job, condition))
+
+/// A signal sent to the ranks (of a script: to those of its gangs, or with `shell` only to the script) some time before the time limit.
+struct WarningSignal {
+  std::int64_t signal = 0;
+  Duration before_ms{60'000};
+  bool shell = false;
+  bool operator==(const WarningSignal&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(WarningSignal, (), (signal, before_ms, shell))
+
 struct JobSpec {
   std::string name;
   std::string account;    // "" = the submitter's default account
@@ -62,10 +89,45 @@ struct JobSpec {
   MpiMode mpi = MpiMode::automatic;
   std::vector<std::string> command;   // argument vector, never a shell string
   std::string working_directory;
+  std::optional<Script> script;       // then command is the script's path as typed and its arguments
+  std::string gpu_type;               // "" = any
+  std::int64_t ranks = 0;             // of a gang over the whole allocation; 0 = ranks_per_node on each node
+  std::int64_t ranks_per_node = 0;    // 0 = one per GPU; each rank then has its own GPU, else it sees all of its node's
+  std::int64_t cpus_per_rank = 0;     // 0 = not said
+  std::vector<Dependency> dependencies;  // all must hold
+  std::string output, error;          // file patterns (%j %A %a %N %n %t %u %x ...), relative to the working directory; "" = kept by us only;
+                                      // an empty `error` follows `output`
+  bool append_output = false;
+  std::int64_t log_bytes_max = 0;     // of the output that we keep, over all ranks: head and tail stay; 0 = the node's default
+  std::optional<WarningSignal> warning;
+  bool strict_names = false;          // names of other sites are refused, not mapped
+  std::map<std::string, std::string> recorded;  // options of a script that change nothing, as given
   bool operator==(const JobSpec&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(JobSpec, (),
-                      (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory))
+                      (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
+                       ranks, ranks_per_node, cpus_per_rank, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
+                       recorded))
+
+/// A job's place in its array: n jobs submitted as one.
+struct ArrayElement {
+  JobId array;             // the job of the first element: the array's name
+  std::int64_t index = 0;
+  std::int64_t count = 1, min = 0, max = 0, step = 1;  // of all indices; step 1 when they are not evenly spaced
+  std::int64_t limit = 0;  // how many may run at once; 0 = all
+  bool operator==(const ArrayElement&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(ArrayElement, (), (array, index, count, min, max, step, limit))
+
+/// What `ultra run` asks for inside an attempt: ranks over the whole allocation.
+struct GangSpec {
+  std::vector<std::string> command;
+  std::string working_directory;
+  MpiMode mpi = MpiMode::automatic;
+  std::int64_t ranks = 0, ranks_per_node = 0;  // 0 = as the job says
+  bool operator==(const GangSpec&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(GangSpec, (), (command, working_directory, mpi, ranks, ranks_per_node))
 
 /// The devices of one node that an attempt holds; `devices` are indices on that node, ascending.
 struct NodeAllocation {
@@ -116,16 +178,21 @@ struct Checkpoint {
 };
 BOOST_DESCRIBE_STRUCT(Checkpoint, (), (step, path, at_ms))
 
-/// Ranks started and stopped together. A plain job's attempt has exactly one.
+/// Ranks started and stopped together. A plain job's attempt has exactly one. Of a script, gang 1 is the script itself: one rank on the first
+/// node; the others were started by `ultra run`, and their failure is theirs alone.
 struct Gang {
   std::int64_t gang = 1;
+  std::optional<GangSpec> spec;        // absent for gang 1
+  std::optional<Time> requested_ms;    // absent for gang 1
+  bool stop_requested = false;
   std::optional<Time> started_ms;
   std::optional<Time> finished_ms;
   std::optional<Outcome> outcome;
+  std::optional<Failure> failure;      // of gang 1 it is also the attempt's
   std::vector<RankResult> ranks;  // filled when the gang finished, ordered by rank
   bool operator==(const Gang&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Gang, (), (gang, started_ms, finished_ms, outcome, ranks))
+BOOST_DESCRIBE_STRUCT(Gang, (), (gang, spec, requested_ms, stop_requested, started_ms, finished_ms, outcome, failure, ranks))
 
 struct Attempt {
   std::int64_t attempt = 1;
@@ -156,8 +223,10 @@ struct Job {
   std::vector<std::string> environment_names;  // names only; the values are kept beside the journal and deleted at the end
   std::string request_key;                 // a client's retry with the same key is the same job
   std::optional<Checkpoint> checkpoint;    // the newest
+  std::optional<ArrayElement> array;
   bool operator==(const Job&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_names, request_key, checkpoint))
+BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_names, request_key, checkpoint,
+                            array))
 
 }  // namespace ultramarine

@@ -17,7 +17,11 @@ namespace ultramarine {
 ///  nodes_missing    it would fit if nodes that are silent or down were back
 ///  never_fits       no state of this cluster can run it
 ///  held             somebody holds it
-BOOST_DEFINE_FIXED_ENUM_CLASS(ReasonCode, std::uint8_t, starting_now, resources, fragmentation, priority, nodes_missing, never_fits, held)
+///  dependency       a job that it depends on has not come so far (waits_for names those)
+///  dependency_never a job that it depends on ended otherwise: it can only be cancelled
+///  array_limit      as many elements of its array run as may
+BOOST_DEFINE_FIXED_ENUM_CLASS(ReasonCode, std::uint8_t, starting_now, resources, fragmentation, priority, nodes_missing, never_fits, held,
+                              dependency, dependency_never, array_limit)
 
 struct Reason {
   ReasonCode code = ReasonCode::resources;
@@ -28,7 +32,7 @@ struct Reason {
 };
 BOOST_DESCRIBE_STRUCT(Reason, (), (code, gpus_asked, gpus_free, waits_for))
 
-/// One line of the plan. `start_ms` absent: the job can't be planned (never_fits, nodes_missing).
+/// One line of the plan. `start_ms` absent: the job can't be planned (never_fits, nodes_missing, held, dependency, dependency_never, array_limit).
 struct PlannedJob {
   JobId job;
   std::int64_t position = 0;  // in the order, from 1

@@ -19,20 +19,30 @@ namespace ultramarine::protocol {
 /// Raised when a message changes its meaning; N to N-2 are accepted.
 constexpr std::int64_t agent_protocol = 1;
 
+/// What a gang's ranks are: those of the job or of `ultra run`, or the one shell of a script.
+BOOST_DEFINE_FIXED_ENUM_CLASS(LaunchKind, std::uint8_t, ranks, script)
+
 /// All that a node needs to start its part of a gang. Also the shim's launch file (0600: it holds the environment).
+/// Of a gang of `ultra run`, the command, folder, MPI mode and numbers of ranks in `spec` are the gang's.
 struct LaunchSpec {
   GangKey key;
+  LaunchKind kind = LaunchKind::ranks;
   std::string cluster;
   std::string node;                 // the node this copy is for
   JobSpec spec;
   Actor owner;
-  Allocation allocation;            // of the whole gang; ranks are numbered along it
+  Allocation allocation;            // of the whole gang; ranks are numbered along it. A script's is its first node
+  Allocation job_allocation;        // of the whole attempt; empty: the same
+  std::optional<ArrayElement> array;
+  Time submitted_ms;                // of the job
+  Duration time_left_ms;            // of the attempt when the gang was asked for; 0 = spec.time_limit_ms
   std::map<std::string, std::string> environment;  // as captured from the submitter
   std::map<std::string, std::string> fabric_environment;
   std::string gang_secret;          // 128 bits, hex: proves a shim of the same gang to another
   bool virtual_devices = false;
 };
-BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, cluster, node, spec, owner, allocation, environment, fabric_environment, gang_secret, virtual_devices))
+BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, allocation, job_allocation, array, submitted_ms, time_left_ms, environment,
+                                       fabric_environment, gang_secret, virtual_devices))
 
 // ---- agent -> scheduler ------------------------------------------------------------------------------------------
 

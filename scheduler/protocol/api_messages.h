@@ -7,6 +7,13 @@
 //   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
 //   GET  /v1/jobs/ID/logs?rank=N&follow=1   one LogLine JSON per line, chunked    (socket only; owner or admin)
+//   GET  /v1/jobs/ID/events       EventList                             (socket only)
+//   POST /v1/jobs/ID/gangs        GangRequest -> GangReply              (socket only; owner, while the job runs)
+//   GET  /v1/jobs/ID/gangs/N/wait?timeout_ms=   GangView, once the gang has finished or the time is over     (socket only)
+//   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1   as above            (socket only; owner or admin)
+//   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
+//   GET  /v1/openapi.json         the description of all this, generated from these types
+// ID is a job, or ARRAY_INDEX (12_3) for an element of an array.
 //   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
@@ -42,13 +49,54 @@ struct SubmitRequest {
   JobSpec spec;
   std::map<std::string, std::string> environment;
   std::string request_key;  // the same key from the same user gives the same job
+  std::vector<std::int64_t> array_indices;  // not empty: one job each, at most 10,000
+  std::int64_t array_limit = 0;             // how many of them may run at once; 0 = all
 };
-BOOST_DESCRIBE_STRUCT(SubmitRequest, (), (spec, environment, request_key))
+BOOST_DESCRIBE_STRUCT(SubmitRequest, (), (spec, environment, request_key, array_indices, array_limit))
 
+/// Of an array `job` is the first element, and its name. `warnings`: one sentence each, for people (names that were mapped).
 struct SubmitReply {
   JobId job;
+  std::int64_t count = 1;
+  std::vector<std::string> warnings;
 };
-BOOST_DESCRIBE_STRUCT(SubmitReply, (), (job))
+BOOST_DESCRIBE_STRUCT(SubmitReply, (), (job, count, warnings))
+
+/// `ultra run` inside a running job. The environment is the caller's.
+struct GangRequest {
+  GangSpec spec;
+  std::map<std::string, std::string> environment;
+};
+BOOST_DESCRIBE_STRUCT(GangRequest, (), (spec, environment))
+
+struct GangReply {
+  std::int64_t gang = 0;
+  std::int64_t attempt = 1;
+};
+BOOST_DESCRIBE_STRUCT(GangReply, (), (gang, attempt))
+
+/// A gang and what a shell would say of it.
+struct GangView {
+  Gang details;
+  std::int64_t attempt = 1;
+  std::optional<std::int64_t> exit_code;  // once finished: the highest of its ranks (128 + signal); 125: our system failed it
+};
+BOOST_DESCRIBE_STRUCT(GangView, (), (details, attempt, exit_code))
+
+/// One thing that happened to a job, in order.
+struct EventView {
+  std::int64_t sequence = 0;  // in the journal
+  Time at_ms;
+  std::string type;           // as in the journal: job_submitted, start_job, gang_started ...
+  std::string actor;          // who brought it about; "" = the scheduler
+  std::string sentence;       // for people
+};
+BOOST_DESCRIBE_STRUCT(EventView, (), (sequence, at_ms, type, actor, sentence))
+
+struct EventList {
+  std::vector<EventView> events;
+};
+BOOST_DESCRIBE_STRUCT(EventList, (), (events))
 
 struct ShutdownRequest {
   bool requeue = false;

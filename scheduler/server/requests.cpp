@@ -81,7 +81,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
       answer(api::from_refusal(*refusal));
       return;
     }
-    JobSubmitted event{{state().next_job}, std::get<JobSpec>(accepted), {}, std::move(submission.request_key), actor};
+    JobSubmitted event{.job = {state().next_job}, .spec = std::get<JobSpec>(accepted), .request_key = std::move(submission.request_key), .actor = actor};
     for (const auto& [name, value] : submission.environment) event.environment_names.push_back(name);
     pending_.environments[event.job] = std::move(submission.environment);
     record(event);
