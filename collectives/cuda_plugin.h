@@ -30,7 +30,7 @@ struct CudaPlugin {
   int version;                    // cuda_plugin_version of its build
   std::string (*why_unusable)();  // "" = usable; else e.g. `CUDA: no usable GPU: CUDA driver version is insufficient
                                   // for CUDA runtime version (35)`
-  int (*device_count)();                                               // 0 when unusable
+  int (*device_count)();          // 0 when unusable
   std::unique_ptr<Communicator> (*make_nccl)(const NcclWorld& world);  // throws CollectiveError
   void* (*allocate)(std::size_t bytes);  // device memory on the current device; throws CollectiveError
   void (*release)(void* memory);
