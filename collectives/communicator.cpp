@@ -107,6 +107,8 @@ std::unique_ptr<Pending> Communicator::begin(Call call) {
   call.sequence = recorder_->started(call, call.bytes() * static_cast<std::size_t>(parts ? world_size_ : 1));
   try {
     return std::make_unique<Pending>(call, recorder_, start(call));
+  } catch (const DeadlineExceeded& error) {
+    throw DeadlineExceeded(recorder_->failed(call.sequence, error.what()));
   } catch (const CollectiveError& error) {
     throw CollectiveError(recorder_->failed(call.sequence, error.what()));
   }

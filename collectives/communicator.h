@@ -53,6 +53,7 @@ struct Capabilities {
   bool device_buffers = false;
   bool non_blocking = false;  // a collective progresses without calls from its caller
   bool can_abort = false;     // a hung collective can be given up and the process lives on
+  int device = -1;            // whose memory, among the GPUs that this process sees; -1 without device_buffers
   std::vector<DataType> types;
 };
 

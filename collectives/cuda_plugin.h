@@ -31,6 +31,7 @@ struct CudaPlugin {
   std::string (*why_unusable)();  // "" = usable; else e.g. `CUDA: no usable GPU: CUDA driver version is insufficient
                                   // for CUDA runtime version (35)`
   int (*device_count)();          // 0 when unusable
+  void (*use_device)(int index);  // makes it the calling thread's current one; throws CollectiveError
   std::unique_ptr<Communicator> (*make_nccl)(const NcclWorld& world);  // throws CollectiveError
   void* (*allocate)(std::size_t bytes);  // device memory on the current device; throws CollectiveError
   void (*release)(void* memory);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
 #include "collectives/bf16.h"
@@ -27,6 +28,7 @@ struct Bf16 {
   using Stored = std::uint16_t;
   using Sum = float;
   static float load(std::uint16_t value) { return from_bf16(value); }
+  static float add(float a, float b) { return a + b; }
   static std::uint16_t store(float value) { return to_bf16(value); }
 };
 template <class T>
@@ -34,6 +36,13 @@ struct Plain {
   using Stored = T;
   using Sum = T;
   static T load(T value) { return value; }
+  static T add(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {  // wraps around, as NCCL's and MPI's sums do
+      return static_cast<T>(static_cast<std::make_unsigned_t<T>>(a) + static_cast<std::make_unsigned_t<T>>(b));
+    } else {
+      return a + b;
+    }
+  }
   static T store(T value) { return value; }
 };
 
@@ -55,7 +64,7 @@ void reduce(const std::vector<Call>& calls, std::size_t from, std::size_t first,
       } else if (maximum) {
         for (std::size_t i = 0; i < size; ++i) total[i] = std::max(total[i], Type::load(values[i]));
       } else {
-        for (std::size_t i = 0; i < size; ++i) total[i] += Type::load(values[i]);
+        for (std::size_t i = 0; i < size; ++i) total[i] = Type::add(total[i], Type::load(values[i]));
       }
     }
     for (std::size_t i = 0; i < size; ++i) result[i] = Type::store(total[i]);
@@ -228,6 +237,7 @@ class InProcessCommunicator final : public Communicator {
                       .device_buffers = false,
                       .non_blocking = true,
                       .can_abort = true,
+                      .device = -1,
                       .types = {DataType::float32, DataType::bf16, DataType::int64}}),
         gang_(std::move(gang)) {}
   ~InProcessCommunicator() override { gang_->leave(rank()); }

@@ -259,6 +259,7 @@ class MpiCommunicator final : public Communicator {
                       .device_buffers = false,
                       .non_blocking = false,
                       .can_abort = false,
+                      .device = -1,
                       .types = {DataType::float32, DataType::bf16, DataType::int64}}),
         world_(std::move(world)),
         elements_per_message_(elements_per_message) {}

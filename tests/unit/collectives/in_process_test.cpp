@@ -172,7 +172,7 @@ TEST(InProcessErrors, LeavingAfterTheLastCollectiveIsNoError) {
 }
 
 TEST(Backends, AreFoundByNameAndAnUnknownOneNamesThoseThatThereAre) {
-  EXPECT_EQ(backend_names(), "in_process, mpi");
+  EXPECT_EQ(backend_names(), "in_process, mpi, nccl");
   const auto communicators = find_backend("in_process").make(2);
   ASSERT_EQ(communicators.size(), 2U);
   EXPECT_EQ(communicators[1]->rank(), 1);
@@ -184,7 +184,7 @@ TEST(Backends, AreFoundByNameAndAnUnknownOneNamesThoseThatThereAre) {
     find_backend("smoke");
     FAIL();
   } catch (const CollectiveError& error) {
-    EXPECT_STREQ(error.what(), "unknown backend \"smoke\": this build has in_process, mpi");
+    EXPECT_STREQ(error.what(), "unknown backend \"smoke\": this build has in_process, mpi, nccl");
   }
   EXPECT_THROW(make_in_process(0), CollectiveError);
 }
