@@ -1,5 +1,6 @@
 # The GPU half: which of its parts this machine can build. Nothing of it is demanded.
 #   ULTRAMARINE_CUDA_HEADERS  folder of cuda_runtime.h and nccl.h, or empty: then also the tests on fakes are left out
+#   ULTRAMARINE_FAKE_GPU      true when the fakes of tests/support/gpu can be built: these headers, and an x86-64 processor
 #   ULTRAMARINE_CUDA          true when nvcc, the runtime library and NCCL are there: libultramarine_cuda.so is built
 # ULTRAMARINE_GPU=OFF leaves all of it out.
 include_guard(GLOBAL)
@@ -7,6 +8,7 @@ option(ULTRAMARINE_GPU "Build the CUDA plug-in and its tests where the CUDA Tool
 
 set(ULTRAMARINE_CUDA FALSE)
 set(ULTRAMARINE_CUDA_HEADERS "")
+set(ULTRAMARINE_FAKE_GPU FALSE)
 set(ultramarine_cuda_missing "")
 if(NOT ULTRAMARINE_GPU)
   set(ultramarine_cuda_missing "ULTRAMARINE_GPU is OFF")
@@ -52,6 +54,9 @@ else()
   if(CUDAToolkit_FOUND AND NCCL_FOUND)
     set(ULTRAMARINE_CUDA TRUE)
   endif()
+  if(ULTRAMARINE_CUDA_HEADERS AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    set(ULTRAMARINE_FAKE_GPU TRUE)
+  endif()
 endif()
 
 # ultramarine_cuda_headers(target): the headers of CUDA and NCCL, without their warnings, and no library.
@@ -65,7 +70,7 @@ function(ultramarine_cuda_summary)
   else()
     message(STATUS "  CUDA: left out libultramarine_cuda.so: ${ultramarine_cuda_missing}; ranks train on the CPU and reduce over MPI")
   endif()
-  if(NOT ULTRAMARINE_CUDA_HEADERS)
-    message(STATUS "  CUDA: left out the tests on a fake GPU: cuda_runtime.h and nccl.h were not found")
+  if(NOT ULTRAMARINE_FAKE_GPU)
+    message(STATUS "  CUDA: left out the tests on a fake GPU: they need cuda_runtime.h, nccl.h and an x86-64 processor")
   endif()
 endfunction()
