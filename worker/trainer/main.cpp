@@ -9,7 +9,8 @@
 #include <thread>
 
 #include "collectives/backends.h"
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/device/cpu/cpu_device.h"
+#include "worker/trainer/device/cpu/kernels.h"
 #include "worker/trainer/run.h"
 #include "worker/trainer/sample.h"
 #include "worker/trainer/trainer.h"
@@ -250,7 +251,7 @@ int train(TrainOptions options, const WorldOptions& world) {
       throw InputError("--checkpoint-directory: can't make " + options.checkpoint_directory + ": " + error.message());
   }
   return run_ranks(world, [&](Communicator& communicator, ProgressReporter& progress) {
-    return run_training(options, corpus, communicator, progress, stdout, stderr, stop_requested);
+    return run_training(options, corpus, communicator, cpu_device(), progress, stdout, stderr, stop_requested);
   });
 }
 

@@ -143,8 +143,6 @@ GangMember::GangMember(const char* id, int world_size, int rank, int device)
     return;
   }
   memory_->ranks[rank].device = device;
-  inject(fault_at(0));
-  memory_->joined.fetch_add(1);
 }
 
 void GangMember::leave() {
@@ -203,6 +201,8 @@ bool GangMember::barrier() {
 }
 
 bool GangMember::wait_for_all() {
+  inject(fault_at(0));
+  memory_->joined.fetch_add(1);
   while (memory_->joined.load() < world_size_) {
     if (given_up_ || error() != ncclSuccess) return false;
     usleep(200);
