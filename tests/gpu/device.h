@@ -1,5 +1,5 @@
-// What the tests of the CUDA device share: the device of the plug-in that ULTRAMARINE_CUDA_PLUGIN names (the real one, or its twin
-// on a fake GPU), and arrays on it.
+// What the tests of the CUDA device share: the device of the plug-in that ULTRAMARINE_CUDA_PLUGIN names (the real one,
+// or its twin on a fake GPU), and arrays on it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -47,7 +47,9 @@ class OnCuda : public testing::Test {
     return array;
   }
   DeviceArray<float> up(const std::vector<float>& values) { return upload(values); }
-  DeviceArray<float> up(const std::vector<double>& values) { return upload(std::vector<float>(values.begin(), values.end())); }
+  DeviceArray<float> up(const std::vector<double>& values) {
+    return upload(std::vector<float>(values.begin(), values.end()));
+  }
   /// Filled with NaN.
   DeviceArray<float> room(std::size_t count) { return upload(std::vector<float>(count, std::nanf(""))); }
   template <class T>

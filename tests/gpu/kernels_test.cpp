@@ -15,8 +15,7 @@ using Values = std::vector<double>;
 /// Numbers that a float holds exactly, so that both sides start from the same.
 Values random_values(std::size_t count, std::uint64_t stream, double deviation = 1.0) {
   Values values(count);
-  for (std::size_t i = 0; i < count; ++i)
-    values[i] = static_cast<float>(deviation * random_normal(42, stream, i));
+  for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(deviation * random_normal(42, stream, i));
   return values;
 }
 
@@ -31,7 +30,8 @@ void expect_close(const char* name, const std::vector<float>& got, const Values&
   ASSERT_EQ(got.size(), expected.size()) << name;
   double scale = 1;
   for (const double value : expected) scale = std::max(scale, std::abs(value));
-  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], tolerance * scale) << name << ", element " << i;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], expected[i], tolerance * scale) << name << ", element " << i;
 }
 
 class CudaKernels : public OnCuda {
@@ -45,15 +45,17 @@ TEST_F(CudaKernels, Linear) {
     SCOPED_TRACE(testing::Message() << rows << " x " << inputs << " x " << outputs);
     const Values in = random_values(rows * inputs, 1), weight = random_values(outputs * inputs, 2),
                  bias = random_values(outputs, 3), d_out = random_values(rows * outputs, 4);
-    Values out(rows * outputs), d_in(in.size()), d_weight = random_values(weight.size(), 5), d_bias = random_values(outputs, 6);
+    Values out(rows * outputs), d_in(in.size()), d_weight = random_values(weight.size(), 5),
+                                                 d_bias = random_values(outputs, 6);
     const auto in_ = up(in), weight_ = up(weight), bias_ = up(bias), d_out_ = up(d_out), d_weight_ = up(d_weight),
                d_bias_ = up(d_bias), out_ = room(out.size()), d_in_ = room(in.size());
     linear_forward(rows, inputs, outputs, in.data(), weight.data(), bias.data(), out.data());
     operations().linear_forward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), bias_.data(), out_.data());
     expect_close("out", down(out_), out);
-    linear_backward(rows, inputs, outputs, in.data(), weight.data(), d_out.data(), d_in.data(), d_weight.data(), d_bias.data());
-    operations().linear_backward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), d_out_.data(), d_in_.data(),
-                                 d_weight_.data(), d_bias_.data());
+    linear_backward(rows, inputs, outputs, in.data(), weight.data(), d_out.data(), d_in.data(), d_weight.data(),
+                    d_bias.data());
+    operations().linear_backward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), d_out_.data(),
+                                 d_in_.data(), d_weight_.data(), d_bias_.data());
     expect_close("d_in", down(d_in_), d_in);
     expect_close("d_weight", down(d_weight_), d_weight);
     expect_close("d_bias", down(d_bias_), d_bias);
@@ -63,9 +65,10 @@ TEST_F(CudaKernels, Linear) {
     linear_forward(rows, inputs, outputs, in.data(), weight.data(), no_bias, out.data());
     operations().linear_forward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), nullptr, out_.data());
     expect_close("out without bias", down(out_), out);
-    operations().linear_backward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), d_out_.data(), d_in_.data(),
-                                 d_weight_.data(), nullptr);
-    linear_backward<double>(rows, inputs, outputs, in.data(), weight.data(), d_out.data(), d_in.data(), d_weight.data(), nullptr);
+    operations().linear_backward(*stream_, rows, inputs, outputs, in_.data(), weight_.data(), d_out_.data(),
+                                 d_in_.data(), d_weight_.data(), nullptr);
+    linear_backward<double>(rows, inputs, outputs, in.data(), weight.data(), d_out.data(), d_in.data(), d_weight.data(),
+                            nullptr);
     expect_close("d_weight without bias", down(d_weight_), d_weight);
   }
 }
@@ -76,13 +79,14 @@ TEST_F(CudaKernels, LayerNorm) {
     SCOPED_TRACE(testing::Message() << rows << " x " << width);
     const Values in = random_values(rows * width, 1), weight = random_values(width, 2), bias = random_values(width, 3),
                  d_out = random_values(rows * width, 4);
-    Values out(in.size()), mean(rows), scale(rows), d_in = random_values(in.size(), 5), d_weight = random_values(width, 6),
-                                                    d_bias = random_values(width, 7);
+    Values out(in.size()), mean(rows), scale(rows),
+        d_in = random_values(in.size(), 5), d_weight = random_values(width, 6), d_bias = random_values(width, 7);
     const auto in_ = up(in), weight_ = up(weight), bias_ = up(bias), d_out_ = up(d_out), d_in_ = up(d_in),
-               d_weight_ = up(d_weight), d_bias_ = up(d_bias), out_ = room(in.size()), mean_ = room(rows), scale_ = room(rows);
+               d_weight_ = up(d_weight), d_bias_ = up(d_bias), out_ = room(in.size()), mean_ = room(rows),
+               scale_ = room(rows);
     layer_norm_forward(rows, width, in.data(), weight.data(), bias.data(), out.data(), mean.data(), scale.data());
-    operations().layer_norm_forward(*stream_, rows, width, in_.data(), weight_.data(), bias_.data(), out_.data(), mean_.data(),
-                                    scale_.data());
+    operations().layer_norm_forward(*stream_, rows, width, in_.data(), weight_.data(), bias_.data(), out_.data(),
+                                    mean_.data(), scale_.data());
     expect_close("out", down(out_), out);
     expect_close("mean", down(mean_), mean);
     expect_close("scale", down(scale_), scale);
@@ -114,19 +118,21 @@ TEST_F(CudaKernels, Gelu) {
 TEST_F(CudaKernels, Attention) {
   const AttentionShape shapes[] = {{1, 1, 1, 1}, {2, 5, 2, 6}, {3, 37, 3, 15}, {1, 150, 1, 4}};
   for (const AttentionShape& shape : shapes) {
-    SCOPED_TRACE(testing::Message() << shape.samples << " x " << shape.length << " x " << shape.heads << " x " << shape.width);
+    SCOPED_TRACE(testing::Message() << shape.samples << " x " << shape.length << " x " << shape.heads << " x "
+                                    << shape.width);
     const std::size_t rows = shape.samples * shape.length;
     const Values qkv = random_values(rows * 3 * shape.width, 1), d_out = random_values(rows * shape.width, 2);
     Values p(shape.samples * shape.heads * shape.length * shape.length), out(d_out.size()), d_qkv(qkv.size()),
         scratch(shape.length * shape.length);
-    const auto qkv_ = up(qkv), d_out_ = up(d_out), p_ = room(p.size()), out_ = room(out.size()), d_qkv_ = room(qkv.size()),
-               scratch_ = room(operations().attention_scratch(shape));
+    const auto qkv_ = up(qkv), d_out_ = up(d_out), p_ = room(p.size()), out_ = room(out.size()),
+               d_qkv_ = room(qkv.size()), scratch_ = room(operations().attention_scratch(shape));
     attention_forward(shape, qkv.data(), p.data(), out.data());
     operations().attention_forward(*stream_, shape, qkv_.data(), p_.data(), out_.data());
     expect_close("probabilities", down(p_), p);
     expect_close("out", down(out_), out);
     attention_backward(shape, qkv.data(), p.data(), d_out.data(), d_qkv.data(), scratch.data());
-    operations().attention_backward(*stream_, shape, qkv_.data(), p_.data(), d_out_.data(), d_qkv_.data(), scratch_.data());
+    operations().attention_backward(*stream_, shape, qkv_.data(), p_.data(), d_out_.data(), d_qkv_.data(),
+                                    scratch_.data());
     expect_close("d_qkv", down(d_qkv_), d_qkv, 1e-5);
   }
 }
@@ -157,7 +163,8 @@ TEST_F(CudaKernels, Embedding) {
     const std::vector<std::uint8_t> tokens = random_bytes(rows, vocabulary);
     const Values table = random_values(vocabulary * width, 1), positions = random_values(length * width, 2),
                  d_out = random_values(rows * width, 3);
-    Values out(rows * width), d_table = random_values(table.size(), 4), d_positions = random_values(positions.size(), 5);
+    Values out(rows * width), d_table = random_values(table.size(), 4),
+                              d_positions = random_values(positions.size(), 5);
     const auto tokens_ = upload(tokens);
     const auto table_ = up(table), positions_ = up(positions), d_out_ = up(d_out), d_table_ = up(d_table),
                d_positions_ = up(d_positions), out_ = room(out.size());
@@ -273,7 +280,8 @@ TEST_F(CudaKernels, AWholeModelsLossesAndGradients) {
     double largest = 0;
     for (std::size_t i = 0; i < tensor.count; ++i) largest = std::max(largest, std::abs(gradients[tensor.offset + i]));
     for (std::size_t i = 0; i < tensor.count; ++i)
-      ASSERT_NEAR(all[tensor.offset + i], gradients[tensor.offset + i], 3e-5 * largest + 1e-7) << tensor.name << " " << i;
+      ASSERT_NEAR(all[tensor.offset + i], gradients[tensor.offset + i], 3e-5 * largest + 1e-7)
+          << tensor.name << " " << i;
   }
 }
 

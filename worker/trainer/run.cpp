@@ -200,23 +200,26 @@ int run_training(const TrainOptions& options, const Corpus& corpus, collectives:
   return Run(options, corpus, communicator, device, progress, out, errors, stop).all();
 }
 
-int run_reduce_check(std::size_t count, collectives::Communicator& communicator, ProgressReporter& progress,
-                     std::FILE* out, milliseconds deadline) {
-  using collectives::DataType;
-  using collectives::Residence;
+int run_reduce_check(std::size_t count, collectives::Communicator& communicator, Device& device,
+                     ProgressReporter& progress, std::FILE* out, milliseconds deadline) {
   const auto ranks = static_cast<std::int64_t>(communicator.world_size());
+  const auto stream = device.make_stream();
+  Exchange exchange(communicator, device, *stream, deadline);
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i)
     values[i] = static_cast<float>(static_cast<std::int64_t>(i % 1000) + communicator.rank());
-  communicator.all_reduce({values.data(), count, DataType::float32, Residence::host}, collectives::Operation::sum)
-      ->wait(deadline);
+  const DeviceArray<float> on_device(device, count);
+  stream->copy_to_device(on_device.data(), values.data(), on_device.bytes());
+  exchange.reduce(exchange.buffer_of(on_device), collectives::Operation::sum);
+  stream->copy_to_host(values.data(), on_device.data(), on_device.bytes());
+  stream->synchronize();
   std::int64_t wrong = 0, sum = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t expected = static_cast<std::int64_t>(i % 1000) * ranks + ranks * (ranks - 1) / 2;
     if (values[i] != static_cast<float>(expected)) ++wrong;
     sum += static_cast<std::int64_t>(values[i]);
   }
-  communicator.all_reduce({&wrong, 1, DataType::int64, Residence::host}, collectives::Operation::sum)->wait(deadline);
+  exchange.reduce({&wrong, 1, collectives::DataType::int64, collectives::Residence::host}, collectives::Operation::sum);
   progress.collectives(communicator.counters(), true);
   if (communicator.rank() == 0) {
     if (wrong == 0) {

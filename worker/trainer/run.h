@@ -22,12 +22,13 @@ constexpr int stopped_exit_code = 143;
 /// finished. Returns the exit code, the same on all ranks. Throws InputError (a checkpoint of another run),
 /// TrainingError, CollectiveError, DeviceError, std::system_error (a checkpoint can't be written).
 int run_training(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator,
-                 Device& device, ProgressReporter& progress, std::FILE* out, std::FILE* errors, const std::atomic<bool>& stop);
+                 Device& device, ProgressReporter& progress, std::FILE* out, std::FILE* errors,
+                 const std::atomic<bool>& stop);
 
-/// One all-reduce of `count` whole numbers in float32 whose sums float32 holds exactly; says on rank 0's `out` whether
-/// every element is right on every rank. Returns 0 or 1, the same on all ranks.
-int run_reduce_check(std::size_t count, collectives::Communicator& communicator, ProgressReporter& progress,
-                     std::FILE* out, std::chrono::milliseconds deadline);
+/// One all-reduce, on the device, of `count` whole numbers in float32 whose sums float32 holds exactly; says on rank
+/// 0's `out` whether every element is right on every rank. Returns 0 or 1, the same on all ranks.
+int run_reduce_check(std::size_t count, collectives::Communicator& communicator, Device& device,
+                     ProgressReporter& progress, std::FILE* out, std::chrono::milliseconds deadline);
 
 /// 1234567 -> 1,234,567
 std::string grouped(std::int64_t value);

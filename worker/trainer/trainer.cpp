@@ -74,6 +74,7 @@ Trainer::Trainer(const TrainOptions& options, const Corpus& corpus, collectives:
       device_(device),
       operations_(device.training_operations()),
       stream_(device.make_stream()),
+      exchange_(communicator, device, *stream_, options.collective_deadline),
       micro_batch_(std::min(options.micro_batch, options.global_batch / communicator.world_size())),
       model_(options.model, micro_batch_, device, *stream_, device.model_operations()) {
   const std::size_t count = parameter_count();
@@ -88,54 +89,12 @@ Trainer::Trainer(const TrainOptions& options, const Corpus& corpus, collectives:
   initialize(model_.layout(), options.seed, initial);
   stream_->copy_to_device(parameters_.data(), initial.data(), parameters_.bytes());
   // All ranks computed the same numbers, but the mathematics library of another CPU may round them differently.
-  broadcast(buffer_of(parameters_));
-}
-
-Buffer Trainer::buffer_of(DeviceArray<float>& array) const {
-  return {array.data(), array.size(), DataType::float32,
-          device_.is_host_memory() ? Residence::host : Residence::device};
-}
-
-void Trainer::exchange(Buffer buffer, const Start& start) {
-  const collectives::Capabilities& can = communicator_.capabilities();
-  const bool on_device = buffer.residence == Residence::device;
-  const auto run = [&](const Buffer& reachable) {
-    start(reachable, {stream_->handle()})->wait(options_.collective_deadline);
-  };
-  if (on_device ? can.device_buffers : can.host_buffers) {
-    run(buffer);
-  } else if (communicator_.world_size() > 1) {
-    const std::size_t bytes = bytes_of(buffer);
-    if (on_device) {
-      Arena<char> staged(bytes);
-      stream_->copy_to_host(staged.data(), buffer.data, bytes);
-      stream_->synchronize();
-      run({staged.data(), buffer.count, buffer.type, Residence::host});
-      stream_->copy_to_device(buffer.data, staged.data(), bytes);
-    } else {
-      const DeviceArray<char> staged(device_, bytes);
-      stream_->copy_to_device(staged.data(), buffer.data, bytes);
-      run({staged.data(), buffer.count, buffer.type, Residence::device});
-      stream_->copy_to_host(buffer.data, staged.data(), bytes);
-      stream_->synchronize();
-    }
-  }
-}
-
-void Trainer::reduce(Buffer buffer, Operation operation) {
-  exchange(buffer, [&](Buffer reachable, collectives::Stream stream) {
-    return communicator_.all_reduce(reachable, operation, stream);
-  });
-}
-
-void Trainer::broadcast(Buffer buffer) {
-  exchange(buffer,
-           [&](Buffer reachable, collectives::Stream stream) { return communicator_.broadcast(reachable, 0, stream); });
+  exchange_.broadcast(exchange_.buffer_of(parameters_));
 }
 
 bool Trainer::any_rank(bool says) {
   std::int64_t answer = says ? 1 : 0;
-  reduce({&answer, 1, DataType::int64, Residence::host}, Operation::max);
+  exchange_.reduce({&answer, 1, DataType::int64, Residence::host}, Operation::max);
   return answer != 0;
 }
 
@@ -152,14 +111,15 @@ void Trainer::set_parameter(std::size_t index, float value) {
 
 void Trainer::restore(const Checkpoint* checkpoint) {
   std::int64_t step = checkpoint ? checkpoint->manifest.step : -1;
-  broadcast({&step, 1, DataType::int64, Residence::host});
+  exchange_.broadcast({&step, 1, DataType::int64, Residence::host});
   if (step < 0) return;
   if (checkpoint && communicator_.rank() == 0) {
     stream_->copy_to_device(parameters_.data(), checkpoint->parameters.data(), parameters_.bytes());
     stream_->copy_to_device(first_moments_.data(), checkpoint->first_moments.data(), first_moments_.bytes());
     stream_->copy_to_device(second_moments_.data(), checkpoint->second_moments.data(), second_moments_.bytes());
   }
-  for (DeviceArray<float>* array : {&parameters_, &first_moments_, &second_moments_}) broadcast(buffer_of(*array));
+  for (DeviceArray<float>* array : {&parameters_, &first_moments_, &second_moments_})
+    exchange_.broadcast(exchange_.buffer_of(*array));
   steps_done_ = step;
 }
 
@@ -193,7 +153,7 @@ StepResult Trainer::step(bool stop_requested) {
   const float stop = stop_requested ? 1.0F : 0.0F;
   stream_->copy_to_device(gradients + count + 1, &stop, sizeof stop);
 
-  reduce(buffer_of(gradients_), Operation::sum);
+  exchange_.reduce(exchange_.buffer_of(gradients_), Operation::sum);
 
   operations_.sum_of_squares(*stream_, count, gradients, squares_.data());
   double squares = 0;
@@ -237,9 +197,10 @@ void Trainer::check_parameters() {
   stream_->copy_to_host(&checksums[static_cast<std::size_t>(communicator_.rank())], checksums_.data(),
                         sizeof checksums[0]);
   stream_->synchronize();
-  exchange({checksums.data(), ranks, DataType::int64, Residence::host}, [&](Buffer all, collectives::Stream stream) {
-    return communicator_.all_gather(part_of(all, communicator_.rank(), communicator_.world_size()), all, stream);
-  });
+  exchange_.run(
+      {checksums.data(), ranks, DataType::int64, Residence::host}, [&](Buffer all, collectives::Stream stream) {
+        return communicator_.all_gather(part_of(all, communicator_.rank(), communicator_.world_size()), all, stream);
+      });
   if (std::adjacent_find(checksums.begin(), checksums.end(), std::not_equal_to<>()) != checksums.end()) {
     throw TrainingError("step " + std::to_string(steps_done_) +
                         ": the ranks' parameters are not the same any more: " + differences(checksums));
@@ -271,7 +232,7 @@ double Trainer::evaluate() {
     stream_->synchronize();
     for (const float loss : losses) sum += std::llround(static_cast<double>(loss) * unit);
   }
-  reduce({&sum, 1, DataType::int64, Residence::host}, Operation::sum);
+  exchange_.reduce({&sum, 1, DataType::int64, Residence::host}, Operation::sum);
   return static_cast<double>(sum) / unit / static_cast<double>(windows);
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "worker/trainer/checkpoint.h"
 #include "worker/trainer/corpus.h"
 #include "worker/trainer/device/cpu/cpu_device.h"
+#include "worker/trainer/exchange.h"
 #include "worker/trainer/options.h"
 
 namespace ultramarine::trainer {
@@ -66,12 +66,6 @@ class Trainer {
  private:
   void append_tokens(Bytes bytes);
   void clear_tokens();
-  using Start = std::function<std::unique_ptr<collectives::Pending>(collectives::Buffer, collectives::Stream)>;
-  /// Runs a collective in place on `buffer`, which is where it says it is, and waits for it.
-  void exchange(collectives::Buffer buffer, const Start& start);
-  void reduce(collectives::Buffer buffer, collectives::Operation operation);
-  void broadcast(collectives::Buffer buffer);
-  collectives::Buffer buffer_of(DeviceArray<float>& array) const;
   Arena<float> on_host(const DeviceArray<float>& array) const;
   void check_parameters();
 
@@ -81,12 +75,13 @@ class Trainer {
   Device& device_;
   const TrainingOperations& operations_;
   std::unique_ptr<Stream> stream_;
+  Exchange exchange_;
   std::int64_t micro_batch_;
   Model<float> model_;
   DeviceArray<float> parameters_, first_moments_, second_moments_;
   DeviceArray<float> gradients_;  // [parameter_count + 2]: behind the gradients, the loss and the number of ranks asked
                                   // to stop, so that one all-reduce a step carries everything
-  DeviceArray<double> squares_;                 // [sum_scratch]
+  DeviceArray<double> squares_;   // [sum_scratch]
   DeviceArray<std::uint64_t> checksums_;        // [sum_scratch]
   std::vector<std::uint8_t> tokens_, targets_;  // of one micro-batch
   std::int64_t steps_done_ = 0;

@@ -414,7 +414,7 @@ TEST(ReduceCheck, IsExactOnAnyNumberOfRanks) {
     std::FILE* out = open_memstream(&text, &size);
     const auto errors = on_ranks(ranks, [&](collectives::Communicator& communicator) {
       ProgressReporter progress("", communicator.rank());
-      EXPECT_EQ(run_reduce_check(1003, communicator, progress, out, std::chrono::seconds(20)), 0);
+      EXPECT_EQ(run_reduce_check(1003, communicator, cpu_device(), progress, out, std::chrono::seconds(20)), 0);
     });
     std::fclose(out);
     EXPECT_THAT(errors, Each(""));

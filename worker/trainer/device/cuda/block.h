@@ -10,7 +10,8 @@ constexpr int element_threads = 256;  // of a block whose threads take an elemen
 constexpr int row_threads = 128;      // of a block that takes a row
 
 inline dim3 blocks_for(std::size_t count, int threads = element_threads) {
-  return dim3(static_cast<unsigned>((count + static_cast<std::size_t>(threads) - 1) / static_cast<std::size_t>(threads)));
+  return dim3(
+      static_cast<unsigned>((count + static_cast<std::size_t>(threads) - 1) / static_cast<std::size_t>(threads)));
 }
 
 /// The number of this thread among all of the grid.
@@ -18,7 +19,8 @@ __device__ inline std::size_t thread_number() {
   return static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
 }
 
-/// combine(...) of all threads' values, on every thread of the block. The block is whole warps; all its threads call this.
+/// combine(...) of all threads' values, on every thread of the block. The block is whole warps; all its threads call
+/// this.
 template <class T, class Combine>
 __device__ inline T block_reduce(T value, Combine combine) {
   __shared__ T of_warps[32];

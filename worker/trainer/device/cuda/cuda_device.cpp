@@ -1,4 +1,5 @@
-// Hands the operations on to the kernels, and CUDA's errors as one line each: what was asked, what CUDA says, its number.
+// Hands the operations on to the kernels, and CUDA's errors as one line each: what was asked, what CUDA says, its
+// number.
 #include "worker/trainer/device/cuda/cuda_device.h"
 
 #include <cuda_runtime_api.h>
@@ -89,13 +90,15 @@ class CudaModelOperations final : public ModelOperations<float> {
   }
   void layer_norm_forward(Stream& stream, std::size_t rows, std::size_t width, const float* in, const float* weight,
                           const float* bias, float* out, float* mean, float* scale) const override {
-    check(cuda::layer_norm_forward(rows, width, in, weight, bias, out, mean, scale, native(stream)), "layer_norm_forward");
+    check(cuda::layer_norm_forward(rows, width, in, weight, bias, out, mean, scale, native(stream)),
+          "layer_norm_forward");
   }
   void layer_norm_backward(Stream& stream, std::size_t rows, std::size_t width, const float* in, const float* weight,
                            const float* mean, const float* scale, const float* d_out, float* d_in, float* d_weight,
                            float* d_bias) const override {
-    check(cuda::layer_norm_backward(rows, width, in, weight, mean, scale, d_out, d_in, d_weight, d_bias, native(stream)),
-          "layer_norm_backward");
+    check(
+        cuda::layer_norm_backward(rows, width, in, weight, mean, scale, d_out, d_in, d_weight, d_bias, native(stream)),
+        "layer_norm_backward");
   }
   void gelu_forward(Stream& stream, std::size_t count, const float* in, float* out) const override {
     check(cuda::gelu_forward(count, in, out, native(stream)), "gelu_forward");

@@ -23,4 +23,6 @@ constexpr collectives::CudaPlugin plugin{.version = collectives::cuda_plugin_ver
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const collectives::CudaPlugin* ultramarine_cuda_plugin() { return &plugin; }
+extern "C" __attribute__((visibility("default"))) const collectives::CudaPlugin* ultramarine_cuda_plugin() {
+  return &plugin;
+}
