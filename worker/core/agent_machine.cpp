@@ -199,6 +199,7 @@ void AgentMachine::on(Time, const CheckpointRecorded& recorded) {
 
 void AgentMachine::on(Time, const LogRequest&) {}
 void AgentMachine::on(Time, const LogCancel&) {}
+void AgentMachine::on(Time, const ApiReply&) {}
 
 // ---- what the shims say ------------------------------------------------------------------------------------------
 
