@@ -124,7 +124,15 @@ struct ApiCancel {
 };
 BOOST_DESCRIBE_STRUCT(ApiCancel, (), (request))
 
-using FromAgent = std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk, ApiRequest, ApiCancel>;
+/// All that was sent of this answer has gone out to whoever asked: the moment to send more of something long.
+struct ApiDrained {
+  static constexpr const char* type = "api_drained";
+  std::int64_t request = 0;
+};
+BOOST_DESCRIBE_STRUCT(ApiDrained, (), (request))
+
+using FromAgent =
+    std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk, ApiRequest, ApiCancel, ApiDrained>;
 
 // ---- scheduler -> agent ------------------------------------------------------------------------------------------
 
