@@ -171,8 +171,7 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job,
 void say_end(const protocol::JobView& view, Context& context) {
   std::string sentence = printable(ended_sentence(view));
   if (view.details.state == JobState::completed) {
-    sentence[0] = 'J';
-    context.err << sentence << ".\n";
+    context.err << capitalized(sentence) << ".\n";
   } else {
     context.err << tinted("error:", Tint::red, context.terminal.error_colour) << ' ' << sentence << '\n';
   }

@@ -1,4 +1,4 @@
-# Every library that the project uses, found once. Demanded: all but CUDA and NCCL, which are found and reported.
+# Every library that the project uses, found once. All are demanded; CUDA and NCCL, which are not, are in UltramarineCuda.cmake.
 include_guard(GLOBAL)
 find_package(PkgConfig REQUIRED)
 set(Boost_NO_WARN_NEW_VERSIONS ON)
@@ -16,26 +16,11 @@ pkg_check_modules(PMIX REQUIRED IMPORTED_TARGET pmix)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 
-# The GPU half is optional: without it everything else builds and passes its tests.
-find_package(CUDAToolkit QUIET)
-find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ENV NCCL_ROOT PATH_SUFFIXES include)
-find_library(NCCL_LIBRARY NAMES nccl HINTS ${CUDAToolkit_LIBRARY_DIR} ENV NCCL_ROOT PATH_SUFFIXES lib lib64)
-
 function(ultramarine_summary)
-  set(left_out "")
   message(STATUS "Ultramarine ${PROJECT_VERSION}: ${CMAKE_BUILD_TYPE} build with ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
   message(STATUS "  Boost ${Boost_VERSION}, SQLite ${SQLite3_VERSION}, MPI ${MPI_C_VERSION}, PMIx ${PMIX_VERSION}, OpenBLAS ${OPENBLAS_VERSION}")
   if(ULTRAMARINE_SANITIZE)
     message(STATUS "  sanitizers: ${ULTRAMARINE_SANITIZE}")
   endif()
-  if(CUDAToolkit_FOUND)
-    message(STATUS "  CUDA Toolkit ${CUDAToolkit_VERSION}: found; no part of this version uses it yet")
-  else()
-    message(STATUS "  CUDA Toolkit: not found (left out: nothing yet; ranks train on the CPU)")
-  endif()
-  if(NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
-    message(STATUS "  NCCL: found; no part of this version uses it yet")
-  else()
-    message(STATUS "  NCCL: not found (left out: nothing yet; ranks reduce over MPI)")
-  endif()
+  ultramarine_cuda_summary()
 endfunction()

@@ -42,10 +42,12 @@ OUTSIDE = {
     r"prometheus/": {"scheduler/metrics", "worker/metrics"},
     r"toml\+\+/": {PROTOCOL},
     r"mpi\.h": {"collectives"},
+    r"nccl\.h": {"collectives"},
     r"pmix": {"worker/launcher"},
     r"cblas": {"worker/trainer"},
-    r"CLI/": {"scheduler/cli", "scheduler/server", "worker/agent", "worker/trainer"},
+    r"CLI/": {"scheduler/cli", "scheduler/server", "worker/agent", "worker/trainer", "collectives"},
     r"boost/json": {PROTOCOL},
+    r"(n?curses|term|uni(type|gbrk|str|width|ctype))\.h": {"scheduler/cli"},
 }
 # What core must not do: it is a function of its arguments.
 CORE_FORBIDDEN = re.compile(

@@ -29,7 +29,7 @@ int wait(const Arguments& arguments, Context& context) {
     }
     if (code == exit_code::ok) code = exit_code_of(answer->value);
     if (!arguments.has("--json"))
-      context.out << "Job" << printable(ended_sentence(answer->value)).substr(3) << ".\n" << std::flush;
+      context.out << capitalized(printable(ended_sentence(answer->value))) << ".\n" << std::flush;
     ended.push_back(std::move(*answer));
   }
   if (arguments.has("--json")) {
