@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/net/endpoint.h"
 
 namespace ultramarine::cli {
@@ -32,8 +33,8 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
     if (user) home = user->pw_dir;
   }
   if (home.empty())
-    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", "neither it nor HOME is set",
-                                                    "set ULTRA_HOME to a folder for the cluster's state"));
+    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", spoken("neither it nor HOME is set"),
+                                                    spoken("set ULTRA_HOME to a folder for the cluster's state")));
   return absolute(home + "/.ultramarine");
 }
 
@@ -53,9 +54,8 @@ std::string socket_path(const std::optional<std::string>& option, const std::map
   if (path.size() > net::unix_path_max) {
     throw CommandError(exit_code::usage,
                        error_line(field,
-                                  path + " has " + std::to_string(path.size()) +
-                                      " characters, a socket's path at most " + std::to_string(net::unix_path_max),
-                                  field == "ULTRA_HOME" ? "choose a shorter ULTRA_HOME" : "choose a shorter path"));
+                                  spoken("{0} has {1} characters, a socket's path at most {2}", path, path.size(), net::unix_path_max),
+                                  field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path")));
   }
   return path;
 }

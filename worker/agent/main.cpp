@@ -46,7 +46,12 @@ int run(const agent::CommandLine& command_line) {
   int exit_code = 0;
   const auto make_launcher = [&](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message) {
     return launcher::make_shim_launcher(
-        the_loop, {.jobs_folder = jobs_folder, .shim_program = shim, .peer_host = options.address}, std::move(on_message));
+        the_loop,
+        {.jobs_folder = jobs_folder,
+         .shim_program = shim,
+         .peer_host = options.address,
+         .scratch_base = options.state_directory + "/scratch"},
+        std::move(on_message));
   };
   const auto on_fatal = [&](const agent::AgentError& error) {
     exit_code = complain(error.exit_code, error.what());
