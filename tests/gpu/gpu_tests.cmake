@@ -23,9 +23,33 @@ gpu_emulated(gpu_probe_emulated ${gpu_tests}/probe.cu)
 gpu_program(gpu_fake_conformance_test SOURCES ${gpu_tests}/conformance_test.cpp $<TARGET_OBJECTS:gpu_probe_emulated>
   DEPENDS cudart_fake nccl_fake)
 gtest_discover_tests(gpu_fake_conformance_test PROPERTIES LABELS unit TIMEOUT 60)
+gpu_program(gpu_broken_rules_test SOURCES ${gpu_tests}/broken_rules_test.cpp $<TARGET_OBJECTS:gpu_probe_emulated>
+  DEPENDS cudart_fake nccl_fake)
+gtest_discover_tests(gpu_broken_rules_test PROPERTIES LABELS unit TIMEOUT 60)
 
 # The device of the plug-in and training on it. One binary, which loads the plug-in that its environment names.
-gpu_program(gpu_device_test SOURCES ${gpu_tests}/kernels_test.cpp DEPENDS ultramarine_trainer)
+gpu_program(gpu_device_test SOURCES ${gpu_tests}/kernels_test.cpp ${gpu_tests}/training_test.cpp DEPENDS ultramarine_trainer)
 add_dependencies(gpu_device_test ultramarine_cuda_fake)
 gtest_discover_tests(gpu_device_test TEST_PREFIX Fake PROPERTIES LABELS unit TIMEOUT 120
   ENVIRONMENT "ULTRAMARINE_CUDA_PLUGIN=$<TARGET_FILE:ultramarine_cuda_fake>")
+
+# The device half with a sanitizer, in small programs of their own; the fakes stay without. Not in a tree that has a sanitizer.
+set(trainer_folder ${CMAKE_SOURCE_DIR}/worker/trainer)
+set(collectives_folder ${CMAKE_SOURCE_DIR}/collectives)
+file(GLOB sanitized_nccl ${collectives_folder}/nccl/*.cpp)
+function(gpu_sanitized name sanitizers)
+  add_executable(${name} ${gpu_tests}/sanitized_main.cpp ${gpu_tests}/all_kernels.cpp ${sanitized_nccl}
+    ${collectives_folder}/communicator.cpp ${collectives_folder}/flight_recorder.cpp ${collectives_folder}/work.cpp
+    ${trainer_folder}/model.cpp ${trainer_folder}/trainer.cpp ${trainer_folder}/exchange.cpp ${trainer_folder}/optimizer.cpp
+    ${trainer_folder}/corpus.cpp ${trainer_folder}/hash.cpp ${trainer_folder}/device/cuda/cuda_device.cpp
+    ${trainer_folder}/device/cpu/cpu_device.cpp ${trainer_folder}/device/cpu/kernels.cpp)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 20)
+  set_source_files_properties(${gpu_tests}/all_kernels.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  target_compile_options(${name} PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1 -fopenmp-simd)
+  target_link_options(${name} PRIVATE -fsanitize=${sanitizers})
+  target_link_libraries(${name} PRIVATE ultramarine_settings PkgConfig::OPENBLAS cudart_fake nccl_fake)
+endfunction()
+if(NOT ULTRAMARINE_SANITIZE)
+  gpu_sanitized(gpu_tsan thread)
+  gpu_sanitized(gpu_asan address,undefined)
+endif()
