@@ -1,3 +1,8 @@
+# The table in worker/trainer/README.md says what was tried on what.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME GpuTable COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/scripts/gpu-table --check)
+set_tests_properties(GpuTable PROPERTIES LABELS layout ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
+
 # What is written for a GPU, on a GPU of host memory in every build (labels unit, integration), and on a real one where there is
 # one (label gpu; without a GPU each of those tests is skipped and says why).
 set(gpu_tests ${CMAKE_SOURCE_DIR}/tests/gpu)
@@ -19,7 +24,7 @@ function(gpu_program name)
 endfunction()
 
 # The rules that the fakes take for granted.
-gpu_emulated(gpu_probe_emulated ${gpu_tests}/probe.cu)
+gpu_emulated(gpu_probe_emulated ${gpu_tests}/probe_emulated.cpp)
 gpu_program(gpu_fake_conformance_test SOURCES ${gpu_tests}/conformance_test.cpp $<TARGET_OBJECTS:gpu_probe_emulated>
   DEPENDS cudart_fake nccl_fake)
 gtest_discover_tests(gpu_fake_conformance_test PROPERTIES LABELS unit TIMEOUT 60)
@@ -33,6 +38,9 @@ add_dependencies(gpu_device_test ultramarine_cuda_fake)
 set(on_fake_plugin "ULTRAMARINE_CUDA_PLUGIN=$<TARGET_FILE:ultramarine_cuda_fake>;FAKE_CUDA_DEVICES=2")
 gtest_discover_tests(gpu_device_test TEST_FILTER CudaKernels.* TEST_PREFIX Fake PROPERTIES LABELS unit TIMEOUT 60
   ENVIRONMENT "${on_fake_plugin}")
+# The threads of a block in another order.
+add_test(NAME FakeCudaKernelsInAnotherOrder COMMAND gpu_device_test --gtest_filter=CudaKernels.*)
+set_tests_properties(FakeCudaKernelsInAnotherOrder PROPERTIES LABELS unit TIMEOUT 60 ENVIRONMENT "${on_fake_plugin};EMULATION_SEED=7")
 # In one process, since these cases share a curve.
 add_test(NAME FakeCudaTraining COMMAND gpu_device_test --gtest_filter=CudaTraining.*)
 set_tests_properties(FakeCudaTraining PROPERTIES LABELS integration TIMEOUT 200 ENVIRONMENT "${on_fake_plugin}")
@@ -109,4 +117,36 @@ if(ULTRAMARINE_CUDA)
   add_test(NAME GpuKernelBudget COMMAND ${Python3_EXECUTABLE} ${gpu_tests}/kernel_budget.py --nvcc ${CMAKE_CUDA_COMPILER}
     --source ${CMAKE_SOURCE_DIR})
   set_tests_properties(GpuKernelBudget PROPERTIES LABELS unit TIMEOUT 100)
+endif()
+
+add_test(NAME GpuReport COMMAND ${Python3_EXECUTABLE} ${gpu_tests}/report_test.py)
+set_tests_properties(GpuReport PROPERTIES LABELS unit TIMEOUT 60
+  ENVIRONMENT "RULES=$<TARGET_FILE:gpu_fake_conformance_test>;SOURCE=${CMAKE_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
+
+# On a real GPU: ctest -L gpu. One report, gpu-report.json in the build folder; commit it under tests/gpu/reports.
+function(gpu_real_test name)
+  cmake_parse_arguments(ARG "" "AFTER" "COMMAND;ENVIRONMENT" ${ARGN})
+  add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${gpu_tests}/run_on_gpu.py --report ${CMAKE_BINARY_DIR}/gpu-report.json
+    --part ${name} -- ${ARG_COMMAND})
+  set_tests_properties(${name} PROPERTIES LABELS gpu TIMEOUT 480 RUN_SERIAL ON SKIP_RETURN_CODE 77
+    ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;${ARG_ENVIRONMENT}")
+  if(ARG_AFTER)
+    set_tests_properties(${name} PROPERTIES DEPENDS ${ARG_AFTER})
+  endif()
+endfunction()
+if(ULTRAMARINE_CUDA AND NOT ULTRAMARINE_SANITIZE)
+  add_library(gpu_probe OBJECT ${gpu_tests}/probe.cu)
+  target_include_directories(gpu_probe PRIVATE ${CMAKE_SOURCE_DIR})
+  gpu_program(gpu_conformance_test SOURCES ${gpu_tests}/conformance_test.cpp $<TARGET_OBJECTS:gpu_probe> DEPENDS CUDA::cudart NCCL::nccl)
+  set(on_real_plugin "ULTRAMARINE_CUDA_PLUGIN=$<TARGET_FILE:ultramarine_cuda>;ULTRAMARINE_TRAINING_STEPS=100")
+  gpu_real_test(Gpu.Rules COMMAND $<TARGET_FILE:gpu_conformance_test>)
+  gpu_real_test(Gpu.Kernels AFTER Gpu.Rules COMMAND $<TARGET_FILE:gpu_device_test> --gtest_filter=CudaKernels.*
+    ENVIRONMENT "${on_real_plugin}")
+  gpu_real_test(Gpu.Training AFTER Gpu.Kernels COMMAND $<TARGET_FILE:gpu_device_test> --gtest_filter=CudaTraining.*
+    ENVIRONMENT "${on_real_plugin}")
+  add_dependencies(gpu_device_test ultramarine_cuda)
+else()
+  add_test(NAME Gpu.LeftOut COMMAND ${CMAKE_COMMAND} -E echo
+    "[  SKIPPED ] libultramarine_cuda.so wasn't built: ${ultramarine_cuda_missing} ${ULTRAMARINE_SANITIZE}")
+  set_tests_properties(Gpu.LeftOut PROPERTIES LABELS gpu SKIP_REGULAR_EXPRESSION "SKIPPED")
 endif()
