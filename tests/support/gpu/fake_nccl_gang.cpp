@@ -219,6 +219,7 @@ bool GangMember::barrier() {
 
 bool GangMember::wait_for_all() {
   inject(fault_at(0));
+  if (given_up_) return false;  // it hung until it was aborted
   memory_->joined.fetch_add(1);
   while (memory_->joined.load() < world_size_) {
     if (given_up_ || error() != ncclSuccess) return false;
