@@ -48,7 +48,8 @@ int run(const agent::CommandLine& command_line) {
         {.jobs_folder = jobs_folder,
          .shim_program = shim,
          .peer_host = options.address,
-         .scratch_base = options.state_directory + "/scratch"},
+         .scratch_base = options.state_directory + "/scratch",
+         .log_bytes_max = options.log_bytes_max},
         std::move(on_message));
   };
   const auto on_fatal = [&](const agent::AgentError& error) {

@@ -416,7 +416,8 @@ TEST_F(Shims, AForgottenGangLeavesItsLogs) {
   nodes.at("a").launcher->forget(key);
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(nodes.at("a").launcher->folder(key))) names.push_back(entry.path().filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err", "rank_0.out.marks",
+                                                     "rank_0.err.marks", "rank_1.out.marks", "rank_1.err.marks"));
   EXPECT_EQ(output("a", 1), "kept\n");
   nodes.at("a").reports.clear();
   nodes.at("a").launcher->adopt();
