@@ -93,6 +93,7 @@ TEST_F(Scripts, KnowTheirJobAsSlurmWouldTellThem) {
   EXPECT_EQ(value_in(seen, "RANK"), "(unset)");
   EXPECT_EQ(value_in(seen, "MASTER_ADDR"), "(unset)");
   EXPECT_EQ(value_in(seen, "PMIX_RANK"), "(unset)");
+  EXPECT_EQ(value_in(seen, "ULTRA_SOCKET"), path("n1/jobs/api.sock"));
   EXPECT_EQ(value_in(seen, "TMPDIR"), folder) << "the user's own choice";
 }
 

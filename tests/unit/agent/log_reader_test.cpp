@@ -119,7 +119,7 @@ TEST_F(LogReaderTest, ReadsUsersFilesThroughTheirNamesFromWhereThisAttemptBegan)
   ASSERT_TRUE(all_ended());
   EXPECT_EQ((output[{0, "out"}]), "of this one\n");
   EXPECT_EQ(output.size(), 1u) << "one file under four names comes once";
-  EXPECT_THAT(ended, ElementsAre(0, 1));
+  EXPECT_THAT(ended, testing::UnorderedElementsAre(0, 1));
 }
 
 TEST_F(LogReaderTest, SaysWhereUsersFilesWentThatCannotBeRead) {
