@@ -1,57 +1,14 @@
-// Routes: which path and method leads to which handler, and through which doors.
+// From path and method to a route and its handler, through the doors that it is open at.
 #include "scheduler/api/api.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
-#include "scheduler/api/handlers.h"
+#include "scheduler/api/routes.h"
 
 namespace ultramarine::api {
 
 namespace {
-
-constexpr const char* text_plain = "text/plain; charset=utf-8";
-constexpr const char* overview =
-    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /metrics /livez /readyz (changes go through the Unix socket: "
-    "see `ultra`)\n";
-
-struct Route {
-  const char* method;
-  const char* path;  // ID stands for a job
-  bool loopback;     // open to callers without identity
-  bool needs_state;  // 503 until the journal has been replayed
-  void (*handle)(const ExchangePtr&, JobId, const std::string& version);
-};
-
-const std::array<Route, 15> routes{{
-    {"GET", "/", true, false, [](const ExchangePtr& e, JobId, const std::string&) { e->answer(200, overview, text_plain); }},
-    {"GET", "/livez", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
-       const bool alive = e->backend.alive();
-       e->answer(alive ? 200 : 503, alive ? "alive\n" : "the daemon's thread has been at one round for more than 15 s\n", text_plain);
-     }},
-    {"GET", "/readyz", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
-       const std::string problem = e->backend.why_not_ready();
-       e->answer(problem.empty() ? 200 : 503, problem.empty() ? "ready\n" : problem + "\n", text_plain);
-     }},
-    {"GET", "/metrics", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
-       e->backend.metrics_text([e](std::string text) { e->answer(200, std::move(text), "text/plain; version=0.0.4; charset=utf-8"); });
-     }},
-    {"GET", "/v1/cluster", true, true, [](const ExchangePtr& e, JobId, const std::string& version) { show_cluster(e, version); }},
-    {"GET", "/v1/nodes", true, true, [](const ExchangePtr& e, JobId, const std::string&) { list_nodes(e); }},
-    {"GET", "/v1/jobs", true, true, [](const ExchangePtr& e, JobId, const std::string&) { list_jobs(e); }},
-    {"POST", "/v1/jobs", false, true, [](const ExchangePtr& e, JobId, const std::string&) { submit_job(e); }},
-    {"GET", "/v1/jobs/ID", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { show_job(e, job); }},
-    {"GET", "/v1/jobs/ID/wait", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { wait_for_job(e, job); }},
-    {"POST", "/v1/jobs/ID/cancel", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { cancel_job(e, job); }},
-    {"POST", "/v1/jobs/ID/requeue", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { requeue_job(e, job); }},
-    {"GET", "/v1/jobs/ID/logs", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { stream_job_output(e, job); }},
-    {"POST", "/v1/shutdown", false, true, [](const ExchangePtr& e, JobId, const std::string&) { shut_down(e); }},
-    {"GET", "/favicon.ico", true, false, [](const ExchangePtr& e, JobId, const std::string&) { e->answer(204, "", text_plain); }},
-}};
 
 std::vector<std::string> segments(const std::string& path) {
   std::vector<std::string> parts;
@@ -70,20 +27,24 @@ std::optional<JobId> parse_job(const std::string& text) {
   return job;
 }
 
-/// Whether the path is the route's; throws Problem when only the job's number is malformed.
-bool matches(const Route& route, const std::vector<std::string>& path, JobId& job) {
+/// Whether the path is the route's; throws Problem when only a number in it is malformed.
+bool matches(const Route& route, const std::vector<std::string>& path, Call& call) {
   const std::vector<std::string> pattern = segments(route.path);
   if (pattern.size() != path.size()) return false;
-  std::string malformed;
+  std::string malformed, malformed_gang;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (pattern[i] == "ID") {
-      if (const auto parsed = parse_job(path[i])) job = *parsed;
+      if (const auto parsed = parse_job(path[i])) call.job = *parsed;
       else malformed = path[i];
+    } else if (pattern[i] == "N") {
+      if (const auto parsed = parse_job(path[i])) call.gang = parsed->value;
+      else malformed_gang = path[i];
     } else if (pattern[i] != path[i]) {
       return false;
     }
   }
   if (!malformed.empty()) throw bad_request("job", "\"" + malformed + "\" is no number of a job", "`ultra queue --all` lists all jobs");
+  if (!malformed_gang.empty()) throw bad_request("gang", "\"" + malformed_gang + "\" is no number of a gang", "they count from 1");
   return true;
 }
 
@@ -111,9 +72,9 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
       throw Problem{421, "bad_request", "Host", "this address answers only to localhost, 127.0.0.1 and [::1]", "use one of these names"};
     const std::vector<std::string> path = segments(exchange->request.path);
     std::string other_methods;
-    for (const Route& route : routes) {
-      JobId job;
-      if (!matches(route, path, job)) continue;
+    for (const Route& route : routes()) {
+      Call call{{}, 0, version_};
+      if (!matches(route, path, call)) continue;
       if (exchange->request.method != route.method) {
         other_methods += (other_methods.empty() ? "" : " or ") + std::string(route.method);
         exchange->route = route.path;
@@ -124,7 +85,8 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
         throw not_permitted("this address has no identity and serves only cluster, queue and metrics",
                             "ask through the scheduler's Unix socket");
       if (route.needs_state && !backend_.replayed()) throw not_ready("the scheduler is reading its journal");
-      route.handle(exchange, job, version_);
+      check_request(*exchange, route);
+      route.handle(exchange, call);
       return;
     }
     if (!other_methods.empty())

@@ -67,7 +67,6 @@ void answer_job(const ExchangePtr& exchange, JobId job) {
 using Change = void (Backend::*)(JobId, Actor, Backend::Changed);
 
 void change_job(const ExchangePtr& exchange, JobId job, Change change) {
-  expect_no_body(*exchange);
   with_job(exchange, job, [exchange, change](const SnapshotPtr& snapshot, const Job& found) {
     if (!may_handle(exchange->caller, found, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("job " + std::to_string(found.job.value) + " belongs to " +
@@ -90,7 +89,6 @@ struct Wait {
 }  // namespace
 
 void list_jobs(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {"state", "user", "account", "all"});
   const auto& query = exchange->request.query;
   JobFilter filter;
   if (const auto state = query.find("state"); state != query.end()) filter.states = parse_states(state->second);
@@ -105,7 +103,6 @@ void list_jobs(const ExchangePtr& exchange) {
 }
 
 void submit_job(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {});
   if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
   check(request);
@@ -117,13 +114,11 @@ void submit_job(const ExchangePtr& exchange) {
 }
 
 void show_job(const ExchangePtr& exchange, JobId job) {
-  allow_parameters(*exchange, {});
   answer_job(exchange, job);
 }
 
 void wait_for_job(const ExchangePtr& exchange, JobId job) {
-  allow_parameters(*exchange, {"timeout_ms"});
-  const std::int64_t timeout_ms = number_parameter(*exchange, "timeout_ms", 0, INT64_MAX).value_or(wait_ms_max);
+  const std::int64_t timeout_ms = number_parameter(*exchange, "timeout_ms").value_or(wait_ms_max);
   with_job(exchange, job, [exchange, timeout_ms](const SnapshotPtr& snapshot, const Job& found) {
     if (is_terminal(found.state) || timeout_ms == 0) {
       exchange->answer(job_view(*snapshot, found, exchange->caller, exchange->backend.scheduler_uid()));

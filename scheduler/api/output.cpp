@@ -30,8 +30,7 @@ void say(const std::shared_ptr<net::Stream>& stream, std::string error) {
 }  // namespace
 
 void stream_job_output(const ExchangePtr& exchange, JobId job) {
-  allow_parameters(*exchange, {"rank", "follow"});
-  const auto rank = number_parameter(*exchange, "rank", 0, INT32_MAX);
+  const auto rank = number_parameter(*exchange, "rank");
   const bool follow = flag_parameter(*exchange, "follow");
   with_job(exchange, job, [exchange, rank, follow](const SnapshotPtr& snapshot, const Job& found) {
     if (!may_handle(exchange->caller, found, *snapshot->state, exchange->backend.scheduler_uid()))

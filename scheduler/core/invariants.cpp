@@ -68,9 +68,16 @@ class Check {
     const bool is_rejection = devices == 0 && attempt.outcome == Outcome::start_failed;
     must(is_rejection || devices == total_gpus(job.spec.resources), subject, "has another number of devices than was asked for: a gang is whole or absent");
     std::set<std::int64_t> gangs;
+    must(std::is_sorted(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& a, const Gang& b) { return a.gang < b.gang; }), subject,
+         "has its gangs out of order");
     for (const Gang& gang : attempt.gangs) {
       must(gangs.insert(gang.gang).second, subject, "has gang " + std::to_string(gang.gang) + " twice");
       if (gang.finished_ms) must(gang.outcome.has_value(), subject, "has a finished gang without an outcome");
+      must(is_open || gang.gang == 1 || gang.finished_ms, subject, "has ended but its gang " + std::to_string(gang.gang) + " has not finished");
+      must((gang.gang > 1) == gang.spec.has_value() && (gang.gang > 1) == gang.requested_ms.has_value(), subject,
+           "has a gang that was asked for exactly when it is not the first: not so");
+      must(gang.gang == 1 || job.spec.script.has_value(), subject, "has a second gang but is no script");
+      must(gang.gang > 1 || gang.failure == attempt.failure, subject, "did not fail as its first gang did");
       std::set<std::int64_t> ranks;
       for (const RankResult& rank : gang.ranks) must(ranks.insert(rank.rank).second, subject, "has rank " + std::to_string(rank.rank) + " twice");
     }

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/gangs.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -67,12 +68,15 @@ Job* with_open_attempt(State& state, JobId id, std::int64_t attempt) {
   return open && open->attempt == attempt ? &job : nullptr;
 }
 
-Gang& gang_record(Attempt& attempt, std::int64_t number) {
-  for (Gang& gang : attempt.gangs)
-    if (gang.gang == number) return gang;
-  Gang& gang = attempt.gangs.emplace_back();
-  gang.gang = number;
-  return gang;
+/// The record of a gang that has not finished, else nullptr: a late report changes nothing. The record of gang 1 is made when it is first
+/// needed; the others exist from their request on.
+Gang* open_gang(Job* job, std::int64_t number) {
+  if (!job) return nullptr;
+  std::vector<Gang>& gangs = job->attempts.back().gangs;
+  for (Gang& gang : gangs)
+    if (gang.gang == number) return gang.finished_ms ? nullptr : &gang;
+  if (number != 1) return nullptr;
+  return &*gangs.insert(gangs.begin(), Gang{});
 }
 
 void ask_to_stop(Job& job, StopCause cause) {
@@ -212,9 +216,9 @@ void on(State& state, Time now, const NodeUnreachable& event) {
 
 void on(State& state, Time now, const GangRequested& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job) return;
+  if (!job || !takes_gangs(*job)) return;
   Attempt& attempt = job->attempts.back();
-  ensure(event.gang == std::max<std::int64_t>(attempt.gangs.empty() ? 1 : attempt.gangs.back().gang, 1) + 1, "gangs are numbered in order");
+  ensure(event.gang == next_gang(attempt), "gangs are numbered in order");
   Gang& gang = attempt.gangs.emplace_back();
   gang.gang = event.gang;
   gang.spec = event.spec;
@@ -222,18 +226,17 @@ void on(State& state, Time now, const GangRequested& event) {
 }
 
 void on(State& state, Time, const GangStopRequested& event) {
-  Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job) return;
-  for (Gang& gang : job->attempts.back().gangs)
-    if (gang.gang == event.gang && gang.spec && !gang.finished_ms) gang.stop_requested = true;
+  Gang* gang = open_gang(with_open_attempt(state, event.job, event.attempt), event.gang);
+  if (gang && gang->spec) gang->stop_requested = true;
 }
 
 void on(State& state, Time now, const GangStarted& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job) return;
+  Gang* gang = open_gang(job, event.gang);
+  if (!gang) return;
+  if (!gang->started_ms) gang->started_ms = now;
+  if (event.gang != 1) return;
   Attempt& attempt = job->attempts.back();
-  Gang& gang = gang_record(attempt, event.gang);
-  if (!gang.started_ms) gang.started_ms = now;
   if (!attempt.started_ms) attempt.started_ms = now;
   if (job->state == starting) move(*job, running);
 }
@@ -248,23 +251,22 @@ void on(State& state, Time now, const CheckpointSaved& event) {
 
 void on(State& state, Time, const GangFailed& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job) return;
-  Attempt& attempt = job->attempts.back();
-  if (attempt.failure) return;  // only the first failure counts: the others follow from it
-  attempt.failure = event.failure;
-  gang_record(attempt, event.gang).outcome = event.outcome;
+  Gang* gang = open_gang(job, event.gang);
+  if (!gang || gang->failure) return;  // only the first failure counts: the others follow from it
+  gang->failure = event.failure;
+  gang->outcome = event.outcome;
+  if (event.gang != 1) return;  // what `ultra run` started fails for itself: the script sees its exit code
+  job->attempts.back().failure = event.failure;
   if (job->state != stopping) ask_to_stop(*job, StopCause::rank_failed);
 }
 
 void on(State& state, Time now, const GangFinished& event) {
-  Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job) return;
-  Gang& gang = gang_record(job->attempts.back(), event.gang);
-  if (gang.finished_ms) return;
-  gang.finished_ms = now;
-  gang.outcome = event.outcome;
-  gang.ranks = event.ranks;
-  std::stable_sort(gang.ranks.begin(), gang.ranks.end(), [](const RankResult& a, const RankResult& b) { return a.rank < b.rank; });
+  Gang* gang = open_gang(with_open_attempt(state, event.job, event.attempt), event.gang);
+  if (!gang) return;
+  gang->finished_ms = now;
+  gang->outcome = event.outcome;
+  gang->ranks = event.ranks;
+  std::stable_sort(gang->ranks.begin(), gang->ranks.end(), [](const RankResult& a, const RankResult& b) { return a.rank < b.rank; });
 }
 
 void on(State& state, Time now, const AttemptEnded& event) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
 
 namespace ultramarine::core {
@@ -19,15 +20,20 @@ const Actor by_the_scheduler{.uid = -1, .name = "scheduler", .channel = "schedul
 
 bool has_failed(const GangReport& report) { return report.failure.has_value() || report.outcome.value_or(Outcome::succeeded) != Outcome::succeeded; }
 
-/// One open attempt's gang, with what its nodes said.
+/// An open gang, with what its nodes said.
 struct GangView {
   GangKey key;
   const Job& job;
   const Attempt& attempt;
+  const Gang* record = nullptr;           // gang 1 has none before something happened to it
+  bool is_stopping = false;               // asked to end: what its nodes say then is no failure
+  Allocation allocation;                  // of the gang
   const GangLiveness* liveness = nullptr;
-  std::vector<Sight> sights;  // by node, in allocation order
+  std::vector<Sight> sights;              // by node, in allocation order
 
-  const std::string& node(std::size_t index) const { return attempt.allocation[index].node; }
+  const std::string& node(std::size_t index) const { return allocation[index].node; }
+  bool has_started() const { return record && record->started_ms; }
+  Time wanted_since() const { return record && record->requested_ms ? *record->requested_ms : attempt.decided_ms; }
   const GangReport* report(std::size_t index) const {
     if (!liveness) return nullptr;
     const auto found = liveness->nodes.find(node(index));
@@ -56,9 +62,9 @@ bool denies(const Liveness& liveness, const std::string& node, const GangKey& ke
 
 /// Proof that every node had prepared the gang once: somewhere it ran. (While it is being stopped, or after a failure, the later phases
 /// prove nothing: a gang that was only prepared goes through them too.)
-bool proves_past_prepared(const GangReport& report, StopCause stop_cause) {
+bool proves_past_prepared(const GangReport& report, bool is_stopping) {
   if (report.phase == GangPhase::running) return true;
-  if (stop_cause != StopCause::none || has_failed(report)) return false;
+  if (is_stopping || has_failed(report)) return false;
   return report.phase == GangPhase::stopping || report.phase == GangPhase::finished;
 }
 
@@ -73,23 +79,24 @@ Sight sight_of(const GangReport& report) {
   }
 }
 
-GangView look(const Job& job, const Liveness& liveness) {
+GangView look(const Job& job, std::int64_t gang, const Liveness& liveness) {
   const Attempt& attempt = job.attempts.back();
-  GangView view{{job.job, attempt.attempt, 1}, job, attempt, nullptr, {}};
-  const auto gang = liveness.gangs.find(view.key);
-  if (gang != liveness.gangs.end()) view.liveness = &gang->second;
+  GangView view{{job.job, attempt.attempt, gang}, job, attempt, find_gang(attempt, gang), is_being_stopped(job, attempt, gang),
+                gang_allocation(job, attempt, gang), nullptr, {}};
+  const auto reported = liveness.gangs.find(view.key);
+  if (reported != liveness.gangs.end()) view.liveness = &reported->second;
 
-  bool past_prepared = attempt.started_ms.has_value();
-  for (std::size_t index = 0; index < attempt.allocation.size(); ++index)
-    if (const GangReport* report = view.report(index)) past_prepared |= proves_past_prepared(*report, job.stop_cause);
+  bool past_prepared = view.has_started();
+  for (std::size_t index = 0; index < view.allocation.size(); ++index)
+    if (const GangReport* report = view.report(index)) past_prepared |= proves_past_prepared(*report, view.is_stopping);
 
-  for (std::size_t index = 0; index < attempt.allocation.size(); ++index) {
+  for (std::size_t index = 0; index < view.allocation.size(); ++index) {
     const GangReport* report = view.report(index);
     Sight sight = report ? sight_of(*report) : Sight::unheard;
     // A node that denies a gang may just not have been asked yet, or has forgotten what it only prepared and can be asked again;
     // but what ran there, or was reported and is now to stop, is gone.
     if (sight != Sight::finished && denies(liveness, view.node(index), view.key)) {
-      const bool is_lost = past_prepared || (report && job.stop_cause != StopCause::none);
+      const bool is_lost = past_prepared || (report && view.is_stopping);
       sight = is_lost ? Sight::lost : Sight::unheard;
     }
     view.sights.push_back(sight);
@@ -120,7 +127,7 @@ std::optional<GangFailed> lost_node(const GangView& view, const State& state, Ti
   for (std::size_t index = 0; index < view.sights.size(); ++index) {
     if (view.sights[index] != Sight::lost) continue;
     const auto node = state.nodes.find(view.node(index));
-    const bool rebooted = node != state.nodes.end() && node->second.boot_seen_ms > view.attempt.decided_ms;
+    const bool rebooted = node != state.nodes.end() && node->second.boot_seen_ms > view.wanted_since();
     Failure failure{.node = view.node(index), .at_ms = now};
     failure.detail = rebooted ? "node " + failure.node + " was restarted while the gang ran there"
                               : "the agent of node " + failure.node + " came back without the gang: its supervisor is gone";
@@ -135,7 +142,7 @@ struct LaunchLimit {
   std::size_t node;
 };
 std::optional<LaunchLimit> launch_limit(const GangView& view) {
-  if (view.attempt.started_ms || view.job.stop_cause != StopCause::none || !view.liveness || view.liveness->first_asked_ms == Time{}) return std::nullopt;
+  if (view.has_started() || view.is_stopping || !view.liveness || view.liveness->first_asked_ms == Time{}) return std::nullopt;
   const Time asked = view.liveness->first_asked_ms;
   const auto first = [&](auto predicate) { return std::find_if(view.sights.begin(), view.sights.end(), predicate) - view.sights.begin(); };
   const auto unprepared = static_cast<std::size_t>(first([](Sight s) { return s == Sight::unheard || s == Sight::preparing; }));
@@ -157,7 +164,8 @@ std::optional<GangFailed> late_launch(const GangView& view, Time now) {
   return gang_failed(view, Outcome::start_failed, std::move(failure));
 }
 
-Outcome final_outcome(const GangView& view) {
+/// Of gang 1, and so of its attempt.
+Outcome outcome_of_the_job(const GangView& view) {
   switch (view.job.stop_cause) {
     case StopCause::none: return Outcome::succeeded;
     case StopCause::cancelled: return Outcome::cancelled;
@@ -165,10 +173,20 @@ Outcome final_outcome(const GangView& view) {
     case StopCause::node_unreachable: return Outcome::node_lost;
     case StopCause::rank_failed: break;
   }
-  for (const Gang& gang : view.attempt.gangs)
-    if (gang.gang == view.key.gang && gang.outcome) return *gang.outcome;
-  return Outcome::failed;
+  return view.record && view.record->outcome ? *view.record->outcome : Outcome::failed;
 }
+
+/// Of a gang of `ultra run`: its failure; what it says when it had ended by itself before it could be stopped; else it was stopped.
+Outcome outcome_of_its_own(const GangView& view) {
+  if (view.record && view.record->outcome) return *view.record->outcome;
+  if (!view.is_stopping) return Outcome::succeeded;
+  for (std::size_t index = 0; index < view.sights.size(); ++index)
+    if (view.sights[index] != Sight::finished || has_failed(*view.report(index)))
+      return view.job.stop_cause == StopCause::requeued ? Outcome::preempted : Outcome::cancelled;
+  return Outcome::succeeded;
+}
+
+Outcome final_outcome(const GangView& view) { return view.key.gang == 1 ? outcome_of_the_job(view) : outcome_of_its_own(view); }
 
 std::vector<RankResult> rank_results(const GangView& view) {
   std::vector<RankResult> ranks;
@@ -181,28 +199,41 @@ std::vector<RankResult> rank_results(const GangView& view) {
   return ranks;
 }
 
-/// What is due of one gang. One step at a time: the next question sees the state that this answer leads to.
-void add_due(const GangView& view, const State& state, Time now, std::vector<Event>& events) {
+/// What is due of one gang. One step at a time: the next question sees the state that this answer leads to. Returns whether nothing of the
+/// gang is left.
+bool add_due(const GangView& view, const State& state, Time now, std::vector<Event>& events) {
   const auto& [job, attempt, gang] = view.key;
-  if (view.job.stop_cause == StopCause::none) {
+  if (!view.is_stopping) {
     auto failure = reported_failure(view);
     if (!failure) failure = lost_node(view, state, now);
     if (!failure) failure = late_launch(view, now);
     if (failure) {
       events.push_back(std::move(*failure));
-      return;
+      return false;
     }
-    if (!view.attempt.started_ms && view.all(has_run)) {
+    if (!view.has_started() && view.all(has_run)) {
       events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});
-      return;
+      return false;
     }
   }
-  if (!view.all(is_gone)) return;
-  const Outcome outcome = final_outcome(view);
-  const auto record = std::find_if(view.attempt.gangs.begin(), view.attempt.gangs.end(), [&](const Gang& g) { return g.gang == view.key.gang; });
-  if (record == view.attempt.gangs.end() || !record->finished_ms)
-    events.push_back(GangFinished{job, attempt, gang, outcome, rank_results(view), by_the_scheduler});
-  events.push_back(AttemptEnded{job, attempt, outcome, by_the_scheduler});
+  if (!view.all(is_gone)) return false;
+  events.push_back(GangFinished{job, attempt, gang, final_outcome(view), rank_results(view), by_the_scheduler});
+  return true;
+}
+
+/// What is due of an open attempt: of each of its gangs, and its end once the last one has finished. Its outcome is that of gang 1.
+void add_due(const Job& job, const State& state, const Liveness& liveness, Time now, std::vector<Event>& events) {
+  const Attempt& attempt = job.attempts.back();
+  bool all_finished = true;
+  Outcome outcome = Outcome::succeeded;
+  for (const std::int64_t number : gangs_of(attempt)) {
+    const Gang* gang = find_gang(attempt, number);
+    const bool had_finished = gang && gang->finished_ms;
+    const bool finished = had_finished || add_due(look(job, number, liveness), state, now, events);
+    all_finished = all_finished && finished;
+    if (number == 1 && finished) outcome = had_finished ? *gang->outcome : std::get<GangFinished>(events.back()).outcome;
+  }
+  if (all_finished) events.push_back(AttemptEnded{job.job, attempt.attempt, outcome, by_the_scheduler});
 }
 
 /// Since when a node has been silent; nullopt: its silence can't be measured.
@@ -223,7 +254,7 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
       events.push_back(NodeUnreachable{name, by_the_scheduler});
   }
   for (const auto& [id, job] : state.jobs)
-    if (open_attempt(job)) add_due(look(job, liveness), state, now, events);
+    if (open_attempt(job)) add_due(job, state, liveness, now, events);
   return events;
 }
 
@@ -238,46 +269,45 @@ std::optional<Time> next_due(const State& state, const Liveness& liveness, Time)
     if (heard && node.state == NodeState::suspect) consider(*heard + unreachable_after);
   }
   for (const auto& [id, job] : state.jobs) {
-    if (!open_attempt(job)) continue;
-    if (const auto limit = launch_limit(look(job, liveness))) consider(limit->at);
+    const Attempt* attempt = open_attempt(job);
+    if (!attempt) continue;
+    for (const std::int64_t number : gangs_of(*attempt)) {
+      const Gang* gang = find_gang(*attempt, number);
+      if (gang && gang->finished_ms) continue;
+      if (const auto limit = launch_limit(look(job, number, liveness))) consider(limit->at);
+    }
   }
   return earliest;
 }
 
 LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node) {
-  const auto job = state.jobs.find(key.job);
-  const Attempt* open = job == state.jobs.end() ? nullptr : open_attempt(job->second);
-  if (!open || open->attempt != key.attempt || key.gang != 1) {
+  if (!is_open_gang(state, key)) {
     const auto gang = liveness.gangs.find(key);
     if (gang == liveness.gangs.end()) return LaunchStep::nothing;  // its report follows, and with it the answer
     const auto report = gang->second.nodes.find(node);
     if (report == gang->second.nodes.end()) return LaunchStep::nothing;
     return report->second.phase == GangPhase::finished ? LaunchStep::forget : LaunchStep::stop;
   }
-  const GangView view = look(job->second, liveness);
+  const Job& job = state.jobs.at(key.job);
+  const GangView view = look(job, key.gang, liveness);
   std::size_t index = 0;
   while (index < view.sights.size() && view.node(index) != node) ++index;
   if (index == view.sights.size()) return LaunchStep::nothing;
   const Sight sight = view.sights[index];
 
-  switch (job->second.state) {
-    case JobState::starting: {
-      // A node that knows the gang but has not reported it yet will do so without being asked.
-      if (sight == Sight::unheard) {
-        const auto found = liveness.nodes.find(node);
-        const bool knows = found != liveness.nodes.end() &&
-                           std::find(found->second.known_gangs.begin(), found->second.known_gangs.end(), key) != found->second.known_gangs.end();
-        return knows ? LaunchStep::nothing : LaunchStep::prepare;
-      }
-      const bool all_ready = view.all([](Sight s) { return s == Sight::prepared || has_run(s); });
-      const bool nobody_failed = !reported_failure(view);
-      return sight == Sight::prepared && all_ready && nobody_failed ? LaunchStep::start : LaunchStep::nothing;
-    }
-    case JobState::stopping:
-      // A node that is stopping its part needs no second word; one that can't be heard is told when it is back.
-      return is_gone(sight) || sight == Sight::stopping ? LaunchStep::nothing : LaunchStep::stop;
-    default: return LaunchStep::nothing;
+  // A node that is stopping its part needs no second word; one that can't be heard is told when it is back.
+  if (view.is_stopping) return is_gone(sight) || sight == Sight::stopping ? LaunchStep::nothing : LaunchStep::stop;
+  if (view.has_started() || job.state == JobState::unknown) return LaunchStep::nothing;
+  // A node that knows the gang but has not reported it yet will do so without being asked.
+  if (sight == Sight::unheard) {
+    const auto found = liveness.nodes.find(node);
+    const bool knows = found != liveness.nodes.end() &&
+                       std::find(found->second.known_gangs.begin(), found->second.known_gangs.end(), key) != found->second.known_gangs.end();
+    return knows ? LaunchStep::nothing : LaunchStep::prepare;
   }
+  const bool all_ready = view.all([](Sight s) { return s == Sight::prepared || has_run(s); });
+  const bool nobody_failed = !reported_failure(view);
+  return sight == Sight::prepared && all_ready && nobody_failed ? LaunchStep::start : LaunchStep::nothing;
 }
 
 }  // namespace ultramarine::core

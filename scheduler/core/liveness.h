@@ -49,22 +49,23 @@ constexpr Duration launch_deadline{60'000};
 
 /// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
 ///   NodeSuspected, NodeUnreachable  after 5 s and 10 s of silence of a node that had joined
-///   GangStarted                     every node of a starting gang reports running (or finished)
+///   GangStarted                     every node of a gang that is being launched reports running (or finished)
 ///   GangFailed                      the first node that reports a failure; or a node that said hello does not know a gang that is past prepared
 ///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed); or launch_deadline passed
-///   GangFinished + AttemptEnded     every node reports finished, or has joined again without knowing the gang
-/// Exactly one GangFinished and AttemptEnded per attempt, whatever is repeated or late. Outcome: stop_cause cancelled -> cancelled, requeued -> preempted,
-/// rank_failed -> the failure's outcome, else succeeded.
+///   GangFinished                    every node of the gang reports finished, or has joined again without knowing the gang
+///   AttemptEnded                    every gang of the attempt has finished; its outcome is that of gang 1
+/// Exactly one GangFinished per gang and one AttemptEnded per attempt, whatever is repeated or late. Outcome of gang 1: stop_cause cancelled -> cancelled,
+/// requeued -> preempted, rank_failed -> the failure's outcome, else succeeded. Of the others: their own failure, or cancelled (preempted) when they were stopped.
 std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now);
 /// When `due_events` could next say something without a new message.
 std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now);
 
-/// What a node should be told about the current attempt of a job.
+/// What a node should be told about a gang.
 enum class LaunchStep { nothing, prepare, start, stop, forget };
 /// Who acts on `forget` also drops the node's report and its known gang from the liveness, else it is said again.
 /// Derived from state and liveness alone, so that a restarted scheduler repeats exactly what is needed:
-/// prepare: starting and this node has not reported; start: starting and all nodes are prepared or beyond, this one is prepared;
-/// stop: stopping (or failed) and this node is not finished; forget: the attempt has ended and the node still reports it.
+/// prepare: not started and this node has not reported; start: not started and all nodes are prepared or beyond, this one is prepared;
+/// stop: to be stopped (gangs.h) and this node is not finished; forget: the gang has finished and the node still reports it.
 LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node);
 
 }  // namespace ultramarine::core

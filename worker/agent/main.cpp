@@ -28,12 +28,14 @@ std::string host_name() {
   return name.data();
 }
 
-/// ultra-shim lies beside this program. Throws AgentError when it doesn't.
+/// ultra-shim lies beside this program, or where an installation has it. Throws AgentError when it doesn't.
 std::string shim_program() {
-  const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "ultra-shim";
-  if (access(path.c_str(), X_OK) != 0)
-    throw agent::AgentError(agent::exit_failure, path.string() + " is missing or can't be run; install ultra-shim beside ultra-agent");
-  return path.string();
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto installed = (beside / "../lib/ultramarine").lexically_normal();
+  for (const auto& folder : {beside, installed})
+    if (const auto path = folder / "ultra-shim"; access(path.c_str(), X_OK) == 0) return path.string();
+  throw agent::AgentError(agent::exit_failure, "ultra-shim is missing or can't be run in " + beside.string() + " and " + installed.string() +
+                                                   "; install it beside ultra-agent");
 }
 
 int run(const agent::CommandLine& command_line) {

@@ -13,13 +13,13 @@ namespace {
 
 struct Walks {
   std::uint64_t first = 1, count = 30;
-  int steps = 500;
+  int steps = 2500;
   bool slow = false;
 };
 
 Walks walks() {
   Walks walks;
-  if (const char* slow = std::getenv("ULTRAMARINE_SLOW"); slow && std::string(slow) == "1") walks = {1, 200, 1500, true};
+  if (const char* slow = std::getenv("ULTRAMARINE_SLOW"); slow && std::string(slow) == "1") walks = {1, 200, 2500, true};
   if (const char* seed = std::getenv("ULTRAMARINE_SEED")) walks.first = std::strtoull(seed, nullptr, 10), walks.count = 1;
   return walks;
 }
@@ -52,10 +52,11 @@ void expect_same_from_snapshots(const World& world) {
 
 TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
   const Walks plan = walks();
-  std::size_t entries = 0, jobs = 0, snapshots = 0;
+  std::size_t entries = 0, jobs = 0, snapshots = 0, gangs = 0;
   Hasher all;  // the same on every compiler
   std::map<JobState, int> ends;
-  std::map<Outcome, int> outcomes;
+  std::map<Outcome, int> outcomes, gang_outcomes;
+  int script_ended_first = 0;
   for (std::uint64_t seed = plan.first; seed < plan.first + plan.count; ++seed) {
     World world(seed);
     SCOPED_TRACE("seed " + std::to_string(seed) + " (" + world.faults_in_words() + "); again with: " + (plan.slow ? "ULTRAMARINE_SLOW=1 " : "") + "ULTRAMARINE_SEED=" + std::to_string(seed) +
@@ -72,17 +73,29 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
     jobs += world.scheduler().state().jobs.size();
     for (const auto& [id, job] : world.scheduler().state().jobs) {
       ++ends[job.state];
-      for (const Attempt& attempt : job.attempts) ++outcomes[*attempt.outcome];
+      for (const Attempt& attempt : job.attempts) {
+        ++outcomes[*attempt.outcome];
+        for (const Gang& gang : attempt.gangs) {
+          if (gang.gang == 1) continue;
+          ++gang_outcomes[*gang.outcome];
+          ++gangs;
+          if (gang.outcome == Outcome::cancelled && !gang.stop_requested && attempt.outcome == Outcome::succeeded) ++script_ended_first;
+        }
+      }
     }
   }
   std::cout << "seeds " << plan.first << " to " << plan.first + plan.count - 1 << ": " << jobs << " jobs, " << entries << " entries, " << snapshots
-            << " snapshots; hash of all walks " << all.hex() << "\n";
+            << " snapshots, " << gangs << " gangs of ultra run; hash of all walks " << all.hex() << "\n";
   if (plan.count == 1) return;
   // The walks must go where the dangers are.
   for (const JobState state : {JobState::completed, JobState::failed, JobState::cancelled}) EXPECT_GT(ends[state], 0);
   for (const Outcome outcome : {Outcome::succeeded, Outcome::failed, Outcome::cancelled, Outcome::preempted, Outcome::node_lost, Outcome::start_failed,
                                 Outcome::supervisor_lost})
     EXPECT_GT(outcomes[outcome], 0) << static_cast<int>(outcome);
+  for (const Outcome outcome : {Outcome::succeeded, Outcome::failed, Outcome::cancelled, Outcome::preempted, Outcome::node_lost, Outcome::start_failed,
+                                Outcome::supervisor_lost})
+    EXPECT_GT(gang_outcomes[outcome], 0) << "of a gang of ultra run: " << static_cast<int>(outcome);
+  EXPECT_GT(script_ended_first, 0);
 }
 
 TEST(RandomWalk, TheSameSeedWalksTheSameWay) {

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "scheduler/core/gangs.h"
+#include "scheduler/core/lifecycle.h"
+
 namespace ultramarine::core {
 namespace {
 
@@ -107,7 +110,8 @@ void World::take(const Agent& agent, const GangReport& report) {
 void World::dispatch() {
   std::set<GangKey> keys;
   for (const auto& [id, job] : scheduler_.state().jobs)
-    if (is_active(job.state)) keys.insert({id, job.attempts.back().attempt, 1});
+    if (const Attempt* attempt = open_attempt(job))
+      for (const std::int64_t gang : gangs_of(*attempt)) keys.insert({id, attempt->attempt, gang});
   for (const auto& [key, gang] : liveness_.gangs) keys.insert(key);
   for (auto& [name, agent] : agents_) {
     if (!agent.connected) continue;
@@ -121,7 +125,8 @@ void World::dispatch() {
       if (step == LaunchStep::prepare) {
         GangLiveness& gang = liveness_.gangs[key];
         if (gang.first_asked_ms == Time{}) gang.first_asked_ms = now_;
-        for (const NodeAllocation& on_node : scheduler_.state().jobs.at(key.job).attempts.back().allocation)
+        const Job& job = scheduler_.state().jobs.at(key.job);
+        for (const NodeAllocation& on_node : gang_allocation(job, job.attempts.back(), key.gang))
           if (on_node.node == name) command.devices = on_node.devices;
       }
       if (step == LaunchStep::forget) {
@@ -201,8 +206,13 @@ void World::obey(Agent& agent) {
 /// One of its gangs gets further by itself.
 void World::progress(Agent& agent, bool may_fail) {
   std::vector<PretendedGang*> moving;
-  for (auto& [key, gang] : agent.gangs)
+  for (auto& [key, gang] : agent.gangs) {
+    // A script mostly waits for the gangs that it started.
+    const auto after = agent.gangs.upper_bound(key);
+    const bool has_started_others = key.gang == 1 && after != agent.gangs.end() && after->first.job == key.job && after->first.attempt == key.attempt;
+    if (has_started_others && may_fail && gang.report.phase == GangPhase::running && random_.chance(900)) continue;
     if (gang.report.phase != GangPhase::prepared && gang.report.phase != GangPhase::finished) moving.push_back(&gang);
+  }
   if (moving.empty()) return;
   PretendedGang& gang = *moving[static_cast<std::size_t>(random_.between(0, static_cast<std::int64_t>(moving.size()) - 1))];
   switch (gang.report.phase) {
@@ -250,10 +260,30 @@ void World::submit() {
   spec.stop_grace_ms = seconds(random_.between(0, 5));
   if (random_.chance(150)) spec.partition = "debug";
   spec.resources = {.gpus = random_.between(1, random_.chance(700) ? 8 : 48)};
+  if (random_.chance(400)) spec.script = Script{"#!/bin/sh\n"};
+  if (random_.chance(200)) spec.ranks = random_.between(1, 6);
   if (random_.chance(300)) spec.resources = {.nodes = random_.between(1, 6), .gpus_per_node = random_.between(1, 8)};
   const auto answer = scheduler_.accept(spec, ada);
   if (const auto* accepted = std::get_if<JobSpec>(&answer))
     record(JobSubmitted{JobId{scheduler_.state().next_job}, *accepted, {}, random_.chance(300) ? "key" + std::to_string(random_.between(1, 9)) : "", ada});
+}
+
+/// `ultra run` inside a script, as the daemon takes it.
+void World::request_gang() {
+  for (const auto& [id, job] : scheduler_.state().jobs) {
+    if (!takes_gangs(job) || !random_.chance(500)) continue;
+    GangSpec spec{.command = {"/bin/step"}, .working_directory = "/"};
+    if (random_.chance(200)) spec.ranks_per_node = random_.between(1, 3);
+    return record(GangRequested{id, job.attempts.back().attempt, next_gang(job.attempts.back()), spec, ada});
+  }
+}
+
+void World::stop_gang() {
+  for (const auto& [id, job] : scheduler_.state().jobs) {
+    const Attempt* attempt = open_attempt(job);
+    if (!attempt || attempt->gangs.empty() || !random_.chance(500)) continue;
+    return record(GangStopRequested{id, attempt->attempt, attempt->gangs.back().gang, ada});
+  }
 }
 
 void World::change_cluster() {
@@ -279,11 +309,12 @@ void World::configure(const ClusterConfig& cluster) {
 void World::check_the_world() {
   std::map<JobId, std::int64_t> running_attempt;
   for (const auto& [name, agent] : agents_) {
-    std::set<std::int64_t> in_use;
+    std::map<std::int64_t, std::pair<JobId, std::int64_t>> in_use;  // gangs of one attempt share its devices
     for (const auto& [key, gang] : agent.gangs) {
       if (!gang.ran || gang.report.phase == GangPhase::finished) continue;
       for (const std::int64_t device : gang.devices)
-        if (!in_use.insert(device).second) complaints_.push_back("two gangs run on device " + std::to_string(device) + " of " + name);
+        if (in_use.try_emplace(device, key.job, key.attempt).first->second != std::pair{key.job, key.attempt})
+          complaints_.push_back("two attempts run on device " + std::to_string(device) + " of " + name);
       const auto [attempt, is_first] = running_attempt.emplace(key.job, key.attempt);
       if (!is_first && attempt->second != key.attempt) complaints_.push_back("two attempts of job " + std::to_string(key.job.value) + " run at once");
     }
@@ -292,12 +323,21 @@ void World::check_the_world() {
 
 void World::step() {
   Agent& agent = any_agent();
-  switch (random_.between(0, 19)) {
-    case 0: case 1: case 2: submit(); break;
-    case 3: case 4: case 5: pass_time(milliseconds(random_.between(1, random_.chance(100) ? 20'000 : 2'000))); break;
-    case 6: case 7: case 8: obey(agent); break;
-    case 9: case 10: case 11: deliver(agent); break;
-    case 12: case 13: progress(agent, true); break;
+  switch (random_.between(0, 33)) {
+    case 0: case 1: submit(); break;
+    case 2:
+      if (random_.chance(300)) submit();
+      break;
+    case 3: case 4: case 5: pass_time(milliseconds(random_.between(1, random_.chance(50) ? 20'000 : 600))); break;
+    case 6: case 7: case 8: case 22: case 23: case 24: case 25:
+      do obey(agent);
+      while (random_.chance(600));
+      break;
+    case 9: case 10: case 11: case 26: case 27: case 28: case 29:
+      do deliver(agent);
+      while (random_.chance(600));
+      break;
+    case 12: case 13: case 30: progress(agent, true); break;
     case 14:
       if (scheduler_.state().jobs.count(any_job()) && random_.chance(400)) record(JobCancelled{JobId{random_.between(1, scheduler_.state().next_job - 1)}, ada});
       break;
@@ -316,14 +356,18 @@ void World::step() {
         cut_off(agent);
         ++agent.boot;
         agent.gangs.clear();
-      } else if (has(Fault::lost_gang) && random_.chance(150) && !agent.gangs.empty()) {
+      } else if (has(Fault::lost_gang) && random_.chance(400) && !agent.gangs.empty()) {
         cut_off(agent);
-        agent.gangs.erase(agent.gangs.begin());
+        agent.gangs.erase(std::next(agent.gangs.begin(), random_.between(0, static_cast<std::int64_t>(agent.gangs.size()) - 1)));
       }
       break;
     case 19:
       if (has(Fault::scheduler_restart) && random_.chance(200)) restart_scheduler();
       else if (has(Fault::cluster_change) && random_.chance(150)) change_cluster();
+      break;
+    case 20: case 31: case 32: case 33: request_gang(); break;
+    case 21:
+      if (random_.chance(80)) stop_gang();
       break;
   }
   follow_up();
@@ -350,10 +394,10 @@ void World::heal() {
     std::string words = "job " + std::to_string(id.value) + " does not end though everything answers: state " + std::to_string(static_cast<int>(job.state)) +
                         ", stop cause " + std::to_string(static_cast<int>(job.stop_cause)) + ", attempt " + std::to_string(job.attempts.size());
     if (!job.attempts.empty())
-      for (const NodeAllocation& on_node : job.attempts.back().allocation) {
-        const auto gang = agents_.at(on_node.node).gangs.find({id, job.attempts.back().attempt, 1});
-        words += ", " + on_node.node + " " + (gang == agents_.at(on_node.node).gangs.end() ? "-" : std::to_string(static_cast<int>(gang->second.report.phase)));
-      }
+      for (const NodeAllocation& on_node : job.attempts.back().allocation)
+        for (const auto& [key, gang] : agents_.at(on_node.node).gangs)
+          if (key.job == id)
+            words += ", " + on_node.node + " gang " + std::to_string(key.gang) + " phase " + std::to_string(static_cast<int>(gang.report.phase));
     complaints_.push_back(words);
   }
 }

@@ -82,6 +82,8 @@ class World {
 
   // ---- people
   void submit();
+  void request_gang();
+  void stop_gang();
   void change_cluster();
   void configure(const ClusterConfig& cluster);
   void check_the_world();
