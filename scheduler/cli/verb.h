@@ -70,6 +70,7 @@ Verb cluster_down_verb();
 Verb cluster_status_verb();
 Verb submit_verb();
 Verb queue_verb();
+Verb top_verb();
 Verb show_verb();
 Verb logs_verb();
 Verb cancel_verb();

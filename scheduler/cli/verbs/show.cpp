@@ -4,6 +4,7 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/show.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -112,13 +113,9 @@ void show_attempt(const Attempt& attempt, Page& page, Context& context, Time now
   for (const Gang& gang : attempt.gangs) show_ranks(gang.ranks, context);
 }
 
-int show(const Arguments& arguments, Context& context) {
-  const auto answer = Client(context.socket).job(arguments.jobs().front());
-  if (arguments.has("--json")) {
-    context.out << answer.body << '\n';
-    return exit_code::ok;
-  }
-  const protocol::JobView& view = answer.value;
+}  // namespace
+
+void write_job(const protocol::JobView& view, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
@@ -179,6 +176,16 @@ int show(const Arguments& arguments, Context& context) {
     for (const std::string& name : job.environment_names) names += (names.empty() ? "" : " ") + name;
     page.line(spoken("exported"), names);
   }
+}
+
+namespace {
+
+int show(const Arguments& arguments, Context& context) {
+  const auto answer = Client(context.socket).job(arguments.jobs().front());
+  if (arguments.has("--json"))
+    context.out << answer.body << '\n';
+  else
+    write_job(answer.value, context);
   return exit_code::ok;
 }
 
