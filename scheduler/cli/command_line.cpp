@@ -13,13 +13,6 @@
 namespace ultramarine::cli {
 namespace {
 
-const std::vector<Option>& global_options() {
-  static const std::vector<Option> options{
-      {"--socket", "PATH", "The scheduler's socket (default: $ULTRA_SOCKET, else scheduler.sock in $ULTRA_HOME)"},
-      {"--color", "WHEN", "auto, always or never (also: NO_COLOR, CLICOLOR_FORCE)"}};
-  return options;
-}
-
 CLI::App* sub_command(const CLI::App* app, const std::string& name) {
   for (CLI::App* one :
        const_cast<CLI::App*>(app)->get_subcommands([&](CLI::App* candidate) { return candidate->get_name() == name; }))
@@ -114,7 +107,7 @@ class Parser {
       at->description(spoken(verb.summary));
       at->formatter(
           std::make_shared<HelpFormatter>("ultra " + verb.path + " [OPTIONS]" + positional_words(verb.positionals)));
-      at->footer(spoken(verb.details));
+      at->footer(spoken_lines(verb.details));
       add_options(*at, verb.options, spoken("Options"));
       add_options(*at, global_options(), spoken("Options of every verb"));
       at->add_option("words", positionals_)->group("");

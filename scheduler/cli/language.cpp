@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "scheduler/cli/catalogue.h"
+#include "scheduler/cli/korean_particles.h"
 
 namespace ultramarine::cli {
 namespace {
@@ -145,11 +146,7 @@ std::string heard_piece(std::string_view sentence, int depth) {
     }
     return filled(*korean().find_heard(pattern.sentence), pattern, pieces);
   }
-  const auto sentences = depth == 0 ? sentences_of(sentence) : std::vector<std::string_view>{};
-  if (sentences.size() < 2) return std::string(sentence);
-  std::string text;
-  for (const std::string_view one : sentences) text += (text.empty() ? "" : " ") + heard_piece(one, 1);
-  return text;
+  return std::string(sentence);
 }
 
 std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
@@ -195,6 +192,10 @@ Language language_of(const std::map<std::string, std::string>& environment) {
 void speak(Language chosen) { spoken_language = chosen; }
 Language language() { return spoken_language; }
 
+std::string finished(std::string sentence) {
+  return spoken_language == Language::korean ? with_particles(sentence) : sentence;
+}
+
 std::string spoken(std::string_view sentence) {
   if (spoken_language == Language::korean) {
     if (const auto twin = korean().find(sentence)) return std::string(*twin);
@@ -209,8 +210,23 @@ std::string spoken_form(std::int64_t count, std::string_view one, std::string_vi
   return std::string(count == 1 ? one : many);
 }
 
+std::string spoken_lines(std::string_view text) {
+  std::string all;
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    const std::string_view line = text.substr(from, end - from);
+    all += line.starts_with("  ") ? std::string(line) : spoken(line);
+    if (end < text.size()) all += '\n';
+    from = end + 1;
+  }
+  return all;
+}
+
 std::string heard(std::string_view sentence) {
-  return spoken_language == Language::english ? std::string(sentence) : heard_piece(sentence, 0);
+  if (spoken_language == Language::english) return std::string(sentence);
+  std::string text;
+  for (const std::string_view one : sentences_of(sentence)) text += (text.empty() ? "" : " ") + heard_piece(one, 0);
+  return with_particles(text);
 }
 
 bool has_twin(std::string_view sentence, Language in) {

@@ -39,12 +39,16 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
 }
 
 std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment,
-                        const std::string& home) {
+                        const std::string& home, const std::string& service) {
   std::string path, field;
+  std::error_code error;
   if (option)
     path = absolute(*option), field = "--socket";
   else if (const std::string given = value_of(environment, "ULTRA_SOCKET"); !given.empty())
     path = absolute(given), field = "ULTRA_SOCKET";
+  else if (value_of(environment, "ULTRA_HOME").empty() && !std::filesystem::exists(socket_file(home), error) &&
+           std::filesystem::exists(service, error))
+    return service;
   else
     path = socket_file(home), field = "ULTRA_HOME";
   if (path.size() > net::unix_path_max) {

@@ -87,6 +87,13 @@ std::string Context::variable(const std::string& name) const {
   return found == environment.end() ? "" : found->second;
 }
 
+const std::vector<Option>& global_options() {
+  static const std::vector<Option> options{
+      {"--socket", "PATH", "The scheduler's socket (default: $ULTRA_SOCKET, else scheduler.sock in $ULTRA_HOME)"},
+      {"--color", "WHEN", "auto, always or never (also: NO_COLOR, CLICOLOR_FORCE)"}};
+  return options;
+}
+
 std::vector<Verb> all_verbs() {
   return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(), queue_verb(),  show_verb(),
           logs_verb(),       cancel_verb(),       wait_verb(),           nodes_verb(),  version_verb()};

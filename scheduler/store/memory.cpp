@@ -20,11 +20,16 @@ class MemoryStore final : public Store {
     // Everything that can throw comes first: all or nothing.
     std::vector<Line> lines;
     for (const auto& [at, entry] : batch.entries) lines.push_back({at, entry_text(entry)});
-    std::map<JobId, std::string> environments;
-    for (const auto& [job, environment] : batch.environments) environments[job] = environment_text(environment);
+    std::map<EnvironmentKey, std::string> environments;
+    for (const auto& [key, environment] : batch.environments) environments[key] = environment_text(environment);
+    std::int64_t sequence = last_sequence();
+    for (const auto& [at, entry] : batch.entries) {
+      ++sequence;
+      for (const std::string& subject : subjects_of(entry)) about_[subject].push_back(sequence);
+    }
     lines_.insert(lines_.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
-    for (auto& [job, text] : environments) environments_[job] = std::move(text);
-    for (const JobId job : batch.forget_environments) environments_.erase(job);
+    for (auto& [key, text] : environments) environments_[key] = std::move(text);
+    for (const EnvironmentKey key : batch.forget_environments) environments_.erase(key);
     return last_sequence();
   }
 
@@ -34,9 +39,14 @@ class MemoryStore final : public Store {
 
   void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const override {
     for (std::int64_t sequence = std::max<std::int64_t>(first_sequence, 1); sequence <= last_sequence(); ++sequence) {
-      const Line& line = lines_[static_cast<std::size_t>(sequence - 1)];
-      visit(Record{sequence, line.at, entry_from_text(sequence, line.text)});
+      visit(record(sequence));
     }
+  }
+
+  void read_about(const std::string& subject, const std::function<void(const Record&)>& visit) const override {
+    const auto found = about_.find(subject);
+    if (found == about_.end()) return;
+    for (const std::int64_t sequence : found->second) visit(record(sequence));
   }
 
   void save_snapshot(const Snapshot& snapshot) override {
@@ -52,10 +62,10 @@ class MemoryStore final : public Store {
     return Snapshot{sequence, saved.at, saved.state_hash, state_from_text(sequence, saved.text)};
   }
 
-  std::optional<std::map<std::string, std::string>> environment(JobId job) const override {
-    const auto found = environments_.find(job);
+  std::optional<Environment> environment(EnvironmentKey key) const override {
+    const auto found = environments_.find(key);
     if (found == environments_.end()) return std::nullopt;
-    return environment_from_text(job, found->second);
+    return environment_from_text(key.job, found->second);
   }
 
   std::int64_t size_bytes() const override { return 0; }
@@ -71,6 +81,11 @@ class MemoryStore final : public Store {
     std::string state_hash, text;
   };
 
+  Record record(std::int64_t sequence) const {
+    const Line& line = lines_[static_cast<std::size_t>(sequence - 1)];
+    return {sequence, line.at, entry_from_text(sequence, line.text)};
+  }
+
   void check_power() const {
     if (power_is_cut_) throw StoreError("the power is cut: nothing more can be written");
   }
@@ -78,7 +93,8 @@ class MemoryStore final : public Store {
   std::optional<std::int64_t> appends_left_;
   bool power_is_cut_ = false;
   std::deque<Line> lines_;
-  std::map<JobId, std::string> environments_;
+  std::map<std::string, std::vector<std::int64_t>> about_;
+  std::map<EnvironmentKey, std::string> environments_;
   std::map<std::int64_t, SavedState> snapshots_;
 };
 

@@ -1,6 +1,8 @@
 // Text and checksums of what stores keep.
 #include "scheduler/store/record_text.h"
 
+#include <set>
+
 #include "scheduler/protocol/codec.h"
 
 namespace ultramarine::store {
@@ -27,14 +29,31 @@ State state_from_text(std::int64_t sequence, std::string_view text) {
   return decoded<State>("the snapshot after journal record " + std::to_string(sequence), text);
 }
 
-std::string environment_text(const std::map<std::string, std::string>& environment) { return protocol::to_json(environment); }
-std::map<std::string, std::string> environment_from_text(JobId job, std::string_view text) {
+std::string environment_text(const Environment& environment) { return protocol::to_json(environment); }
+Environment environment_from_text(JobId job, std::string_view text) {
   try {
-    return protocol::from_json<std::map<std::string, std::string>>(text);
+    return protocol::from_json<Environment>(text);
   } catch (const protocol::DecodeError&) {
     // The error would repeat a value, and these are secrets.
     throw StoreError("the environment of job " + std::to_string(job.value) + " can't be read");
   }
+}
+
+std::string subject_of(JobId job) { return "job " + std::to_string(job.value); }
+std::string subject_of_node(const std::string& node) { return "node " + node; }
+
+std::vector<std::string> subjects_of(const Entry& entry) {
+  std::set<std::string> subjects;
+  std::visit(
+      [&](const auto& one) {
+        if constexpr (requires { one.job; }) subjects.insert(subject_of(one.job));
+        if constexpr (requires { one.node; }) subjects.insert(subject_of_node(one.node));
+        if constexpr (requires { one.decisions; })
+          for (const Decision& decision : one.decisions)
+            subjects.insert(std::visit([](const auto& chosen) { return subject_of(chosen.job); }, decision));
+      },
+      entry);
+  return {subjects.begin(), subjects.end()};
 }
 
 std::int64_t checksum(std::int64_t sequence, std::int64_t at_ms, std::string_view text) {

@@ -17,8 +17,8 @@ Entry entry_from_text(std::int64_t sequence, std::string_view text);
 std::string state_text(const State& state);
 State state_from_text(std::int64_t sequence, std::string_view text);
 
-std::string environment_text(const std::map<std::string, std::string>& environment);
-std::map<std::string, std::string> environment_from_text(JobId job, std::string_view text);
+std::string environment_text(const Environment& environment);
+Environment environment_from_text(JobId job, std::string_view text);
 
 /// Detects flipped bits and records that were moved; proves nothing against somebody who writes on purpose. 64-bit FNV-1a (Fowler,
 /// Noll & Vo) over both numbers and the text.

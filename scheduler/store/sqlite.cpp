@@ -11,20 +11,10 @@
 
 #include "scheduler/store/record_text.h"
 #include "scheduler/store/sqlite_handle.h"
+#include "scheduler/store/sqlite_schema.h"
 
 namespace ultramarine::store {
 namespace {
-
-constexpr std::int64_t schema_version = 1;
-
-constexpr const char* schema = R"(
-  CREATE TABLE about (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-  CREATE TABLE journal (sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, entry TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
-  CREATE TABLE snapshots (sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, state_hash TEXT NOT NULL, state TEXT NOT NULL,
-                          checksum INTEGER NOT NULL) STRICT;
-  CREATE TABLE environments (job INTEGER PRIMARY KEY, variables TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
-  INSERT INTO about VALUES ('schema_version', 1);
-)";
 
 /// Files beside a database get its mode from SQLite, so only the database itself has to be made private. An existing file is never
 /// opened here: closing it again would drop the locks that this process holds on it (fcntl(2)).
@@ -58,23 +48,7 @@ Database open_database(const std::string& path) {
   execute(handle, "PRAGMA secure_delete=ON", doing);
   execute(handle, "PRAGMA journal_size_limit=67108864", doing);
   execute(handle, "PRAGMA cell_size_check=ON", doing);
-  execute(handle, "BEGIN EXCLUSIVE", doing);
-  Statement tables(handle, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'");
-  tables.step(doing);
-  const bool is_new = tables.integer(0) == 0;
-  tables.reset();
-  if (is_new) execute(handle, schema, "can't set up the journal " + path);
-  execute(handle, "COMMIT", "can't set up the journal " + path);
-
-  if (sqlite3_table_column_metadata(handle, "main", "about", "value", nullptr, nullptr, nullptr, nullptr, nullptr) != SQLITE_OK) {
-    throw StoreError(doing + ": it is a database of something else; name another file");
-  }
-  Statement version(handle, "SELECT value FROM about WHERE name = 'schema_version'");
-  const std::int64_t found = version.step(doing) ? version.integer(0) : 0;
-  if (found != schema_version) {
-    throw StoreError(doing + ": it has version " + std::to_string(found) + " and this program reads version " + std::to_string(schema_version) +
-                     "; use the program that wrote it");
-  }
+  prepare_schema(handle, path);
   return database;
 }
 
@@ -84,8 +58,9 @@ class SqliteStore final : public Store {
       : path_(std::move(path)),
         database_(open_database(path_)),
         insert_entry_(database_.get(), "INSERT INTO journal VALUES (?, ?, ?, ?)"),
-        put_environment_(database_.get(), "INSERT OR REPLACE INTO environments VALUES (?, ?, ?)"),
-        forget_environment_(database_.get(), "DELETE FROM environments WHERE job = ?") {
+        insert_subject_(database_.get(), insert_subject_sql),
+        put_environment_(database_.get(), "INSERT OR REPLACE INTO environments VALUES (?, ?, ?, ?)"),
+        forget_environment_(database_.get(), "DELETE FROM environments WHERE job = ? AND gang = ?") {
     Statement last(database_.get(), "SELECT max(sequence) FROM journal");
     last.step("can't read the journal " + path_);
     last_sequence_ = last.integer(0);  // NULL of an empty journal reads as 0
@@ -101,12 +76,13 @@ class SqliteStore final : public Store {
         const std::int64_t at_ms = batch.entries[i].first.ms;
         ++sequence;
         insert_entry_.bind(1, sequence).bind(2, at_ms).bind(3, texts[i]).bind(4, checksum(sequence, at_ms, texts[i])).run(doing);
+        for (const std::string& subject : subjects_of(batch.entries[i].second)) insert_subject_.bind(1, subject).bind(2, sequence).run(doing);
       }
-      for (const auto& [job, environment] : batch.environments) {
+      for (const auto& [key, environment] : batch.environments) {
         const std::string text = environment_text(environment);
-        put_environment_.bind(1, job.value).bind(2, text).bind(3, checksum(job.value, 0, text)).run(doing);
+        put_environment_.bind(1, key.job.value).bind(2, key.gang).bind(3, text).bind(4, environment_checksum(key, text)).run(doing);
       }
-      for (const JobId job : batch.forget_environments) forget_environment_.bind(1, job.value).run(doing);
+      for (const EnvironmentKey& key : batch.forget_environments) forget_environment_.bind(1, key.job.value).bind(2, key.gang).run(doing);
     });
     last_sequence_ = sequence;
     return last_sequence_;
@@ -126,16 +102,20 @@ class SqliteStore final : public Store {
     const std::int64_t end = last_sequence_;
     Statement rows(database_.get(), "SELECT sequence, at_ms, entry, checksum FROM journal WHERE sequence >= ? ORDER BY sequence");
     rows.bind(1, expected);
-    const auto here = [&] { return "journal record " + std::to_string(expected) + " of " + path_; };
     for (; expected <= end; ++expected) {
       const bool found = rows.step(doing + " (at record " + std::to_string(expected) + ")");
-      if (!found || rows.integer(0) != expected) throw StoreError(here() + " is missing; restore the file from a copy");
-      const std::string_view text = rows.text(2);
-      if (rows.integer(3) != checksum(expected, rows.integer(1), text)) {
-        throw StoreError(here() + " can't be read: its checksum is wrong; restore the file from a copy");
-      }
-      visit(Record{expected, Time{rows.integer(1)}, entry_from_text(expected, text)});
+      if (!found || rows.integer(0) != expected) throw StoreError(record_name(expected) + " is missing; restore the file from a copy");
+      visit(checked_record(rows));
     }
+  }
+
+  void read_about(const std::string& subject, const std::function<void(const Record&)>& visit) const override {
+    const std::string doing = "can't read the journal " + path_;
+    Statement rows(database_.get(),
+                   "SELECT sequence, at_ms, entry, checksum FROM journal WHERE sequence IN (SELECT sequence FROM subjects WHERE subject = ?) "
+                   "ORDER BY sequence");
+    rows.bind(1, subject);
+    while (rows.step(doing)) visit(checked_record(rows));
   }
 
   void save_snapshot(const Snapshot& snapshot) override {
@@ -168,20 +148,33 @@ class SqliteStore final : public Store {
     return std::nullopt;
   }
 
-  std::optional<std::map<std::string, std::string>> environment(JobId job) const override {
-    Statement rows(database_.get(), "SELECT variables, checksum FROM environments WHERE job = ?");
-    rows.bind(1, job.value);
+  std::optional<Environment> environment(EnvironmentKey key) const override {
+    Statement rows(database_.get(), "SELECT variables, checksum FROM environments WHERE job = ? AND gang = ?");
+    rows.bind(1, key.job.value).bind(2, key.gang);
     if (!rows.step("can't read the journal " + path_)) return std::nullopt;
-    if (rows.integer(1) != checksum(job.value, 0, rows.text(0))) {
-      throw StoreError("the environment of job " + std::to_string(job.value) + " can't be read: its checksum is wrong");
+    if (rows.integer(1) != environment_checksum(key, rows.text(0))) {
+      throw StoreError("the environment of job " + std::to_string(key.job.value) + " can't be read: its checksum is wrong");
     }
-    return environment_from_text(job, rows.text(0));
+    return environment_from_text(key.job, rows.text(0));
   }
 
   std::int64_t size_bytes() const override { return file_bytes(path_); }
   std::int64_t wal_bytes() const override { return file_bytes(path_ + "-wal"); }
 
  private:
+  std::string record_name(std::int64_t sequence) const { return "journal record " + std::to_string(sequence) + " of " + path_; }
+
+  /// From a row of sequence, at_ms, entry, checksum.
+  Record checked_record(const Statement& row) const {
+    const std::int64_t sequence = row.integer(0);
+    const std::string_view text = row.text(2);
+    if (row.integer(3) != checksum(sequence, row.integer(1), text))
+      throw StoreError(record_name(sequence) + " can't be read: its checksum is wrong; restore the file from a copy");
+    return {sequence, Time{row.integer(1)}, entry_from_text(sequence, text)};
+  }
+
+  static std::int64_t environment_checksum(const EnvironmentKey& key, std::string_view text) { return checksum(key.job.value, key.gang - 1, text); }
+
   /// All or nothing. After a failure nothing more is written: what SQLite and the disk agree on is only known after a restart.
   template <class Body>
   void transaction(const std::string& doing, const Body& body) {
@@ -192,7 +185,7 @@ class SqliteStore final : public Store {
       body(doing);
       execute(database_.get(), "COMMIT", doing);
     } catch (...) {
-      for (Statement* statement : {&insert_entry_, &put_environment_, &forget_environment_}) statement->reset();
+      for (Statement* statement : {&insert_entry_, &insert_subject_, &put_environment_, &forget_environment_}) statement->reset();
       sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
       throw;
     }
@@ -207,7 +200,7 @@ class SqliteStore final : public Store {
 
   std::string path_;
   Database database_;
-  Statement insert_entry_, put_environment_, forget_environment_;
+  Statement insert_entry_, insert_subject_, put_environment_, forget_environment_;
   std::int64_t last_sequence_ = 0;
   bool is_broken_ = false;
 };

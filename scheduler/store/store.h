@@ -26,11 +26,25 @@ struct Record {
   Entry entry;
 };
 
+/// Whose environment: a job's (gang 1), or that of a gang which `ultra run` asked for.
+struct EnvironmentKey {
+  EnvironmentKey(JobId job_, std::int64_t gang_ = 1) : job(job_), gang(gang_) {}
+  JobId job;
+  std::int64_t gang;
+  friend auto operator<=>(const EnvironmentKey&, const EnvironmentKey&) = default;
+};
+using Environment = std::map<std::string, std::string>;
+
+/// What an entry is about, for `read_about`: "job 7", "node node01". An array's submission is about its first job alone.
+std::vector<std::string> subjects_of(const Entry& entry);
+std::string subject_of(JobId job);
+std::string subject_of_node(const std::string& node);
+
 /// What becomes durable together.
 struct Batch {
   std::vector<std::pair<Time, Entry>> entries;
-  std::map<JobId, std::map<std::string, std::string>> environments;  // to keep
-  std::vector<JobId> forget_environments;
+  std::map<EnvironmentKey, Environment> environments;  // to keep
+  std::vector<EnvironmentKey> forget_environments;
   bool empty() const { return entries.empty() && environments.empty() && forget_environments.empty(); }
 };
 
@@ -51,9 +65,11 @@ class Store {
   virtual std::int64_t last_sequence() const = 0;
   /// In order, from `first_sequence` on. Throws StoreError for a record that can't be read, naming it; nothing is skipped.
   virtual void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const = 0;
+  /// Those about one subject, in order; finds them without reading the others.
+  virtual void read_about(const std::string& subject, const std::function<void(const Record&)>& visit) const = 0;
   virtual void save_snapshot(const Snapshot& snapshot) = 0;  // keeps the newest two
   virtual std::optional<Snapshot> newest_snapshot() const = 0;
-  virtual std::optional<std::map<std::string, std::string>> environment(JobId job) const = 0;
+  virtual std::optional<Environment> environment(EnvironmentKey key) const = 0;
   virtual std::int64_t size_bytes() const = 0;  // 0 in memory
   virtual std::int64_t wal_bytes() const = 0;
 };

@@ -1,5 +1,6 @@
-// What the fake CUDA runtime and the fake NCCL take for granted, as tests that run on both: linked with the fakes in every build,
-// and with the real libraries where there is a GPU (ctest -L gpu). A rule that a GPU refutes is changed here first.
+// What the fake CUDA runtime and the fake NCCL take for granted, as tests that run on both: linked with the fakes in
+// every build, and with the real libraries where there is a GPU (ctest -L gpu). A rule that a GPU refutes is changed
+// here first.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <nccl.h>

@@ -12,7 +12,8 @@ inline std::string why_no_gpu(int devices_needed = 1) {
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error != cudaSuccess)
-    return std::string("no usable GPU: ") + cudaGetErrorString(error) + " (" + std::to_string(static_cast<int>(error)) + ")";
+    return std::string("no usable GPU: ") + cudaGetErrorString(error) + " (" + std::to_string(static_cast<int>(error)) +
+           ")";
   if (devices < devices_needed)
     return "needs " + std::to_string(devices_needed) + " GPUs, there are " + std::to_string(devices);
   return "";

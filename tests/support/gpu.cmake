@@ -1,3 +1,4 @@
+include_guard(DIRECTORY)
 # A GPU made of host memory, for tests (tests/support/gpu/README.md). Never linked with the sanitizers of the tree: what
 # ThreadSanitizer may see of the order of things is stated by hand.
 #   cudart_fake  libcudart.so.13 with the emulation of kernels      nccl_fake  libnccl.so.2
@@ -45,3 +46,25 @@ foreach(library cudart_fake nccl_fake)
   target_include_directories(${library} SYSTEM INTERFACE ${ULTRAMARINE_CUDA_HEADERS})
   target_include_directories(${library} INTERFACE ${fake_gpu_sources})
 endforeach()
+
+# gpu_emulated(target FILES...): .cu files compiled by the ordinary compiler through the emulation header.
+function(gpu_emulated target)
+  add_library(${target} OBJECT ${ARGN})
+  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  ultramarine_cuda_headers(${target})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR} ${fake_gpu_sources})
+  target_compile_options(${target} PRIVATE -O2 -g1 -Wall -Wextra)
+endfunction()
+file(GLOB trainer_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/worker/trainer/device/cuda/*.cu)
+gpu_emulated(cuda_kernels_emulated ${trainer_kernels})
+
+# The plug-in with the host objects of the real one, on the fakes.
+add_library(ultramarine_cuda_fake SHARED $<TARGET_OBJECTS:ultramarine_cuda_device> $<TARGET_OBJECTS:ultramarine_nccl>
+  $<TARGET_OBJECTS:cuda_kernels_emulated>)
+set_target_properties(ultramarine_cuda_fake PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${fake_gpu_folder} LINK_FLAGS "-Wl,-Bsymbolic")
+target_link_libraries(ultramarine_cuda_fake PRIVATE ultramarine_settings cudart_fake nccl_fake)
+# For LD_PRELOAD under the plug-in that nvcc and the real libraries made: both fakes and the emulated kernels.
+add_library(gpufake SHARED $<TARGET_OBJECTS:cudart_fake_objects> $<TARGET_OBJECTS:nccl_fake_objects>
+  $<TARGET_OBJECTS:cuda_kernels_emulated>)
+set_target_properties(gpufake PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${fake_gpu_folder} LINK_FLAGS "-Wl,-Bsymbolic")
+target_link_libraries(gpufake PRIVATE Threads::Threads rt)

@@ -108,7 +108,7 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
                           const auto known = machine_.gangs().find(key);
                           if (known == machine_.gangs().end()) return ranks;
                           const GangRecord& record = known->second.record;
-                          for (std::size_t i = 0; i < record.devices.size(); ++i) ranks.push_back(record.first_rank + static_cast<std::int64_t>(i));
+                          for (std::int64_t i = 0; i < rank_count(record); ++i) ranks.push_back(record.first_rank + i);
                           return ranks;
                         },
                     .is_over = [this](const GangKey& key) { return machine_.is_over(key); },
@@ -255,8 +255,14 @@ void Agent::sample_devices() {
   devices::DeviceUsers users;
   for (const auto& [key, gang] : machine_.gangs()) {
     if (!gang.live()) continue;
-    const std::size_t ranks = std::min(gang.record.devices.size(), gang.report.pids.size());
-    for (std::size_t rank = 0; rank < ranks; ++rank) users[gang.record.devices[rank]].push_back(gang.report.pids[rank]);
+    const std::vector<std::int64_t>& devices = gang.record.devices;
+    const std::vector<std::int64_t>& pids = gang.report.pids;
+    const bool one_each = rank_count(gang.record) == static_cast<std::int64_t>(devices.size());
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      // Ranks that see several devices may use any of them.
+      if (!one_each) users[devices[i]].insert(users[devices[i]].end(), pids.begin(), pids.end());
+      else if (i < pids.size()) users[devices[i]].push_back(pids[i]);
+    }
   }
   samples_ = inventory_->sample(now(), users);
   refresh_metrics();

@@ -134,6 +134,15 @@ void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& m
   abort_timer_ = loop_.after(abort_wait, [this] { stop(Outcome::failed, failure_grace()); });
 }
 
+void Shim::arm_time_limit() {
+  const Duration left = launch_.time_left_ms.ms > 0 ? launch_.time_left_ms : launch_.spec.time_limit_ms;
+  if (left.ms <= 0) return;
+  time_limit_ = loop_.after(std::chrono::milliseconds(left.ms), [this] {
+    spdlog::info("time limit reached");
+    stop(Outcome::timed_out, launch_.spec.stop_grace_ms);
+  });
+}
+
 Duration Shim::failure_grace() const { return std::min(launch_.spec.stop_grace_ms, failure_grace_max); }
 
 /// SIGTERM to every process of the gang now, SIGKILL after `grace`. The first reason stays; a later call can only shorten the grace.

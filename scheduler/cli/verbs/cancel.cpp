@@ -18,7 +18,8 @@ int cancel(const Arguments& arguments, Context& context) {
     } catch (const Refused& error) {
       // The others are still to be stopped.
       if (jobs.size() == 1) throw;
-      context.err << tinted("error:", Tint::red, context.terminal.error_colour) << " job " << job.text << ": " << error.what() << '\n';
+      context.err << tinted(spoken("error:"), Tint::red, context.terminal.error_colour) << ' '
+                  << spoken("job {0}: {1}", job.text, std::string(error.what())) << '\n';
       if (code == exit_code::ok) code = error.code;
       continue;
     }

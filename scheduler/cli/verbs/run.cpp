@@ -157,13 +157,13 @@ Verb run_verb() {
                   {"--mpi", "HOW", "auto (default: PMIx for several ranks), pmix or none"},
                   {"--workdir", "FOLDER", "Where the ranks run (default: here)"},
                   {"--label", "", "Write [rank] before each line", "-l"}},
-      .details =
-          "The ranks have this shell's environment and SLURM_, ULTRA_ and torchrun's variables. It ends with the code of the first rank "
-          "that failed. Ctrl-C and SIGTERM stop the ranks. Several run side by side: ultra run ... & ultra run ... & wait\n"
-          "Examples, in a script:\n  ultra run -- python3 train.py\n  ultra run --ranks-per-node 1 -- torchrun --nnodes $SLURM_NNODES "
-          "train.py\n"
-          "  ultra run --ranks 1 --label -- nvidia-smi",
-      .run = run};
+      .details = "The ranks have this shell's environment and SLURM_, ULTRA_ and torchrun's variables. It ends with the code of the first "
+                     "rank that failed.\n"
+                     "Ctrl-C and SIGTERM stop the ranks. Several run side by side: ultra run ... & ultra run ... & wait\n"
+                     "Examples, in a script:\n  ultra run -- python3 train.py\n"
+                     "  ultra run --ranks-per-node 1 -- torchrun --nnodes $SLURM_NNODES train.py\n"
+                     "  ultra run --ranks 1 --label -- nvidia-smi",
+          .run = run};
 }
 
 }  // namespace ultramarine::cli

@@ -40,7 +40,7 @@ void check_combinations(const Arguments& arguments) {
   if (json && follow)
     usage_error("--json", spoken("can't be combined with --follow, whose output is the job's"),
                 spoken("use --json --wait, then 'ultra logs JOB'"));
-  if (arguments.has("--rank") && !follow) usage_error("--rank", spoken("says which rank to follow"), spoken("add --follow"));
+  if (arguments.has("--rank") && !follow) usage_error("--rank", spoken("says which rank to follow"), spoken("add {0}", "--follow"));
   for (const char* brief : {"--quiet", "--parsable"}) {
     if (json && arguments.has(brief)) usage_error(brief, spoken("can't be combined with {0}", "--json"), spoken("give one of them"));
   }
@@ -270,11 +270,10 @@ Verb submit_verb() {
                   {"--json", "", "Print {\"job\": ID, \"view\": the job} as one JSON object"},
                   {"--quiet", "", "Print the job's number only", "-q"},
                   {"--parsable", "", "The same as --quiet"}},
-      .details =
-          "A file that begins with #! is a script (- is stdin): it runs once, on the first node, and starts ranks with 'ultra run'. Its "
-          "lines #ULTRA (the options above) and #SBATCH (sbatch's) count before its first command. The command line is stronger than "
-          "ULTRA_SUBMIT_NAME and SBATCH_NAME variables, and these than the lines.\n"
-          "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or "
+      .details = "A file that begins with #! is a script (- is stdin): it runs once, on the first node, and starts ranks with 'ultra run'.\n"
+                     "Its lines #ULTRA (the options above) and #SBATCH (sbatch's) count before its first command. The command line is stronger "
+                     "than\nULTRA_SUBMIT_NAME and SBATCH_NAME variables, and these than the lines.\n"
+                     "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or "
           "--wait leaves the job alone.\n"
           "Examples:\n  ultra submit train.sh --epochs 3\n  ultra submit --array 0-15%4 sweep.sh\n"
           "  ultra submit --gpus 16 --time 2h --name train -- python3 train.py --lr 3e-4\n"

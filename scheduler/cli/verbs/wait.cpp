@@ -1,6 +1,7 @@
 // ultra wait: returns when jobs have ended, with their code.
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 
@@ -24,8 +25,8 @@ int wait(const Arguments& arguments, Context& context) {
       throw CommandError(
           exit_code::timed_out,
           error_line("--timeout",
-                     "job " + job.text + " has not ended within " + *arguments.text("--timeout"),
-                     "it goes on; wait longer or stop it with 'ultra cancel " + job.text + "'"));
+                     spoken("job {0} has not ended within {1}", job.text, *arguments.text("--timeout")),
+                     spoken("it goes on; wait longer or stop it with '{0}'", "ultra cancel " + job.text)));
     }
     if (code == exit_code::ok) code = exit_code_of(answer->value);
     if (!arguments.has("--json"))

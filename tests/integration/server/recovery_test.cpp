@@ -25,7 +25,10 @@ class WatchedStore final : public store::Store {
     ++snapshots_asked;
   }
   std::optional<store::Snapshot> newest_snapshot() const override { return inner_->newest_snapshot(); }
-  std::optional<std::map<std::string, std::string>> environment(JobId job) const override { return inner_->environment(job); }
+  void read_about(const std::string& subject, const std::function<void(const store::Record&)>& visit) const override {
+    inner_->read_about(subject, visit);
+  }
+  std::optional<store::Environment> environment(store::EnvironmentKey key) const override { return inner_->environment(key); }
   std::int64_t size_bytes() const override { return inner_->size_bytes(); }
   std::int64_t wal_bytes() const override { return inner_->wal_bytes(); }
 

@@ -1,15 +1,15 @@
-// A CUDA runtime made of host memory: what its own files, the fake NCCL and the kernel emulation share. The exported functions are
-// the runtime's own, declared by the real cuda_runtime_api.h, so the compiler checks every definition. Rules cite the line of that
-// header (13.0) or the CUDA C++ Programming Guide; functions of the header that aren't written here end the process
-// (unknown_calls.py).
+// A CUDA runtime made of host memory: what its own files, the fake NCCL and the kernel emulation share. The exported
+// functions are the runtime's own, declared by the real cuda_runtime_api.h, so the compiler checks every definition.
+// Rules cite the line of that header (13.0) or the CUDA C++ Programming Guide; functions of the header that aren't
+// written here end the process (unknown_calls.py).
 //
 // Settings, from the environment:
 //   FAKE_CUDA_DEVICES=1        how many devices there are; 0: cudaErrorNoDevice
 //   FAKE_CUDA_MEMORY_MB=4096   memory of each
 //   FAKE_CUDA_JITTER_US=0      every task of a stream first waits up to this long: missing waits show as wrong results
 //   FAKE_CUDA_FAULT=cudaMalloc:3:2,cudaLaunchKernel:10:700,cudaStreamWaitEvent:1:skip
-//                              the third cudaMalloc fails with error 2; errors >= 700 stay for good, as on a GPU; a skipped
-//                              call succeeds and does nothing, as if its line were missing
+//                              the third cudaMalloc fails with error 2; errors >= 700 stay for good, as on a GPU; a
+//                              skipped call succeeds and does nothing, as if its line were missing
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -65,10 +65,10 @@ struct Fault {
 Fault next_fault(const char* function);
 
 /// First line of an exported function: injected faults, and the sticky error.
-#define FAKE_CUDA_ENTER(function)                                                                   \
-  do {                                                                                              \
-    const ::ultramarine::fake::Fault fault_of_call = ::ultramarine::fake::next_fault(#function);    \
-    if (fault_of_call.skip) return cudaSuccess;                                                     \
+#define FAKE_CUDA_ENTER(function)                                                                      \
+  do {                                                                                                 \
+    const ::ultramarine::fake::Fault fault_of_call = ::ultramarine::fake::next_fault(#function);       \
+    if (fault_of_call.skip) return cudaSuccess;                                                        \
     if (fault_of_call.error != cudaSuccess) return ::ultramarine::fake::remember(fault_of_call.error); \
   } while (false)
 

@@ -1,5 +1,5 @@
-// Kernel launches of the fake CUDA runtime, also those of objects that nvcc made: their host stubs register themselves with a
-// mangled name, which selects the kernel that the emulation registered under the same name.
+// Kernel launches of the fake CUDA runtime, also those of objects that nvcc made: their host stubs register themselves
+// with a mangled name, which selects the kernel that the emulation registered under the same name.
 #include <cxxabi.h>
 
 #include <cstdlib>
@@ -14,8 +14,8 @@
 FAKE_API void** __cudaRegisterFatBinary(void* binary);
 FAKE_API void __cudaRegisterFatBinaryEnd(void** handle);
 FAKE_API void __cudaUnregisterFatBinary(void** handle);
-FAKE_API void __cudaRegisterVar(void** handle, char* host, char* device, const char* name, int external, std::size_t bytes,
-                                int constant, int global);
+FAKE_API void __cudaRegisterVar(void** handle, char* host, char* device, const char* name, int external,
+                                std::size_t bytes, int constant, int global);
 FAKE_API void __cudaRegisterFunction(void** handle, const char* host, char* device, const char* name, int thread_limit,
                                      uint3* thread, uint3* block, dim3* block_size, dim3* grid_size, int* warp_size);
 FAKE_API cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function);
@@ -75,9 +75,10 @@ void register_kernel(const char* name, EmulatedKernel kernel) { emulated_kernels
 
 bool is_valid_launch(dim3 grid, dim3 block, std::size_t shared_bytes) {
   // Programming Guide, table "Technical specifications per compute capability", column 9.0.
-  const bool grid_fits = grid.x > 0 && grid.x <= 2147483647U && grid.y > 0 && grid.y <= 65535 && grid.z > 0 && grid.z <= 65535;
-  const bool block_fits = block.x > 0 && block.y > 0 && block.z > 0 && block.z <= 64 &&
-                          std::size_t{block.x} * block.y * block.z <= 1024;
+  const bool grid_fits =
+      grid.x > 0 && grid.x <= 2147483647U && grid.y > 0 && grid.y <= 65535 && grid.z > 0 && grid.z <= 65535;
+  const bool block_fits =
+      block.x > 0 && block.y > 0 && block.z > 0 && block.z <= 64 && std::size_t{block.x} * block.y * block.z <= 1024;
   return grid_fits && block_fits && shared_bytes <= 48 << 10;  // more dynamic shared memory needs cudaFuncSetAttribute
 }
 
@@ -90,7 +91,8 @@ FAKE_API cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 bloc
   FAKE_CUDA_ENTER(cudaLaunchKernel);
   return remember(launch(function, grid, block, arguments, shared_bytes, stream));
 }
-FAKE_API cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* configuration, const void* function, void** arguments) {
+FAKE_API cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* configuration, const void* function,
+                                         void** arguments) {
   return cudaLaunchKernel(function, configuration->gridDim, configuration->blockDim, arguments,
                           configuration->dynamicSmemBytes, configuration->stream);
 }
@@ -122,7 +124,7 @@ FAKE_API void** __cudaRegisterFatBinary(void*) {
 FAKE_API void __cudaRegisterFatBinaryEnd(void**) {}
 FAKE_API void __cudaUnregisterFatBinary(void**) {}
 FAKE_API void __cudaRegisterVar(void**, char*, char*, const char*, int, std::size_t, int, int) {}
-FAKE_API void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
-                                     int*) {
+FAKE_API void __cudaRegisterFunction(void**, const char* host, char*, const char* name, int, uint3*, uint3*, dim3*,
+                                     dim3*, int*) {
   registered_functions()[host] = plain_name(name);
 }

@@ -1,6 +1,7 @@
-// Memory of the fake devices. The address that a program gets lies in a reservation without access rights, so touching it from the
-// host faults as on a GPU; the bytes are at the same offset of a second reservation. Each allocation ends at a page without access,
-// is filled with 0xFF (NaN) at first, and the slack before and behind it is looked at when it is freed.
+// Memory of the fake devices. The address that a program gets lies in a reservation without access rights, so touching
+// it from the host faults as on a GPU; the bytes are at the same offset of a second reservation. Each allocation ends
+// at a page without access, is filled with 0xFF (NaN) at first, and the slack before and behind it is looked at when it
+// is freed.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ namespace {
 
 constexpr std::size_t reservation_bytes = std::size_t{64} << 30;
 constexpr std::size_t page = 4096;
-constexpr std::size_t alignment = 256;  // Programming Guide 5.3.2: addresses from the runtime are aligned to at least 256 bytes
+constexpr std::size_t alignment =
+    256;  // Programming Guide 5.3.2: addresses from the runtime are aligned to at least 256 bytes
 constexpr int untouched = 0xff;
 
 struct Allocation {
@@ -44,8 +46,7 @@ std::map<const char*, std::size_t>& pinned_memory() {
 }
 
 char* reserve() {
-  void* memory =
-      mmap(nullptr, reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* memory = mmap(nullptr, reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) violation("can't reserve %zu bytes of addresses", reservation_bytes);
   return static_cast<char*>(memory);
 }
@@ -110,8 +111,8 @@ void check_copy(const char* function, const void* to, const void* from, std::siz
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   const bool to_is = is_device_memory(to, bytes), from_is = is_device_memory(from, bytes);
   if (to_is != to_device || from_is != from_device) {
-    violation("%s of kind %d, %zu bytes: the destination %p is%s a range of device memory, the source %p is%s", function,
-              static_cast<int>(kind), bytes, to, to_is ? "" : " not", from, from_is ? "" : " not");
+    violation("%s of kind %d, %zu bytes: the destination %p is%s a range of device memory, the source %p is%s",
+              function, static_cast<int>(kind), bytes, to, to_is ? "" : " not", from, from_is ? "" : " not");
   }
 }
 
@@ -186,8 +187,7 @@ FAKE_API cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t byt
     auto staged = std::make_shared<std::vector<char>>(begin, begin + bytes);
     return remember(enqueue(stream, [to, bytes, staged] { std::memcpy(host_view(to), staged->data(), bytes); }));
   }
-  const cudaError_t error =
-      enqueue(stream, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
+  const cudaError_t error = enqueue(stream, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
   // ... and to pageable memory the call returns once the copy is complete.
   if (error == cudaSuccess && !is_device_memory(to, bytes) && !is_pinned(to)) return remember(wait_until_idle(stream));
   return remember(error);
@@ -196,8 +196,7 @@ FAKE_API cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, c
   FAKE_CUDA_ENTER(cudaMemcpy);
   check_copy("cudaMemcpy", to, from, bytes, kind);
   // On the default stream: it doesn't wait for streams made with cudaStreamNonBlocking.
-  const cudaError_t error =
-      enqueue(nullptr, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
+  const cudaError_t error = enqueue(nullptr, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
   return remember(error == cudaSuccess ? wait_until_idle(nullptr) : error);
 }
 FAKE_API cudaError_t cudaMemsetAsync(void* address, int value, std::size_t bytes, cudaStream_t stream) {

@@ -1,5 +1,5 @@
-// Streams and events of the fake CUDA runtime: one thread per stream runs its tasks in order. An event holds the state that its
-// last record made; a wait takes that state, so that later records don't change what it waits for.
+// Streams and events of the fake CUDA runtime: one thread per stream runs its tasks in order. An event holds the state
+// that its last record made; a wait takes that state, so that later records don't change what it waits for.
 #include <unistd.h>
 
 #include <chrono>
@@ -179,7 +179,8 @@ cudaError_t enqueue(cudaStream_t handle, std::function<void()> run) {
   cudaStream_t stream = resolve(handle);
   if (!stream) return cudaErrorInvalidResourceHandle;
   if (sticky_error() != cudaSuccess) return sticky_error();
-  // Programming Guide 6.2.8.5.3: work on the default stream waits for all blocking streams of the device, and theirs for it.
+  // Programming Guide 6.2.8.5.3: work on the default stream waits for all blocking streams of the device, and theirs
+  // for it.
   std::vector<std::shared_ptr<Recorded>> before;
   if (stream->is_default) {
     for (cudaStream_t other : streams_of(stream->device)) {

@@ -1,5 +1,6 @@
-// NCCL's interface over fake_nccl_gang: what the program calls, checked as strictly as the documentation allows. Non-blocking
-// communicators really answer ncclInProgress at first. Rules cite the line of nccl.h (2.28.9) or NCCL's user guide.
+// NCCL's interface over fake_nccl_gang: what the program calls, checked as strictly as the documentation allows.
+// Non-blocking communicators really answer ncclInProgress at first. Rules cite the line of nccl.h (2.28.9) or NCCL's
+// user guide.
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -67,8 +68,8 @@ ncclResult_t state_of(ncclComm_t communicator) {
   return static_cast<ncclResult_t>(communicator->state.load());
 }
 
-/// User guide, "Asynchronous errors and error handling": calls on a non-blocking communicator may return ncclInProgress, and the
-/// communicator must be polled until it is ncclSuccess before the next call.
+/// User guide, "Asynchronous errors and error handling": calls on a non-blocking communicator may return
+/// ncclInProgress, and the communicator must be polled until it is ncclSuccess before the next call.
 ncclResult_t started(ncclComm_t communicator) {
   if (communicator->blocking) return ncclSuccess;
   communicator->answers_in_progress = 1;
@@ -78,7 +79,8 @@ ncclResult_t started(ncclComm_t communicator) {
 
 ncclResult_t join(ncclComm_t* result, int world_size, const ncclUniqueId& id, int rank, bool blocking) {
   if (world_size < 1 || rank < 0 || rank >= world_size) return failed(ncclInvalidArgument, "rank or number of ranks");
-  if (std::strncmp(id.internal, "/fake_nccl.", 11) != 0) return failed(ncclInvalidArgument, "no unique id of this library");
+  if (std::strncmp(id.internal, "/fake_nccl.", 11) != 0)
+    return failed(ncclInvalidArgument, "no unique id of this library");
   auto* communicator = new ncclComm(id.internal, world_size, rank, current_device(), blocking);
   if (!communicator->gang.problem().empty()) {
     communicator->gang.leave();
@@ -128,8 +130,8 @@ bool in_place(Collective kind, const char* in, const char* out, std::size_t in_b
 void check_buffer(const char* what, Collective kind, const void* address, std::size_t bytes, int device) {
   int found = -1;
   if (bytes > 0 && (!is_device_memory(address, bytes, &found) || found != device)) {
-    violation("nccl%s: the %s buffer %p (%zu bytes) isn't inside one allocation of device %d", name_of(kind), what, address,
-              bytes, device);
+    violation("nccl%s: the %s buffer %p (%zu bytes) isn't inside one allocation of device %d", name_of(kind), what,
+              address, bytes, device);
   }
 }
 
@@ -143,7 +145,8 @@ ncclResult_t collective(Collective kind, const void* in, void* out, std::size_t 
     return failed(ncclInvalidArgument, std::string("nccl") + name_of(kind) + ": type or root");
   const ncclResult_t state = state_of(communicator);
   if (state == ncclInProgress)
-    return failed(ncclInvalidUsage, std::string("nccl") + name_of(kind) + " while the communicator is still in progress");
+    return failed(ncclInvalidUsage,
+                  std::string("nccl") + name_of(kind) + " while the communicator is still in progress");
   if (state != ncclSuccess) return state;
   const auto ranks = static_cast<std::size_t>(communicator->gang.world_size());
   const int rank = communicator->gang.rank();
@@ -157,8 +160,8 @@ ncclResult_t collective(Collective kind, const void* in, void* out, std::size_t 
   const auto* to = static_cast<const char*>(out);
   if (!in_place(kind, from, to, in_bytes, out_bytes, rank) && from < to + out_bytes && to < from + in_bytes)
     violation("nccl%s: the buffers overlap, but not as in-place operation wants it", name_of(kind));
-  const Agreement agreement{kind,  static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(operation), root, count,
-                            ++communicator->collectives};
+  const Agreement agreement{kind,  static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(operation), root,
+                            count, ++communicator->collectives};
   if (communicator->gang.fault_at(agreement.sequence) == "memory")
     return failed(ncclUnhandledCudaError, "Cuda failure 2 'out of memory'");
   const auto start = [=]() -> ncclResult_t {
@@ -259,8 +262,8 @@ FAKE_API ncclResult_t ncclGroupEnd() {
   }
   return result;
 }
-FAKE_API ncclResult_t ncclAllReduce(const void* in, void* out, std::size_t count, ncclDataType_t type, ncclRedOp_t operation,
-                                    ncclComm_t communicator, cudaStream_t stream) {
+FAKE_API ncclResult_t ncclAllReduce(const void* in, void* out, std::size_t count, ncclDataType_t type,
+                                    ncclRedOp_t operation, ncclComm_t communicator, cudaStream_t stream) {
   return collective(Collective::all_reduce, in, out, count, type, operation, 0, communicator, stream);
 }
 FAKE_API ncclResult_t ncclReduceScatter(const void* in, void* out, std::size_t count, ncclDataType_t type,
@@ -275,8 +278,8 @@ FAKE_API ncclResult_t ncclBroadcast(const void* in, void* out, std::size_t count
                                     ncclComm_t communicator, cudaStream_t stream) {
   return collective(Collective::broadcast, in, out, count, type, ncclSum, root, communicator, stream);
 }
-FAKE_API ncclResult_t ncclReduce(const void* in, void* out, std::size_t count, ncclDataType_t type, ncclRedOp_t operation,
-                                 int root, ncclComm_t communicator, cudaStream_t stream) {
+FAKE_API ncclResult_t ncclReduce(const void* in, void* out, std::size_t count, ncclDataType_t type,
+                                 ncclRedOp_t operation, int root, ncclComm_t communicator, cudaStream_t stream) {
   return collective(Collective::reduce, in, out, count, type, operation, root, communicator, stream);
 }
 FAKE_API const char* ncclGetErrorString(ncclResult_t error) {

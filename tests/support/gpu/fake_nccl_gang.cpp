@@ -43,11 +43,16 @@ template <class T>
 T combine(T a, T b, ncclRedOp_t operation) {
   switch (operation) {
     case ncclSum:
-    case ncclAvg: return static_cast<T>(a + b);
-    case ncclProd: return static_cast<T>(a * b);
-    case ncclMax: return std::max(a, b);
-    case ncclMin: return std::min(a, b);
-    default: violation("fake NCCL: no reduction operation %d", static_cast<int>(operation));
+    case ncclAvg:
+      return static_cast<T>(a + b);
+    case ncclProd:
+      return static_cast<T>(a * b);
+    case ncclMax:
+      return std::max(a, b);
+    case ncclMin:
+      return std::min(a, b);
+    default:
+      violation("fake NCCL: no reduction operation %d", static_cast<int>(operation));
   }
 }
 template <class T>
@@ -64,13 +69,20 @@ void reduce_as(char* sum, const char* next, std::size_t count, ncclRedOp_t opera
 }
 void reduce_into(char* sum, const char* next, std::size_t count, ncclDataType_t type, ncclRedOp_t operation) {
   switch (type) {
-    case ncclFloat32: return reduce_as<float>(sum, next, count, operation);
-    case ncclFloat64: return reduce_as<double>(sum, next, count, operation);
-    case ncclInt32: return reduce_as<std::int32_t>(sum, next, count, operation);
-    case ncclInt64: return reduce_as<std::int64_t>(sum, next, count, operation);
-    case ncclUint64: return reduce_as<std::uint64_t>(sum, next, count, operation);
-    case ncclBfloat16: return reduce_as<__nv_bfloat16>(sum, next, count, operation);
-    default: violation("fake NCCL: no reduction of type %d", static_cast<int>(type));
+    case ncclFloat32:
+      return reduce_as<float>(sum, next, count, operation);
+    case ncclFloat64:
+      return reduce_as<double>(sum, next, count, operation);
+    case ncclInt32:
+      return reduce_as<std::int32_t>(sum, next, count, operation);
+    case ncclInt64:
+      return reduce_as<std::int64_t>(sum, next, count, operation);
+    case ncclUint64:
+      return reduce_as<std::uint64_t>(sum, next, count, operation);
+    case ncclBfloat16:
+      return reduce_as<__nv_bfloat16>(sum, next, count, operation);
+    default:
+      violation("fake NCCL: no reduction of type %d", static_cast<int>(type));
   }
 }
 void divide(char* values, std::size_t count, ncclDataType_t type, int by) {
@@ -112,14 +124,19 @@ const char* name_of(Collective collective) {
 std::size_t size_of(ncclDataType_t type) {
   switch (type) {
     case ncclInt8:
-    case ncclUint8: return 1;
-    case ncclBfloat16: return 2;
+    case ncclUint8:
+      return 1;
+    case ncclBfloat16:
+      return 2;
     case ncclInt32:
-    case ncclFloat32: return 4;
+    case ncclFloat32:
+      return 4;
     case ncclInt64:
     case ncclUint64:
-    case ncclFloat64: return 8;
-    default: return 0;
+    case ncclFloat64:
+      return 8;
+    default:
+      return 0;
   }
 }
 
@@ -143,8 +160,6 @@ GangMember::GangMember(const char* id, int world_size, int rank, int device)
     return;
   }
   memory_->ranks[rank].device = device;
-  inject(fault_at(0));
-  memory_->joined.fetch_add(1);
 }
 
 void GangMember::leave() {
@@ -203,13 +218,15 @@ bool GangMember::barrier() {
 }
 
 bool GangMember::wait_for_all() {
+  inject(fault_at(0));
+  memory_->joined.fetch_add(1);
   while (memory_->joined.load() < world_size_) {
     if (given_up_ || error() != ncclSuccess) return false;
     usleep(200);
   }
   if (environment_number("FAKE_NCCL_DUPLICATE_DEVICES", 0) == 0) {
-    // NCCL's documentation, "Creating a communicator": "Using the same CUDA device multiple times as different ranks of the same
-    // NCCL communicator is not supported and may lead to hangs"; since 2.4 it says "Duplicate GPU detected".
+    // NCCL's documentation, "Creating a communicator": "Using the same CUDA device multiple times as different ranks of
+    // the same NCCL communicator is not supported and may lead to hangs"; since 2.4 it says "Duplicate GPU detected".
     for (int a = 0; a < world_size_; ++a) {
       for (int b = 0; b < a; ++b) {
         if (memory_->ranks[a].device != memory_->ranks[b].device) continue;
@@ -250,7 +267,8 @@ bool GangMember::run(const Agreement& agreement, const void* in, void* out) {
   auto* to = static_cast<char*>(out);
   for (std::size_t begin = 0; begin < total; begin += at_once) {
     const std::size_t now = std::min(at_once, total - begin);
-    if (kind != Collective::broadcast || rank_ == agreement.root) std::memcpy(own.data, from + begin * size, now * size);
+    if (kind != Collective::broadcast || rank_ == agreement.root)
+      std::memcpy(own.data, from + begin * size, now * size);
     if (!barrier()) return false;
     if (kind == Collective::all_gather) {
       for (std::size_t other = 0; other < ranks; ++other)

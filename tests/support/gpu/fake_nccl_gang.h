@@ -1,11 +1,11 @@
-// The ranks of one fake NCCL communicator, in one process or in several: shared memory named by the unique id, a barrier, and
-// collectives that really move and reduce the bytes, in rank order, so that results are the same run after run. It knows memory;
-// streams and NCCL's interface are in fake_nccl.cpp.
+// The ranks of one fake NCCL communicator, in one process or in several: shared memory named by the unique id, a
+// barrier, and collectives that really move and reduce the bytes, in rank order, so that results are the same run after
+// run. It knows memory; streams and NCCL's interface are in fake_nccl.cpp.
 //
 // Settings, from the environment:
 //   FAKE_NCCL_FAULT=rank=1;op=5;kind=die|hang|async|corrupt|slow:200|memory
-//       what rank 1 does at its fifth collective (op=0: when it joins): dies by SIGKILL; never comes; reports an asynchronous
-//       error; flips one bit of its result; comes 200 ms late; runs out of device memory
+//       what rank 1 does at its fifth collective (op=0: when it joins): dies by SIGKILL; never comes; reports an
+//       asynchronous error; flips one bit of its result; comes 200 ms late; runs out of device memory
 //   FAKE_NCCL_PEER_DEATH=hang|remoteerror
 //       what the others see when a rank's process is gone. Within a node nothing wakes them, so `hang` is the default
 //   FAKE_NCCL_DUPLICATE_DEVICES=1
@@ -40,7 +40,8 @@ struct GangMemory;
 /// One rank's part. Not copied; lives until leave().
 class GangMember {
  public:
-  /// Maps the memory that `id` names. `problem` is not empty when this rank can't join (world size or rank differ from what others said).
+  /// Maps the memory that `id` names. `problem` is not empty when this rank can't join (world size or rank differ from
+  /// what others said).
   GangMember(const char* id, int world_size, int rank, int device);
   const std::string& problem() const { return problem_; }
   int rank() const { return rank_; }

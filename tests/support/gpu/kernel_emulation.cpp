@@ -1,5 +1,6 @@
-// Runs a grid on the calling thread: one fiber per CUDA thread; barriers and warp operations switch fibers. Compiled without
-// -fsanitize=thread; tells ThreadSanitizer of the fibers and of the order that barriers give, and of nothing else.
+// Runs a grid on the calling thread: one fiber per CUDA thread; barriers and warp operations switch fibers. Compiled
+// without -fsanitize=thread; tells ThreadSanitizer of the fibers and of the order that barriers give, and of nothing
+// else.
 #include "kernel_emulation.h"
 
 #include <sys/mman.h>
@@ -67,7 +68,8 @@ constexpr int warp_lanes = 32;
 
 enum class State { ready, at_barrier, in_warp_operation, done };
 
-/// Lanes of one warp that meet under one mask. Two generations: a lane may come again before another has read its value.
+/// Lanes of one warp that meet under one mask. Two generations: a lane may come again before another has read its
+/// value.
 struct Meeting {
   unsigned mask = 0, arrived = 0;
   int generation = 0;
@@ -116,7 +118,8 @@ char* stack_of(std::size_t fiber) {
 }
 
 void switch_to(Fiber& from, Fiber& to, bool from_ends, const void* bottom, std::size_t bytes) {
-  if (__sanitizer_start_switch_fiber) __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.asan_stack, bottom, bytes);
+  if (__sanitizer_start_switch_fiber)
+    __sanitizer_start_switch_fiber(from_ends ? nullptr : &from.asan_stack, bottom, bytes);
   if (__tsan_switch_to_fiber) __tsan_switch_to_fiber(to.tsan_context, 1);  // 1: no order is implied
   ultramarine_switch_stack(&from.stack_pointer, to.stack_pointer);
   if (__sanitizer_finish_switch_fiber) __sanitizer_finish_switch_fiber(from.asan_stack, nullptr, nullptr);
@@ -159,7 +162,8 @@ int number_of(const uint3& index) {
 }
 
 void prepare(Fiber& fiber, std::size_t number) {
-  fiber.index = {static_cast<unsigned>(number % block_size.x), static_cast<unsigned>(number / block_size.x % block_size.y),
+  fiber.index = {static_cast<unsigned>(number % block_size.x),
+                 static_cast<unsigned>(number / block_size.x % block_size.y),
                  static_cast<unsigned>(number / block_size.x / block_size.y)};
   fiber.stack = stack_of(number);
   if (__tsan_create_fiber) {
@@ -204,7 +208,8 @@ bool finish_meetings() {
 void finish_barrier(bool some_are_done) {
   const Fiber* first = nullptr;
   for (const Fiber& fiber : block->fibers) {
-    if (fiber.state == State::in_warp_operation) report("deadlock: a warp operation waits for lanes that will not come");
+    if (fiber.state == State::in_warp_operation)
+      report("deadlock: a warp operation waits for lanes that will not come");
     if (fiber.state != State::at_barrier) continue;
     if (first && (first->place.line != fiber.place.line || std::strcmp(first->place.file, fiber.place.file) != 0))
       report("threads of one block wait in different __syncthreads");

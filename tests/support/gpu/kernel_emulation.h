@@ -1,10 +1,12 @@
-// What the words of CUDA's kernel language mean when an ordinary C++ compiler reads a .cu file: the threads of a block are fibers
-// of one thread, a block runs after the other. Included by worker/trainer/device/cuda/kernel.h when nvcc isn't the compiler, so
-// that the very source of a kernel runs under gdb, ThreadSanitizer and AddressSanitizer. It knows nothing of the kernels.
+// What the words of CUDA's kernel language mean when an ordinary C++ compiler reads a .cu file: the threads of a block
+// are fibers of one thread, a block runs after the other. Included by worker/trainer/device/cuda/kernel.h when nvcc
+// isn't the compiler, so that the very source of a kernel runs under gdb, ThreadSanitizer and AddressSanitizer. It
+// knows nothing of the kernels.
 //
-// Found while a kernel runs, and reported with source lines: barriers and warp operations that some threads never reach, different
-// __syncthreads in one block, masks without the caller, lanes read that took no part. EMULATION_SEED=n runs the threads of a block
-// in another order, so that a missing barrier gives other results.
+// Found while a kernel runs, and reported with source lines: barriers and warp operations that some threads never
+// reach, different
+// __syncthreads in one block, masks without the caller, lanes read that took no part. EMULATION_SEED=n runs the threads
+// of a block in another order, so that a missing barrier gives other results.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -56,7 +58,8 @@ T argument(T value) {
   if constexpr (std::is_pointer_v<T>) {
     return static_cast<T>(fake::host_view(value));
   } else {
-    static_assert(std::is_arithmetic_v<T>, "kernel arguments are numbers and pointers: a pointer inside a struct would be missed");
+    static_assert(std::is_arithmetic_v<T>,
+                  "kernel arguments are numbers and pointers: a pointer inside a struct would be missed");
     return value;
   }
 }
@@ -92,9 +95,8 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
   FAKE_CUDA_ENTER(cudaLaunchKernel);
   if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidConfiguration);
   Call<Parameters...> call{kernel, {argument(static_cast<Parameters>(arguments))...}};
-  return fake::remember(fake::enqueue(stream, [=]() mutable {
-    run_grid(grid, block, shared_bytes, Call<Parameters...>::thread, &call);
-  }));
+  return fake::remember(fake::enqueue(
+      stream, [=]() mutable { run_grid(grid, block, shared_bytes, Call<Parameters...>::thread, &call); }));
 }
 
 }  // namespace ultramarine::emulation

@@ -1,7 +1,7 @@
-// Locks and waits that ThreadSanitizer can't see, and the orderings that it is told by hand. The fakes are compiled without
-// -fsanitize=thread and use futexes, because an ordinary mutex inside them would order what CUDA doesn't order, and so hide
-// the races of the program under test. What CUDA does promise (enqueue before run, record before wait, end of a stream before
-// the return of synchronize) is stated with happens_before / happens_after.
+// Locks and waits that ThreadSanitizer can't see, and the orderings that it is told by hand. The fakes are compiled
+// without -fsanitize=thread and use futexes, because an ordinary mutex inside them would order what CUDA doesn't order,
+// and so hide the races of the program under test. What CUDA does promise (enqueue before run, record before wait, end
+// of a stream before the return of synchronize) is stated with happens_before / happens_after.
 #pragma once
 
 #include <linux/futex.h>

@@ -279,6 +279,14 @@ TEST(Nearest, ForgivesAThirdOfTheLettersAndPrefixes) {
   EXPECT_EQ(did_you_mean("frobnicate", known, "no idea"), "no idea");
 }
 
+TEST(Places, TheServicesSocketServesWhereThereIsNoOwnCluster) {
+  const std::string here = "/proc/self/exe", nowhere = "/nowhere/scheduler.sock";  // any file that exists, and none
+  EXPECT_EQ(socket_path(std::nullopt, {}, "/h/.ultramarine", here), here);
+  EXPECT_EQ(socket_path(std::nullopt, {}, "/h/.ultramarine", nowhere), "/h/.ultramarine/scheduler.sock");
+  EXPECT_EQ(socket_path(std::nullopt, {{"ULTRA_HOME", "/h"}}, "/h", here), "/h/scheduler.sock") << "asked for";
+  EXPECT_EQ(socket_path(std::nullopt, {{"ULTRA_SOCKET", "/s"}}, "/h", here), "/s");
+}
+
 TEST(Places, SocketComesFromOptionThenVariableThenHome) {
   const std::map<std::string, std::string> environment{{"HOME", "/h"}, {"ULTRA_SOCKET", "/s/x.sock"}};
   EXPECT_EQ(home_folder({{"HOME", "/h"}}), "/h/.ultramarine");

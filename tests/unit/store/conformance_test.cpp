@@ -100,6 +100,38 @@ TEST_P(StoreConformance, KeepsEnvironmentsBesideTheJournalUntilForgotten) {
   EXPECT_EQ(store->environment(JobId{2}), one);  // replaced
 }
 
+TEST_P(StoreConformance, KeepsTheEnvironmentOfEachGangByItself) {
+  Batch batch = batch_of({1});
+  batch.environments = {{JobId{1}, {{"A", "job"}}}, {{JobId{1}, 2}, {{"A", "gang"}}}};
+  store->append(batch);
+  EXPECT_EQ(store->environment(JobId{1})->at("A"), "job");
+  EXPECT_EQ(store->environment({JobId{1}, 2})->at("A"), "gang");
+  EXPECT_EQ(store->environment({JobId{1}, 3}), std::nullopt);
+  Batch forget;
+  forget.forget_environments = {{JobId{1}, 2}};
+  store->append(forget);
+  EXPECT_EQ(store->environment({JobId{1}, 2}), std::nullopt);
+  EXPECT_TRUE(store->environment(JobId{1}));
+}
+
+TEST_P(StoreConformance, FindsWhatIsAboutAJobOrANode) {
+  const auto about = [&](const std::string& subject) {
+    std::vector<std::int64_t> sequences;
+    store->read_about(subject, [&](const Record& record) { sequences.push_back(record.sequence); });
+    return sequences;
+  };
+  Batch batch = batch_of({1, 2, 1});
+  batch.entries.emplace_back(Time{40}, NodeJoined{"node01", "boot", "1", "", {}});
+  batch.entries.emplace_back(Time{50}, Round{Time{50}, 1, "", {StartJob{JobId{1}, 1, {}, false}, RejectJob{JobId{2}, "no"}, StartJob{JobId{1}, 2, {}, false}}});
+  store->append(batch);
+  store->append(batch_of({2}));
+  using Sequences = std::vector<std::int64_t>;
+  EXPECT_EQ(about("job 1"), (Sequences{1, 3, 5}));
+  EXPECT_EQ(about("job 2"), (Sequences{2, 5, 6}));
+  EXPECT_EQ(about("job 12"), Sequences{});
+  EXPECT_EQ(about("node node01"), Sequences{4});
+}
+
 TEST_P(StoreConformance, KeepsTheNewestTwoSnapshots) {
   store->append(batch_of({1, 2, 3}));
   Snapshot snapshot{.sequence = 1, .at_ms = Time{11}, .state_hash = "one", .state = protocol::filled<State>()};

@@ -227,7 +227,29 @@ TEST_F(SqliteStore, AForgottenEnvironmentLeavesNoBytesBehindOnceClosed) {
 TEST_F(SqliteStore, RefusesAnUnknownSchema) {
   write(1);
   sql("UPDATE about SET value = 99");
-  EXPECT_EQ(open_problem(), "can't open the journal " + path + ": it has version 99 and this program reads version 1; use the program that wrote it");
+  EXPECT_EQ(open_problem(), "can't open the journal " + path + ": it has version 99 and this program reads versions 1 to 2; use the program that wrote it");
+}
+
+TEST_F(SqliteStore, BringsAFileOfTheFirstVersionUpToDate) {
+  write(3);
+  {
+    const auto store = open_sqlite(path);
+    Batch batch;
+    batch.environments = {{JobId{2}, {{"TOKEN", "kept"}}}};
+    store->append(batch);
+  }
+  // As the first version wrote it: environments by job alone, and no subjects.
+  sql("DROP TABLE subjects; CREATE TABLE old (job INTEGER PRIMARY KEY, variables TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;"
+      "INSERT INTO old SELECT job, variables, checksum FROM environments; DROP TABLE environments; ALTER TABLE old RENAME TO environments;"
+      "UPDATE about SET value = 1 WHERE name = 'schema_version'");
+  for (int times = 0; times < 2; ++times) {
+    const auto store = open_sqlite(path);
+    EXPECT_EQ(store->last_sequence(), 3);
+    EXPECT_EQ(store->environment(JobId{2})->at("TOKEN"), "kept");
+    std::vector<std::int64_t> found;
+    store->read_about("job 3", [&](const Record& record) { found.push_back(record.sequence); });
+    EXPECT_EQ(found, std::vector<std::int64_t>{3});
+  }
 }
 
 TEST_F(SqliteStore, RefusesADatabaseOfSomethingElse) {
