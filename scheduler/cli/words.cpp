@@ -9,6 +9,7 @@
 #include <ctime>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -181,7 +182,7 @@ std::string capitalized(std::string sentence) {
 
 std::string ended_sentence(const protocol::JobView& view) {
   const Job& job = view.details;
-  const std::string number = std::to_string(job.job.value);
+  const std::string number = name_of(view);
   std::string text = spoken("job {0} {1}", number, word(job.state));
   const Attempt* attempt = job.attempts.empty() ? nullptr : &job.attempts.back();
   if (job.state == JobState::completed) {

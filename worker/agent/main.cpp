@@ -50,7 +50,9 @@ int run(const agent::CommandLine& command_line) {
         {.jobs_folder = jobs_folder,
          .shim_program = shim,
          .peer_host = options.address,
-         .scratch_base = options.state_directory + "/scratch"},
+         .scratch_base = agent::scratch_base(options.state_directory),
+         .log_bytes_max = options.log_bytes_max,
+         .api_socket = agent::api_socket(options.state_directory)},
         std::move(on_message));
   };
   const auto on_fatal = [&](const agent::AgentError& error) {

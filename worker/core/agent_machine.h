@@ -20,7 +20,7 @@ namespace ultramarine::worker_core {
 
 /// Have `memory()` on disk before the next action. When that fails, stop the process: no action after it may happen.
 struct Remember {};
-/// To the scheduler. A Hello or Heartbeat comes without device samples: whoever sends it fills them in.
+/// To the scheduler. A Hello or Heartbeat comes without device samples and facts: whoever sends it fills them in.
 struct Send {
   protocol::FromAgent message;
 };

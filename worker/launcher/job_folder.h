@@ -3,6 +3,7 @@
 //   shim.json       ShimSettings, written by the agent       shim.log        what the shim says to people
 //   leftovers.json  Leftovers, so that an agent can clean up after a shim that was killed
 //   checkpoints.json  the CheckpointReports that nobody has recorded yet
+//   rank_R.out.marks, rank_R.out.gap   notes about a rank's output (output_notes.h)
 //   script          the text of a script job, 0700   hostfile        for an mpirun in it
 #pragma once
 
@@ -24,8 +25,9 @@ struct ShimSettings {
   Duration start_wait_ms{120'000};     // a prepared shim without agent gives up after this
   std::string api_socket;              // ULTRA_SOCKET; "" = none
   std::string scratch_folder;          // of the attempt on this node, made when first needed; "" = none. The agent removes it
+  std::int64_t log_bytes_max = 1 << 30;  // of the output that is kept of a gang over all its ranks, when its job doesn't say
 };
-BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder))
+BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder, log_bytes_max))
 
 /// shim.pid. The shim also holds a lock on that file as long as it lives, so that a folder never has two.
 struct ShimPid {

@@ -36,6 +36,7 @@ struct LauncherOptions {
   std::string shim_program;  // path of ultra-shim
   std::string peer_host;     // address that the shims of other nodes reach this node at
   std::string scratch_base;  // each attempt gets a folder JOB.ATTEMPT below it, until its last gang is forgotten; "" = none
+  std::int64_t log_bytes_max = 1 << 30;  // of a gang's output that is kept, when its job doesn't say
   std::string api_socket;    // where ranks reach the API; "" = nowhere
 };
 

@@ -70,7 +70,7 @@ bool Shim::take_folder() {
 
 void Shim::finish() {
   if (phase_ == GangPhase::finished) return;
-  for (auto* timer : {&time_limit_, &kill_timer_, &abort_timer_, &start_wait_}) timer->reset();
+  for (auto* timer : {&time_limit_, &warning_, &kill_timer_, &abort_timer_, &start_wait_}) timer->reset();
   if (progress_) progress_->drain_at_the_end();
   pmix_.reset();
   for (Rank& rank : ranks_) {
@@ -79,6 +79,8 @@ void Shim::finish() {
     rank.result.collective_bytes = collectives.bytes;
   }
   if (!outcome_) outcome_ = Outcome::succeeded;
+  if (keeper_) keeper_->look();
+  keeper_.reset();
   outputs_.close();
   if (!outside_folder_.empty()) remove_folder(outside_folder_);
   remove_file(folder_.progress());

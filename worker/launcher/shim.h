@@ -20,6 +20,7 @@
 #include "worker/launcher/gang_star.h"
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/output_files.h"
+#include "worker/launcher/output_keeper.h"
 #include "worker/launcher/pmix_server.h"
 #include "worker/launcher/port_reservation.h"
 #include "worker/launcher/progress_collector.h"
@@ -67,6 +68,8 @@ class Shim {
   void kill_everything();
   Duration failure_grace() const;
   void arm_time_limit();
+  void arm_warning(Duration left);
+  void warn(int signal);
 
   // shim_reports.cpp: agent and disk
   void listen_for_agent();
@@ -109,10 +112,12 @@ class Shim {
   std::unique_ptr<ProgressCollector> progress_;
   GangSurroundings surroundings_;
   OutputFiles outputs_;
+  std::unique_ptr<OutputKeeper> keeper_;  // while ranks may write
   std::unique_ptr<ShortName> socket_name_;
   std::unique_ptr<net::Server> server_;
   std::shared_ptr<net::Connection> agent_;
   std::unique_ptr<net::Loop::Timer> time_limit_;
+  std::unique_ptr<net::Loop::Timer> warning_;
   std::unique_ptr<net::Loop::Timer> kill_timer_;
   std::unique_ptr<net::Loop::Timer> abort_timer_;
   std::unique_ptr<net::Loop::Timer> start_wait_;

@@ -81,7 +81,10 @@ void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
 }
 
 ShimSettings ShimClient::settings() const {
-  return {.peer_host = options_.peer_host, .api_socket = options_.api_socket, .scratch_folder = scratch_folder(options_.scratch_base, key_)};
+  return {.peer_host = options_.peer_host,
+          .api_socket = options_.api_socket,
+          .scratch_folder = scratch_folder(options_.scratch_base, key_),
+          .log_bytes_max = options_.log_bytes_max};
 }
 
 void ShimClient::adopt_now() {

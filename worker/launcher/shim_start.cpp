@@ -229,6 +229,8 @@ void Shim::start_ranks(const protocol::Start& message) {
   }
   phase_ = GangPhase::running;
   arm_time_limit();
+  const std::int64_t log_bytes_max = launch_.spec.log_bytes_max > 0 ? launch_.spec.log_bytes_max : settings_.log_bytes_max;
+  keeper_ = std::make_unique<OutputKeeper>(loop_, outputs_.streams(), log_bytes_max / layout_.world_size());
   write_leftovers();
   publish();
   remove_file(folder_.launch());  // it holds the environment and the gang's secret

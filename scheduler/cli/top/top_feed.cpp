@@ -251,7 +251,7 @@ void TopFeed::follow(JobId job) {
     news_.page = std::vector<std::string>(lines_.begin(), lines_.end());
   };
   std::ostringstream text;
-  JobOutput output(text, text, true, false);
+  JobOutput output(text, text, OutputForm::labelled, false);
   const auto publish = [&] {
     if (text.str().empty()) return;
     add(lines_of(text.str()));

@@ -180,7 +180,7 @@ void TopScreen::draw_list(TopModel& model, std::size_t row) {
   for (std::size_t i = first; i < rows.size() && i < first + room_; ++i) {
     const protocol::JobView& view = *rows[i];
     const Job& job = view.details;
-    cells.push_back({is_active(job.state) ? std::string(1, TopModel::letter_of(job.job)) : " ", std::to_string(job.job.value),
+    cells.push_back({is_active(job.state) ? std::string(1, TopModel::letter_of(job.job)) : " ", name_of(view),
                      clipped(printable(job.spec.name), 20), printable(job.owner.name), printable(job.spec.account), std::to_string(view.gpus),
                      word(job.state), elapsed_of_limit(job, now), planned_start(view, now), printable(where_or_why(view))});
     for (std::size_t c = 0; c < columns.size(); ++c) columns[c].width = std::max(columns[c].width, display_width(cells.back()[c]));

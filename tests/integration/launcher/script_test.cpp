@@ -93,6 +93,7 @@ TEST_F(Scripts, KnowTheirJobAsSlurmWouldTellThem) {
   EXPECT_EQ(value_in(seen, "RANK"), "(unset)");
   EXPECT_EQ(value_in(seen, "MASTER_ADDR"), "(unset)");
   EXPECT_EQ(value_in(seen, "PMIX_RANK"), "(unset)");
+  EXPECT_EQ(value_in(seen, "ULTRA_SOCKET"), path("n1/jobs/api.sock"));
   EXPECT_EQ(value_in(seen, "TMPDIR"), folder) << "the user's own choice";
 }
 
@@ -169,6 +170,63 @@ TEST_F(Scripts, WhoseOutputCannotBeWrittenAreRefusedByName) {
   prepare(launch);
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
   EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("can't write the output file " + path("file/below.out")));
+}
+
+TEST_F(Scripts, AWarningReachesThoseForWhomItIsMeant) {
+  // Five nodes with one part each, so that all of them wait for their warnings at the same time.
+  const std::string waits = "trap 'echo warned; exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+  const std::string text = "#!/bin/sh\n" + waits + "\n";
+  std::vector<protocol::LaunchSpec> launches;
+  const auto add = [&](protocol::LaunchSpec launch, std::int64_t gang, bool shell) {
+    launch.key.gang = gang;
+    launch.spec.time_limit_ms = seconds(603);
+    launch.spec.warning = WarningSignal{.signal = SIGUSR1, .before_ms = seconds(600), .shell = shell};
+    launches.push_back(launch);
+  };
+  add(script(text, {"script-not"}, 1), 1, false);
+  add(launch_of({"sh", "-c", waits}, {"gang-not"}, 1), 2, true);
+  add(script(text, {"script"}, 1), 1, true);
+  // The rank itself ignores it: what it started hears it as well.
+  add(launch_of({"sh", "-c", "trap '' USR1; python3 -c \"import signal; signal.signal(signal.SIGUSR1, lambda *_: print('warned', flush=True)); "
+                            "print('ready', flush=True); signal.pause()\"; exit 0"},
+                {"gang"}, 1), 2, false);
+  add(launch_of({"sh", "-c", waits}, {"plain"}, 1), 1, true);
+  for (const auto& launch : launches) prepare(launch);
+  for (const auto& launch : launches) start(launch);
+  for (const char* name : {"script", "gang", "plain"}) until_phase(name, GangPhase::finished);
+  for (const char* name : {"script-not", "gang-not"}) until_phase(name, GangPhase::running);
+  for (std::size_t i = 0; i < 2; ++i) stop(launches[i], seconds(20));
+  for (const auto& launch : launches) wait_finished(launch);
+  const auto said = [&](const protocol::LaunchSpec& launch) {
+    return read_whole(nodes.at(launch.allocation[0].node).launcher->folder(launch.key) + "/rank_0.out").value();
+  };
+  EXPECT_EQ(said(launches[0]), "ready\n");
+  EXPECT_EQ(said(launches[1]), "ready\n");
+  for (std::size_t i = 2; i < 5; ++i) EXPECT_EQ(said(launches[i]), "ready\nwarned\n") << launches[i].allocation[0].node;
+}
+
+TEST_F(Scripts, GangsHaveTheTimeThatIsLeft) {
+  const auto launch = script("#!/bin/sh\n", {"a"}, 1);
+  auto gang = gang_of(launch, 2, {"sleep", "1000"});
+  gang.spec.time_limit_ms = hours(5);
+  gang.time_left_ms = milliseconds(100);
+  key = gang.key;
+  run(gang);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::timed_out);
+}
+
+TEST_F(Scripts, KeepHeadAndTailOfAnEndlessOutput) {
+  auto launch = script("#!/bin/sh\necho first\nhead -c 4000000 /dev/zero | tr '\\0' '.'\necho\necho last\n", {"a"}, 1);
+  launch.spec.log_bytes_max = 256 << 10;
+  run(launch);
+  const std::string name = nodes.at("a").launcher->folder(key) + "/rank_0.out";
+  struct stat status {};
+  ASSERT_EQ(::stat(name.c_str(), &status), 0);
+  EXPECT_GT(status.st_size, 4'000'000) << "the program noticed nothing";
+  EXPECT_LE(status.st_blocks * 512, (256 << 10) + 16'384);
+  const std::string whole = output("a", 0);
+  EXPECT_TRUE(whole.starts_with("first\n.."));
+  EXPECT_TRUE(whole.ends_with(".\nlast\n"));
 }
 
 TEST_F(Scripts, RanksOfAPlainJobOnTwoNodesAppendToOneFile) {
