@@ -155,7 +155,7 @@ void hosts_value(const std::string& text, const std::string& where) {
   if (!protocol::expand_hostlist(text)) throw Problem(where, quoted(text) + " is no list of nodes", "write for example node[01-04],node07");
 }
 
-GpuCount gpus_value(const std::string& text, const std::string& where) {
+GpuCount gpus_value(const std::string& text, const std::string& where, std::int64_t least) {
   if (text.find(',') != std::string::npos)
     throw Problem(where, quoted(text) + " asks for several kinds of GPUs", "give one, and submit a job for each kind");
   const std::size_t colon = text.rfind(':');
@@ -164,7 +164,7 @@ GpuCount gpus_value(const std::string& text, const std::string& where) {
     gpus.type = text.substr(0, colon);
     if (!is_name(gpus.type)) throw Problem(where, quoted(gpus.type) + " is no type of GPU", "write TYPE:N, for example a100:4");
   }
-  gpus.count = count_value(text.substr(colon == std::string::npos ? 0 : colon + 1), where, 0);
+  gpus.count = count_value(text.substr(colon == std::string::npos ? 0 : colon + 1), where, least);
   return gpus;
 }
 
