@@ -11,7 +11,7 @@ namespace ultramarine::batch {
 namespace {
 
 constexpr std::int64_t count_max = 1'000'000;
-constexpr std::int64_t array_count_max = 10'000, array_index_max = 1'000'000'000;
+constexpr std::int64_t array_count_max = 10'000, array_index_max = 4'000'000;
 constexpr std::int64_t kibi = 1024, mebi = kibi * 1024, gibi = mebi * 1024, tebi = gibi * 1024;
 constexpr std::int64_t signal_before_max_s = 65'535;
 

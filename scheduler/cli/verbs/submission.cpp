@@ -1,5 +1,7 @@
 #include "scheduler/cli/verbs/submission.h"
 
+#include <unistd.h>
+
 #include <set>
 
 #include "scheduler/cli/language.h"
@@ -157,6 +159,12 @@ Submission submission(const Arguments& arguments, const std::map<std::string, st
   made.honoured = std::move(asked.honoured);
   made.warnings = std::move(asked.warnings);
   made.places = std::move(asked.places);
+  if (script) {
+    // What the script's shell is told as SLURM_SUBMIT_DIR and SLURM_SUBMIT_HOST.
+    made.request.environment["ULTRA_SUBMIT_DIR"] = current_folder;
+    char host[256] = {};
+    if (gethostname(host, sizeof host - 1) == 0) made.request.environment["ULTRA_SUBMIT_HOST"] = host;
+  }
   const std::string left_out = leave_out_other_than_utf8(made.request.environment);
   if (!left_out.empty()) made.warnings.push_back(spoken("not sent with the job, because not UTF-8: {0}", left_out));
   return made;

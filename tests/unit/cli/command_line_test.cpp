@@ -256,7 +256,11 @@ TEST(Submission, AScriptIsWeakerThanVariablesAndThoseThanTheCommandLine) {
 TEST(Submission, AScriptMayExportValuesAndNamesThatAreNotSet) {
   const ScriptFile script{"job.sh", "#!/bin/bash\n#SBATCH -G 1 --export=TOKEN,MISSING,LR=0.1\n"};
   const Submission made = submission(parse({"submit", "job.sh"}).arguments, {{"PATH", "/bin"}, {"TOKEN", "t"}, {"EDITOR", "vi"}}, "/home/ada", script);
-  EXPECT_EQ(made.request.environment, (std::map<std::string, std::string>{{"PATH", "/bin"}, {"TOKEN", "t"}, {"LR", "0.1"}}));
+  std::map<std::string, std::string> sent = made.request.environment;
+  EXPECT_EQ(sent["ULTRA_SUBMIT_DIR"], "/home/ada");
+  EXPECT_FALSE(sent["ULTRA_SUBMIT_HOST"].empty());
+  std::erase_if(sent, [](const auto& entry) { return entry.first.starts_with("ULTRA_SUBMIT_"); });
+  EXPECT_EQ(sent, (std::map<std::string, std::string>{{"PATH", "/bin"}, {"TOKEN", "t"}, {"LR", "0.1"}}));
 }
 
 TEST(Submission, InsideAJobItsOwnVariablesStayBehind) {

@@ -131,7 +131,7 @@ TEST(SubmitScript, ADryRunAsksNobody) {
   EXPECT_EQ(dry.at("array_indices").as_array().size(), 3U);
   EXPECT_EQ(dry.at("array_limit"), 2);
   EXPECT_EQ(dry.at("recorded").at("mail-type"), "END");
-  EXPECT_EQ(dry.at("environment_names").as_array().size(), 2U);
+  EXPECT_EQ(dry.at("environment_names").as_array().size(), 4U);
   EXPECT_THAT(ran.out, HasSubstr("\"honoured\":["));
   EXPECT_THAT(ran.out, HasSubstr(":2: --array\""));
   EXPECT_THAT(ran.out, HasSubstr("without effect: --mail-type"));
