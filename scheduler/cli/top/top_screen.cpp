@@ -1,3 +1,4 @@
+#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/top/top_screen.h"
 
 #define NCURSES_WIDECHAR 1
