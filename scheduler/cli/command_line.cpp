@@ -82,7 +82,7 @@ void add_options(CLI::App& app, const std::vector<Option>& options, const std::s
 class Parser {
  public:
   explicit Parser(const std::vector<Verb>& verbs) : app_(spoken("ultra: submit and watch jobs on a GPU cluster"), "ultra") {
-    app_.set_help_flag("-h,--help", spoken("Print this help"));
+    app_.set_help_flag("-h,--help", spoken("Print this help"))->group(spoken("Options"));
     app_.formatter(std::make_shared<HelpFormatter>("ultra VERB [OPTIONS]"));
     app_.fallthrough();
     add_options(app_, global_options(), spoken("Options"));
@@ -96,7 +96,7 @@ class Parser {
         if (!next) {
           next = at->add_subcommand(word);
           next->group(spoken("Verbs"))->fallthrough();
-          next->set_help_flag("-h,--help", spoken("Print this help"));
+          next->set_help_flag("-h,--help", spoken("Print this help"))->group(spoken("Options"));
           next->formatter(
               std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
           next->description(spoken("start, stop and look at a cluster on this machine"));

@@ -95,8 +95,8 @@ const std::vector<Option>& global_options() {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(), queue_verb(),  show_verb(),
-          logs_verb(),       cancel_verb(),       wait_verb(),           nodes_verb(),  version_verb()};
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(),  queue_verb(), top_verb(),
+          show_verb(),       logs_verb(),         cancel_verb(),         wait_verb(),   nodes_verb(), version_verb()};
 }
 
 }  // namespace ultramarine::cli

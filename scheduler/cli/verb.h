@@ -77,6 +77,7 @@ Verb cluster_status_verb();
 Verb submit_verb();
 Verb run_verb();
 Verb queue_verb();
+Verb top_verb();
 Verb show_verb();
 Verb logs_verb();
 Verb cancel_verb();

@@ -1,5 +1,8 @@
 #include "scheduler/cli/words.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <boost/describe/enum_to_string.hpp>
 #include <cstdio>
 #include <cstring>
@@ -55,6 +58,11 @@ Tint tint_of(NodeState state) {
       return Tint::red;
   }
   return Tint::none;
+}
+
+std::string own_user_name() {
+  const passwd* user = getpwuid(geteuid());
+  return user ? user->pw_name : std::to_string(geteuid());
 }
 
 std::string counted(std::int64_t count, const std::string& singular, const std::string& plural) {

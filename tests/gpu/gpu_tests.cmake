@@ -9,7 +9,7 @@ set(gpu_tests ${CMAKE_SOURCE_DIR}/tests/gpu)
 if(NOT ULTRAMARINE_FAKE_GPU)
   add_test(NAME gpu.left_out COMMAND ${CMAKE_COMMAND} -E echo
     "[  SKIPPED ] the tests on a fake GPU need cuda_runtime.h, nccl.h and an x86-64 processor")
-  set_tests_properties(gpu.left_out PROPERTIES LABELS unit SKIP_REGULAR_EXPRESSION "SKIPPED")
+  set_tests_properties(gpu.left_out PROPERTIES LABELS "unit;gpu" SKIP_REGULAR_EXPRESSION "SKIPPED")
   return()
 endif()
 include(${CMAKE_SOURCE_DIR}/tests/support/gpu.cmake)

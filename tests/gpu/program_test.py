@@ -173,6 +173,11 @@ class OnFakeGpus(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertRegex(run.stderr, r"^ultra-train: CUDA: [a-z_]+: an illegal memory access was encountered \(700\)\n$")
 
+    def test_a_rank_among_threads_that_fails_ends_the_others_at_once(self):
+        run = self.run_train(50, "--ranks", "2", "--collective-deadline", "90", FAKE_CUDA_DEVICES="2", FAKE_NCCL_FAULT="rank=1;op=4;kind=memory")
+        self.assertEqual(run.returncode, 1, run.stdout)
+        self.assert_one_line(run.stderr, "rank 1", "out of memory")
+
     def test_a_rank_that_dies_is_missed_within_the_deadline(self):
         ranks = self.start_ranks(2, 50, "--collective-deadline", "4", FAKE_NCCL_FAULT="rank=1;op=5;kind=die")
         (_, errors), (_, _) = (rank.communicate(timeout=100) for rank in ranks)

@@ -1,5 +1,5 @@
-// A few steps of training on fake GPUs, one thread per rank, reduced over the fake NCCL; everything but the fakes compiled with a
-// sanitizer. It prints the final loss. Which rule is broken on purpose, FAKE_CUDA_FAULT says.
+// A few steps of training on fake GPUs, one thread per rank, reduced over the fake NCCL; everything but the fakes
+// compiled with a sanitizer. It prints the final loss. Which rule is broken on purpose, FAKE_CUDA_FAULT says.
 //
 //   gpu_tsan RANKS STEPS
 #include <cstdio>

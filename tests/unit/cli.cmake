@@ -7,6 +7,7 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
   DEPENDS ultramarine_cli)

@@ -6,6 +6,7 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/show.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -171,26 +172,9 @@ void show_array(const protocol::JobView& view, Page& page) {
     page.line(state, ranges_text(indices) + " (" + std::to_string(indices.size()) + ")");
 }
 
-int print_script(const protocol::JobView& view, Context& context) {
-  if (!view.details.spec.script) {
-    throw CommandError(exit_code::conflict, error_line("--script", spoken("job {0} is no script", name_of(view)),
-                                                       spoken("see its command with '{0}'", "ultra show " + name_of(view))));
-  }
-  context.out << view.details.spec.script->text;
-  return exit_code::ok;
-}
+}  // namespace
 
-int show(const Arguments& arguments, Context& context) {
-  const std::vector<JobName> asked_for = arguments.job_names();
-  if (asked_for.size() > 1)
-    throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-  const auto answer = Client(context.socket).job(asked_for.front());
-  if (arguments.has("--script")) return print_script(answer.value, context);
-  if (arguments.has("--json")) {
-    context.out << answer.body << '\n';
-    return exit_code::ok;
-  }
-  const protocol::JobView& view = answer.value;
+void write_job(const protocol::JobView& view, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
@@ -263,6 +247,29 @@ int show(const Arguments& arguments, Context& context) {
     for (const std::string& name : job.environment_names) names += (names.empty() ? "" : " ") + name;
     page.line(spoken("exported"), names);
   }
+}
+
+namespace {
+
+int print_script(const protocol::JobView& view, Context& context) {
+  if (!view.details.spec.script) {
+    throw CommandError(exit_code::conflict, error_line("--script", spoken("job {0} is no script", name_of(view)),
+                                                       spoken("see its command with '{0}'", "ultra show " + name_of(view))));
+  }
+  context.out << view.details.spec.script->text;
+  return exit_code::ok;
+}
+
+int show(const Arguments& arguments, Context& context) {
+  const std::vector<JobName> asked_for = arguments.job_names();
+  if (asked_for.size() > 1)
+    throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+  const auto answer = Client(context.socket).job(asked_for.front());
+  if (arguments.has("--script")) return print_script(answer.value, context);
+  if (arguments.has("--json"))
+    context.out << answer.body << '\n';
+  else
+    write_job(answer.value, context);
   return exit_code::ok;
 }
 

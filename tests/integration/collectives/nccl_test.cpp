@@ -99,6 +99,11 @@ std::vector<Result> run_gang(int ranks, const std::vector<std::string>& argument
                        {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()}});
   }
   std::filesystem::remove_all(folder);
+  // Of a gang that was never complete, the fake's shared memory still has its name, with the process of rank 0 in it.
+  const std::string shared = "fake_nccl." + std::to_string(children.front()) + ".";
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().filename().string().rfind(shared, 0) == 0) std::filesystem::remove(entry.path());
+  }
   return results;
 }
 
