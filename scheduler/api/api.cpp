@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "scheduler/api/handlers.h"
 
@@ -18,39 +17,44 @@ constexpr const char* overview =
 
 struct Route {
   const char* method;
-  const char* path;  // ID stands for a job
+  const char* path;  // ID stands for a job, N for a gang
   bool loopback;     // open to callers without identity
   bool needs_state;  // 503 until the journal has been replayed
-  void (*handle)(const ExchangePtr&, JobId, const std::string& version);
+  void (*handle)(const ExchangePtr&, const Target&, const std::string& version);
 };
 
-const std::array<Route, 15> routes{{
-    {"GET", "/", true, false, [](const ExchangePtr& e, JobId, const std::string&) { e->answer(200, overview, text_plain); }},
+const std::array<Route, 20> routes{{
+    {"GET", "/", true, false, [](const ExchangePtr& e, const Target&, const std::string&) { e->answer(200, overview, text_plain); }},
     {"GET", "/livez", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
+     [](const ExchangePtr& e, const Target&, const std::string&) {
        const bool alive = e->backend.alive();
        e->answer(alive ? 200 : 503, alive ? "alive\n" : "the daemon's thread has been at one round for more than 15 s\n", text_plain);
      }},
     {"GET", "/readyz", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
+     [](const ExchangePtr& e, const Target&, const std::string&) {
        const std::string problem = e->backend.why_not_ready();
        e->answer(problem.empty() ? 200 : 503, problem.empty() ? "ready\n" : problem + "\n", text_plain);
      }},
     {"GET", "/metrics", true, false,
-     [](const ExchangePtr& e, JobId, const std::string&) {
+     [](const ExchangePtr& e, const Target&, const std::string&) {
        e->backend.metrics_text([e](std::string text) { e->answer(200, std::move(text), "text/plain; version=0.0.4; charset=utf-8"); });
      }},
-    {"GET", "/v1/cluster", true, true, [](const ExchangePtr& e, JobId, const std::string& version) { show_cluster(e, version); }},
-    {"GET", "/v1/nodes", true, true, [](const ExchangePtr& e, JobId, const std::string&) { list_nodes(e); }},
-    {"GET", "/v1/jobs", true, true, [](const ExchangePtr& e, JobId, const std::string&) { list_jobs(e); }},
-    {"POST", "/v1/jobs", false, true, [](const ExchangePtr& e, JobId, const std::string&) { submit_job(e); }},
-    {"GET", "/v1/jobs/ID", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { show_job(e, job); }},
-    {"GET", "/v1/jobs/ID/wait", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { wait_for_job(e, job); }},
-    {"POST", "/v1/jobs/ID/cancel", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { cancel_job(e, job); }},
-    {"POST", "/v1/jobs/ID/requeue", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { requeue_job(e, job); }},
-    {"GET", "/v1/jobs/ID/logs", false, true, [](const ExchangePtr& e, JobId job, const std::string&) { stream_job_output(e, job); }},
-    {"POST", "/v1/shutdown", false, true, [](const ExchangePtr& e, JobId, const std::string&) { shut_down(e); }},
-    {"GET", "/favicon.ico", true, false, [](const ExchangePtr& e, JobId, const std::string&) { e->answer(204, "", text_plain); }},
+    {"GET", "/v1/cluster", true, true, [](const ExchangePtr& e, const Target&, const std::string& version) { show_cluster(e, version); }},
+    {"GET", "/v1/nodes", true, true, [](const ExchangePtr& e, const Target&, const std::string&) { list_nodes(e); }},
+    {"GET", "/v1/jobs", true, true, [](const ExchangePtr& e, const Target&, const std::string&) { list_jobs(e); }},
+    {"POST", "/v1/jobs", false, true, [](const ExchangePtr& e, const Target&, const std::string&) { submit_job(e); }},
+    {"GET", "/v1/jobs/ID", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { show_job(e, at.job); }},
+    {"GET", "/v1/jobs/ID/wait", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { wait_for_job(e, at.job); }},
+    {"POST", "/v1/jobs/ID/cancel", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { cancel_job(e, at.job); }},
+    {"POST", "/v1/jobs/ID/requeue", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { requeue_job(e, at.job); }},
+    {"GET", "/v1/jobs/ID/logs", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { stream_job_output(e, at.job); }},
+    {"GET", "/v1/jobs/ID/events", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { show_history(e, at.job); }},
+    {"POST", "/v1/jobs/ID/gangs", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { request_gang(e, at); }},
+    {"GET", "/v1/jobs/ID/gangs/N/wait", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { wait_for_gang(e, at); }},
+    {"GET", "/v1/jobs/ID/gangs/N/logs", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { stream_gang_output(e, at); }},
+    {"POST", "/v1/jobs/ID/gangs/N/stop", false, true, [](const ExchangePtr& e, const Target& at, const std::string&) { stop_gang(e, at); }},
+    {"POST", "/v1/shutdown", false, true, [](const ExchangePtr& e, const Target&, const std::string&) { shut_down(e); }},
+    {"GET", "/favicon.ico", true, false, [](const ExchangePtr& e, const Target&, const std::string&) { e->answer(204, "", text_plain); }},
 }};
 
 std::vector<std::string> segments(const std::string& path) {
@@ -63,27 +67,24 @@ std::vector<std::string> segments(const std::string& path) {
   return parts;
 }
 
-std::optional<JobId> parse_job(const std::string& text) {
-  JobId job;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), job.value);
-  if (error != std::errc() || end != text.data() + text.size() || job.value < 1) return std::nullopt;
-  return job;
-}
-
-/// Whether the path is the route's; throws Problem when only the job's number is malformed.
-bool matches(const Route& route, const std::vector<std::string>& path, JobId& job) {
+/// Whether the path is the route's; throws Problem when only the job's name or the gang's number is malformed.
+bool matches(const Route& route, const std::vector<std::string>& path, Target& target) {
   const std::vector<std::string> pattern = segments(route.path);
   if (pattern.size() != path.size()) return false;
-  std::string malformed;
+  std::optional<Problem> malformed;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (pattern[i] == "ID") {
-      if (const auto parsed = parse_job(path[i])) job = *parsed;
-      else malformed = path[i];
+      if (const auto parsed = parse_job_name(path[i])) target.job = *parsed;
+      else malformed = bad_request("job", "\"" + path[i] + "\" is no number of a job", "`ultra queue --all` lists all jobs");
+    } else if (pattern[i] == "N") {
+      const auto parsed = parse_job_name(path[i]);
+      if (parsed && !parsed->index) target.gang = parsed->job.value;
+      else malformed = bad_request("gang", "\"" + path[i] + "\" is no number of a gang", "gangs are numbered from 1");
     } else if (pattern[i] != path[i]) {
       return false;
     }
   }
-  if (!malformed.empty()) throw bad_request("job", "\"" + malformed + "\" is no number of a job", "`ultra queue --all` lists all jobs");
+  if (malformed) throw *malformed;
   return true;
 }
 
@@ -112,8 +113,8 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
     const std::vector<std::string> path = segments(exchange->request.path);
     std::string other_methods;
     for (const Route& route : routes) {
-      JobId job;
-      if (!matches(route, path, job)) continue;
+      Target target;
+      if (!matches(route, path, target)) continue;
       if (exchange->request.method != route.method) {
         other_methods += (other_methods.empty() ? "" : " or ") + std::string(route.method);
         exchange->route = route.path;
@@ -124,7 +125,7 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
         throw not_permitted("this address has no identity and serves only cluster, queue and metrics",
                             "ask through the scheduler's Unix socket");
       if (route.needs_state && !backend_.replayed()) throw not_ready("the scheduler is reading its journal");
-      route.handle(exchange, job, version_);
+      route.handle(exchange, target, version_);
       return;
     }
     if (!other_methods.empty())

@@ -60,6 +60,9 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
 /// When `due_events` could next say something without a new message.
 std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now);
 
+/// What the newest gang of the job's newest attempt that says any said last; nullptr when none does.
+const TrainingProgress* newest_progress(const Liveness& liveness, const Job& job);
+
 /// What a node should be told about a gang.
 enum class LaunchStep { nothing, prepare, start, stop, forget };
 /// Who acts on `forget` also drops the node's report and its known gang from the liveness, else it is said again.

@@ -13,7 +13,8 @@
 //   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1   as above            (socket only; owner or admin)
 //   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
 //   GET  /v1/openapi.json         the description of all this, generated from these types
-// ID is a job, or ARRAY_INDEX (12_3) for an element of an array.
+// ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
+// events), and nowhere else.
 //   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
@@ -79,7 +80,8 @@ BOOST_DESCRIBE_STRUCT(GangReply, (), (gang, attempt))
 struct GangView {
   Gang details;
   std::int64_t attempt = 1;
-  std::optional<std::int64_t> exit_code;  // once finished: the highest of its ranks (128 + signal); 125: our system failed it
+  std::optional<std::int64_t> exit_code;  // once finished: 0, or the code of the rank that failed first (128 + signal); of a gang that was
+                                          // stopped the highest of its ranks; 125: our system failed it
 };
 BOOST_DESCRIBE_STRUCT(GangView, (), (details, attempt, exit_code))
 
@@ -113,17 +115,26 @@ struct ProgressView {
 };
 BOOST_DESCRIBE_STRUCT(ProgressView, (), (step, loss, tokens_per_s, tokens, phase))
 
-/// A job with what is derived from state, plan and liveness.
+/// All elements of an array by their state: the words of JobState -> indices, ascending.
+struct ArrayView {
+  std::int64_t count = 0;
+  std::map<std::string, std::vector<std::int64_t>> states;
+};
+BOOST_DESCRIBE_STRUCT(ArrayView, (), (count, states))
+
+/// A job with what is derived from state, plan and liveness. Of a whole array (`array` set): its first element with the state of all (ended only
+/// when every element has), without attempts, and the highest exit code.
 struct JobView {
-  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank
+  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank; lists never hold a script's text
   std::int64_t gpus = 0;
   std::optional<PlannedJob> planned;    // while queued
   std::string why;                      // while queued: the reason in one sentence
   std::optional<ProgressView> progress; // while running
   std::map<std::string, std::vector<std::int64_t>> pids;  // node -> pids by local rank, while running
   std::optional<std::int64_t> exit_code;  // of the job as a shell would see it (128 + signal), once ended; 125: our system failed it
+  std::optional<ArrayView> array;
 };
-BOOST_DESCRIBE_STRUCT(JobView, (), (details, gpus, planned, why, progress, pids, exit_code))
+BOOST_DESCRIBE_STRUCT(JobView, (), (details, gpus, planned, why, progress, pids, exit_code, array))
 
 struct JobList {
   Time now_ms;
