@@ -7,34 +7,14 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <type_traits>
 #include <utility>
 
-#include "collectives/counting.h"
+#include "collectives/bf16.h"
+#include "collectives/work.h"
 
 namespace ultramarine::collectives {
 namespace {
-
-enum class Kind { all_reduce_sum, all_reduce_max, broadcast, barrier };
-
-struct Call {
-  Kind kind = Kind::barrier;
-  Buffer buffer;
-  int root = 0;
-};
-
-std::string describe(const Call& call) {
-  static constexpr const char* names[] = {"all_reduce sum", "all_reduce max", "broadcast", "barrier"};
-  std::string text = names[static_cast<int>(call.kind)];
-  if (call.kind == Kind::barrier) return text;
-  text += " of " + std::to_string(call.buffer.count);
-  text += call.buffer.type == DataType::float32 ? " float32" : " int64";
-  if (call.kind == Kind::broadcast) text += " from rank " + std::to_string(call.root);
-  return text;
-}
-
-bool matches(const Call& a, const Call& b) {
-  return a.kind == b.kind && a.root == b.root && a.buffer.count == b.buffer.count && a.buffer.type == b.buffer.type;
-}
 
 /// One collective that not every rank has entered yet.
 struct Entry {
@@ -43,41 +23,87 @@ struct Entry {
   int entered_count = 0;
 };
 
+/// How values lie in memory, and what they are added in.
+struct Bf16 {
+  using Stored = std::uint16_t;
+  using Sum = float;
+  static float load(std::uint16_t value) { return from_bf16(value); }
+  static float add(float a, float b) { return a + b; }
+  static std::uint16_t store(float value) { return to_bf16(value); }
+};
 template <class T>
-void reduce(const std::vector<Call>& calls, bool maximum) {
-  const std::size_t count = calls.front().buffer.count;
+struct Plain {
+  using Stored = T;
+  using Sum = T;
+  static T load(T value) { return value; }
+  static T add(T a, T b) {
+    if constexpr (std::is_integral_v<T>) {  // wraps around, as NCCL's and MPI's sums do
+      return static_cast<T>(static_cast<std::make_unsigned_t<T>>(a) + static_cast<std::make_unsigned_t<T>>(b));
+    } else {
+      return a + b;
+    }
+  }
+  static T store(T value) { return value; }
+};
+
+/// Reduces elements from .. from+count-1 of every rank's `send`, and gives the result to ranks first .. last-1.
+template <class Type>
+void reduce(const std::vector<Call>& calls, std::size_t from, std::size_t first, std::size_t last) {
+  using Stored = typename Type::Stored;
+  const bool maximum = calls.front().operation == Operation::max;
+  const std::size_t count = calls.front().count;
   constexpr std::size_t block = 2048;  // stays in the first-level cache while every rank's part passes over it
-  T total[block];
+  typename Type::Sum total[block];
+  Stored result[block];
   for (std::size_t begin = 0; begin < count; begin += block) {
     const std::size_t size = std::min(block, count - begin);
-    const auto part = [begin](const Call& call) { return static_cast<T*>(call.buffer.data) + begin; };
-    std::memcpy(total, part(calls.front()), size * sizeof(T));
-    for (std::size_t rank = 1; rank < calls.size(); ++rank) {
-      const T* values = part(calls[rank]);
-      if (maximum) {
-        for (std::size_t i = 0; i < size; ++i) total[i] = std::max(total[i], values[i]);
+    for (std::size_t rank = 0; rank < calls.size(); ++rank) {
+      const Stored* values = static_cast<const Stored*>(calls[rank].send) + from + begin;
+      if (rank == 0) {
+        for (std::size_t i = 0; i < size; ++i) total[i] = Type::load(values[i]);
+      } else if (maximum) {
+        for (std::size_t i = 0; i < size; ++i) total[i] = std::max(total[i], Type::load(values[i]));
       } else {
-        for (std::size_t i = 0; i < size; ++i) total[i] += values[i];
+        for (std::size_t i = 0; i < size; ++i) total[i] = Type::add(total[i], Type::load(values[i]));
       }
     }
-    for (const Call& call : calls) std::memcpy(part(call), total, size * sizeof(T));
+    for (std::size_t i = 0; i < size; ++i) result[i] = Type::store(total[i]);
+    for (std::size_t rank = first; rank < last; ++rank) {
+      std::memcpy(static_cast<Stored*>(calls[rank].receive) + begin, result, size * sizeof(Stored));
+    }
   }
+}
+
+template <class Type>
+void reduce(const std::vector<Call>& calls) {
+  if (calls.front().kind == Kind::all_reduce) return reduce<Type>(calls, 0, 0, calls.size());
+  // In place, rank r receives into its own part r, which is read for the last time just before.
+  for (std::size_t rank = 0; rank < calls.size(); ++rank)
+    reduce<Type>(calls, rank * calls.front().count, rank, rank + 1);
+}
+
+void copy(void* to, const void* from, std::size_t bytes) {
+  if (to != from) std::memcpy(to, from, bytes);
 }
 
 void perform(const std::vector<Call>& calls) {
   const Call& first = calls.front();
-  if (first.buffer.count == 0 || first.kind == Kind::barrier) return;
+  const std::size_t bytes = first.bytes();
+  if (bytes == 0) return;
   if (first.kind == Kind::broadcast) {
     const Call& root = calls[static_cast<std::size_t>(first.root)];
+    for (const Call& call : calls) copy(call.receive, root.send, bytes);
+  } else if (first.kind == Kind::all_gather) {
     for (const Call& call : calls) {
-      if (call.buffer.data != root.buffer.data) {
-        std::memcpy(call.buffer.data, root.buffer.data, static_cast<std::size_t>(bytes_of(root.buffer)));
-      }
+      for (std::size_t part = 0; part < calls.size(); ++part)
+        copy(static_cast<char*>(call.receive) + part * bytes, calls[part].send, bytes);
     }
-  } else if (first.buffer.type == DataType::float32) {
-    reduce<float>(calls, first.kind == Kind::all_reduce_max);
+  } else if (first.type == DataType::float32) {
+    reduce<Plain<float>>(calls);
+  } else if (first.type == DataType::bf16) {
+    reduce<Bf16>(calls);
   } else {
-    reduce<std::int64_t>(calls, first.kind == Kind::all_reduce_max);
+    reduce<Plain<std::int64_t>>(calls);
   }
 }
 
@@ -89,7 +115,8 @@ class Gang {
 
   int world_size() const { return world_size_; }
 
-  void enter(int rank, std::int64_t sequence, const Call& call) {
+  void enter(int rank, const Call& call) {
+    const std::int64_t sequence = call.sequence;
     const std::lock_guard lock(mutex_);
     const auto index = static_cast<std::size_t>(rank);
     next_[index] = sequence + 1;
@@ -125,7 +152,7 @@ class Gang {
     return complete(sequence);
   }
 
-  void wait(int rank, std::int64_t sequence, const std::string& what, std::chrono::milliseconds deadline) {
+  void wait(int rank, std::int64_t sequence, std::chrono::milliseconds deadline) {
     std::unique_lock lock(mutex_);
     const auto bounded =
         std::min<std::chrono::milliseconds>(deadline, std::chrono::hours(24 * 365));  // now + it must not overflow
@@ -139,15 +166,10 @@ class Gang {
     for (std::size_t other = 0; other < entry.entered.size(); ++other) {
       if (!entry.entered[other]) missing += (missing.empty() ? "" : ", ") + std::to_string(other);
     }
-    const std::string text = what + " (collective " + std::to_string(sequence) + "): rank " + std::to_string(rank) +
-                             " waited " + std::to_string(deadline.count()) + " ms; not entered by rank " + missing;
+    const std::string text = "rank " + std::to_string(rank) + " waited " + std::to_string(deadline.count()) +
+                             " ms for collective " + std::to_string(sequence) + ", not entered by rank " + missing;
     fail(text);
-    throw DeadlineExceeded("in_process: " + text);
-  }
-
-  std::string error(std::int64_t sequence) {
-    const std::lock_guard lock(mutex_);
-    return done_ >= sequence ? "" : error_;
+    throw DeadlineExceeded(text);
   }
 
   /// A rank's buffer goes away before the collective was complete.
@@ -174,7 +196,7 @@ class Gang {
   // Caller holds the mutex for all of these.
   bool complete(std::int64_t sequence) const {
     if (done_ >= sequence) return true;
-    if (!error_.empty()) throw CollectiveError("in_process: " + error_);
+    if (!error_.empty()) throw CollectiveError(error_);
     return false;
   }
   void fail(std::string text) {
@@ -193,63 +215,41 @@ class Gang {
   std::string error_;               // of the whole gang, once it has failed
 };
 
-class InProcessPending final : public Pending {
+class InProcessWork final : public Work {
  public:
-  InProcessPending(std::shared_ptr<Gang> gang, int rank, std::int64_t sequence, std::string what)
-      : gang_(std::move(gang)), rank_(rank), sequence_(sequence), what_(std::move(what)) {}
-  ~InProcessPending() override { gang_->abandon(rank_, sequence_); }
+  InProcessWork(std::shared_ptr<Gang> gang, int rank, std::int64_t sequence)
+      : gang_(std::move(gang)), rank_(rank), sequence_(sequence) {}
   bool test() override { return gang_->test(sequence_); }
-  void wait(std::chrono::milliseconds deadline) override { gang_->wait(rank_, sequence_, what_, deadline); }
-  std::string error() const override { return gang_->error(sequence_); }
+  void wait(std::chrono::milliseconds deadline) override { gang_->wait(rank_, sequence_, deadline); }
+  void give_up(const std::string&) noexcept override { gang_->abandon(rank_, sequence_); }
 
  private:
   std::shared_ptr<Gang> gang_;
   int rank_;
   std::int64_t sequence_;
-  std::string what_;
 };
 
 class InProcessCommunicator final : public Communicator {
  public:
-  InProcessCommunicator(std::shared_ptr<Gang> gang, int rank) : gang_(std::move(gang)), rank_(rank) {}
-  ~InProcessCommunicator() override { gang_->leave(rank_); }
-
-  int rank() const override { return rank_; }
-  int world_size() const override { return gang_->world_size(); }
-  std::string_view backend() const override { return "in_process"; }
-  Capabilities capabilities() const override {
-    return {.host_buffers = true,
-            .device_buffers = false,
-            .non_blocking = true,
-            .can_abort = true,
-            .types = {DataType::float32, DataType::int64}};
-  }
-  Counters counters() const override { return counting_.read(); }
-
-  std::unique_ptr<Pending> all_reduce(Buffer buffer, Operation operation, Stream) override {
-    return start({operation == Operation::sum ? Kind::all_reduce_sum : Kind::all_reduce_max, buffer, 0});
-  }
-  std::unique_ptr<Pending> broadcast(Buffer buffer, int root, Stream) override {
-    if (root < 0 || root >= world_size()) {
-      throw CollectiveError("in_process: broadcast from rank " + std::to_string(root) + " of " +
-                            std::to_string(world_size()));
-    }
-    return start({Kind::broadcast, buffer, root});
-  }
-  std::unique_ptr<Pending> barrier(Stream) override { return start({}); }
+  InProcessCommunicator(std::shared_ptr<Gang> gang, int rank)
+      : Communicator("in_process", rank, gang->world_size(),
+                     {.host_buffers = true,
+                      .device_buffers = false,
+                      .non_blocking = true,
+                      .can_abort = true,
+                      .device = -1,
+                      .types = {DataType::float32, DataType::bf16, DataType::int64}}),
+        gang_(std::move(gang)) {}
+  ~InProcessCommunicator() override { gang_->leave(rank()); }
 
  private:
-  std::unique_ptr<Pending> start(const Call& call) {
-    if (call.buffer.residence != Residence::host) throw CollectiveError("in_process: works on host memory only");
-    const std::int64_t sequence = counting_.started(bytes_of(call.buffer));
-    auto pending = std::make_unique<InProcessPending>(gang_, rank_, sequence, describe(call));
-    gang_->enter(rank_, sequence, call);
-    return pending;
+  std::unique_ptr<Work> start(const Call& call) override {
+    auto work = std::make_unique<InProcessWork>(gang_, rank(), call.sequence);
+    gang_->enter(rank(), call);
+    return work;
   }
 
   std::shared_ptr<Gang> gang_;
-  int rank_;
-  Counting counting_;
 };
 
 }  // namespace

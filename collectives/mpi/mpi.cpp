@@ -1,9 +1,12 @@
 // The only file that includes mpi.h. Waiting polls MPI_Test and gives the core away between polls, because gangs on a
 // shared machine have more ranks than cores and MPI's own waits spin.
 //
-// Identical bits: all-reduces are always in place, for which Open MPI's MPI_Iallreduce (libnbc, 4.1) reduces along one
-// binomial tree to rank 0 and broadcasts; its other algorithms also compute each element in one place or with mirrored
-// operands. The conformance test compares the bits of all ranks at every size.
+// Identical bits: all-reduces are always in place (the other form copies first), for which Open MPI's MPI_Iallreduce
+// (libnbc, 4.1) reduces along one binomial tree to rank 0 and broadcasts; its other algorithms also compute each
+// element in one place or with mirrored operands. The conformance test compares the bits of all ranks at every size.
+//
+// reduce_scatter is one MPI_Ireduce for each rank's part: unlike MPI_Ireduce_scatter_block it works in place where our
+// interface does, keeps no rank busier than the others, and has no limit on the size of a part.
 #include "collectives/mpi/mpi.h"
 
 #include <mpi.h>
@@ -11,13 +14,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "collectives/counting.h"
+#include "collectives/bf16.h"
+#include "collectives/work.h"
 
 namespace ultramarine::collectives {
 namespace {
@@ -35,8 +41,11 @@ void check(int code, const std::string& what) {
   if (code != MPI_SUCCESS) throw CollectiveError("mpi: " + what + ": " + describe_error(code));
 }
 
-/// MPI itself and the duplicate of MPI_COMM_WORLD; shared by the communicator and its Pendings, so that it outlives
-/// both.
+MPI_Datatype mpi_type(DataType type) {
+  return type == DataType::float32 ? MPI_FLOAT : type == DataType::int64 ? MPI_INT64_T : MPI_UINT16_T;
+}
+
+/// MPI itself and the duplicate of MPI_COMM_WORLD; shared by the communicator and its work, so that it outlives both.
 class World {
  public:
   World() {
@@ -61,7 +70,7 @@ class World {
   World& operator=(const World&) = delete;
 
   [[noreturn]] void abort(const std::string& why) const {
-    std::fprintf(stderr, "mpi: rank %d of %d: %s; ending the gang\n", rank, size, why.c_str());
+    std::fprintf(stderr, "%s; ending the gang\n", why.c_str());
     std::fflush(stderr);
     MPI_Abort(communicator, mpi_deadline_exit_code);
     _exit(mpi_deadline_exit_code);
@@ -73,30 +82,22 @@ class World {
   int size = 1;
 };
 
-class MpiPending final : public Pending {
+class MpiWork final : public Work {
  public:
-  MpiPending(std::shared_ptr<World> world, std::string what, std::vector<MPI_Request> requests)
-      : world_(std::move(world)), what_(std::move(what)), requests_(std::move(requests)) {}
-
-  ~MpiPending() override {
-    if (!finished()) world_->abort(what_ + " was abandoned before it was complete");
-  }
+  MpiWork(std::shared_ptr<World> world, const Call& call) : world_(std::move(world)), call_(call) {}
 
   bool test() override {
-    if (!error_.empty()) throw CollectiveError(error_);
-    if (finished()) return true;
     const std::lock_guard lock(world_->mutex);
     // In order: the messages of one collective complete in about the order they were started.
-    while (next_ < requests_.size()) {
+    for (; next_ < requests_.size(); ++next_) {
       int done = 0;
       const int code = MPI_Test(&requests_[next_], &done, MPI_STATUS_IGNORE);
-      if (code != MPI_SUCCESS) {
-        error_ = "mpi: " + what_ + ": " + describe_error(code);
-        throw CollectiveError(error_);
-      }
+      if (code != MPI_SUCCESS) throw CollectiveError(describe_error(code));
       if (!done) return false;
-      ++next_;
     }
+    auto* const result = static_cast<std::uint16_t*>(call_.receive);
+    const float* const sums = own_sums();
+    for (std::size_t i = 0; !wide_.empty() && i < call_.count; ++i) result[i] = to_bf16(sums[i]);
     return true;
   }
 
@@ -116,90 +117,162 @@ class MpiPending final : public Pending {
       }
       if (test()) return;
       if (Clock::now() - started >= deadline) {
-        world_->abort(what_ + " was not complete after " + std::to_string(deadline.count()) + " ms");
+        throw DeadlineExceeded("not complete after " + std::to_string(deadline.count()) + " ms");
       }
     }
   }
 
-  std::string error() const override { return error_; }
+  void give_up(const std::string& why) noexcept override { world_->abort(why); }
+
+  /// Starts all messages of the collective.
+  void start(std::size_t elements_per_message) {
+    const std::lock_guard lock(world_->mutex);
+    elements_per_message_ = elements_per_message;
+    switch (call_.kind) {
+      case Kind::barrier:
+        return message([&](MPI_Request* request) { return MPI_Ibarrier(world_->communicator, request); });
+      case Kind::broadcast:
+        return broadcast(call_.receive, call_.send, call_.root);
+      case Kind::all_gather:
+        return all_gather();
+      case Kind::all_reduce:
+        return all_reduce();
+      case Kind::reduce_scatter:
+        return reduce_scatter();
+    }
+  }
 
  private:
-  bool finished() const { return next_ == requests_.size() || !error_.empty(); }
+  std::size_t ranks() const { return static_cast<std::size_t>(world_->size); }
+  const float* own_sums() const {
+    const std::size_t part = call_.kind == Kind::reduce_scatter ? static_cast<std::size_t>(world_->rank) : 0;
+    return wide_.data() + part * call_.count;
+  }
+
+  template <class Start>
+  void message(Start start_message) {
+    requests_.push_back(MPI_REQUEST_NULL);
+    const int code = start_message(&requests_.back());
+    if (code == MPI_SUCCESS) return;
+    // Messages before it are under way and can't be cancelled; only a first one can fail without consequences.
+    if (requests_.size() > 1) world_->abort("mpi: " + describe(call_) + ": " + describe_error(code));
+    throw CollectiveError(describe_error(code));
+  }
+
+  /// MPI counts are 32 bits: `start_piece(offset in bytes, count, request)` for each piece of the call's count.
+  template <class StartPiece>
+  void pieces(std::size_t element_bytes, StartPiece start_piece) {
+    std::size_t begin = 0;
+    do {
+      const std::size_t count = std::min(elements_per_message_, call_.count - begin);
+      message(
+          [&](MPI_Request* request) { return start_piece(begin * element_bytes, static_cast<int>(count), request); });
+      begin += count;
+    } while (begin < call_.count);
+  }
+
+  void broadcast(void* receive, const void* send, int root) {
+    if (world_->rank == root && receive != send && call_.count > 0) std::memcpy(receive, send, call_.bytes());
+    pieces(size_of(call_.type), [&](std::size_t offset, int count, MPI_Request* request) {
+      return MPI_Ibcast(static_cast<char*>(receive) + offset, count, mpi_type(call_.type), root, world_->communicator,
+                        request);
+    });
+  }
+
+  void all_gather() {
+    const auto part = [&](int rank) {
+      return static_cast<char*>(call_.receive) + static_cast<std::size_t>(rank) * call_.bytes();
+    };
+    const bool in_place = part(world_->rank) == call_.send;
+    if (call_.count > elements_per_message_) {
+      // Pieces of all parts together aren't contiguous; pieces of one part are.
+      for (int rank = 0; rank < world_->size; ++rank) broadcast(part(rank), call_.send, rank);
+      return;
+    }
+    const MPI_Datatype type = mpi_type(call_.type);
+    const int count = static_cast<int>(call_.count);
+    message([&](MPI_Request* request) {
+      return MPI_Iallgather(in_place ? MPI_IN_PLACE : call_.send, count, type, call_.receive, count, type,
+                            world_->communicator, request);
+    });
+  }
+
+  MPI_Op mpi_operation() const { return call_.operation == Operation::sum ? MPI_SUM : MPI_MAX; }
+
+  /// bf16 is reduced as float32: MPI knows no bf16, and so it is rounded once.
+  void widen(std::size_t count) {
+    const auto* const values = static_cast<const std::uint16_t*>(call_.send);
+    wide_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) wide_[i] = from_bf16(values[i]);
+  }
+
+  void all_reduce() {
+    void* data = call_.receive;
+    DataType type = call_.type;
+    if (type == DataType::bf16 && call_.count > 0) {
+      widen(call_.count);
+      data = wide_.data();
+      type = DataType::float32;
+    } else if (call_.send != call_.receive && call_.count > 0) {
+      std::memcpy(call_.receive, call_.send, call_.bytes());
+    }
+    pieces(size_of(type), [&](std::size_t offset, int count, MPI_Request* request) {
+      return MPI_Iallreduce(MPI_IN_PLACE, static_cast<char*>(data) + offset, count, mpi_type(type), mpi_operation(),
+                            world_->communicator, request);
+    });
+  }
+
+  void reduce_scatter() {
+    const char* send = static_cast<const char*>(call_.send);
+    char* receive = static_cast<char*>(call_.receive);
+    DataType type = call_.type;
+    if (type == DataType::bf16 && call_.count > 0) {
+      widen(call_.count * ranks());
+      type = DataType::float32;
+      send = reinterpret_cast<const char*>(wide_.data());
+      receive = reinterpret_cast<char*>(wide_.data() + static_cast<std::size_t>(world_->rank) * call_.count);
+    }
+    for (int root = 0; root < world_->size; ++root) {
+      const char* part = send + static_cast<std::size_t>(root) * call_.count * size_of(type);
+      const bool own = root == world_->rank;
+      pieces(size_of(type), [&](std::size_t offset, int count, MPI_Request* request) {
+        const void* from = own && part == receive ? MPI_IN_PLACE : part + offset;
+        return MPI_Ireduce(from, own ? receive + offset : nullptr, count, mpi_type(type), mpi_operation(), root,
+                           world_->communicator, request);
+      });
+    }
+  }
 
   std::shared_ptr<World> world_;
-  std::string what_;
+  Call call_;
+  std::size_t elements_per_message_ = 0;
   std::vector<MPI_Request> requests_;
-  std::size_t next_ = 0;  // requests before it are complete
-  std::string error_;
+  std::size_t next_ = 0;     // requests before it are complete
+  std::vector<float> wide_;  // of a bf16 reduction: what is sent, then the sums
 };
 
 class MpiCommunicator final : public Communicator {
  public:
-  explicit MpiCommunicator(std::size_t elements_per_message)
-      : world_(std::make_shared<World>()), elements_per_message_(elements_per_message) {}
-
-  int rank() const override { return world_->rank; }
-  int world_size() const override { return world_->size; }
-  std::string_view backend() const override { return "mpi"; }
-  Capabilities capabilities() const override {
-    return {.host_buffers = true,
-            .device_buffers = false,
-            .non_blocking = false,
-            .can_abort = false,
-            .types = {DataType::float32, DataType::int64}};
-  }
-  Counters counters() const override { return counting_.read(); }
-
-  std::unique_ptr<Pending> all_reduce(Buffer buffer, Operation operation, Stream) override {
-    const MPI_Op op = operation == Operation::sum ? MPI_SUM : MPI_MAX;
-    return start("all_reduce", buffer, [&](void* data, int count, MPI_Datatype type, MPI_Request* request) {
-      return MPI_Iallreduce(MPI_IN_PLACE, data, count, type, op, world_->communicator, request);
-    });
-  }
-  std::unique_ptr<Pending> broadcast(Buffer buffer, int root, Stream) override {
-    if (root < 0 || root >= world_size()) {
-      throw CollectiveError("mpi: broadcast from rank " + std::to_string(root) + " of " + std::to_string(world_size()));
-    }
-    return start("broadcast", buffer, [&](void* data, int count, MPI_Datatype type, MPI_Request* request) {
-      return MPI_Ibcast(data, count, type, root, world_->communicator, request);
-    });
-  }
-  std::unique_ptr<Pending> barrier(Stream) override {
-    return start("barrier", {}, [&](void*, int, MPI_Datatype, MPI_Request* request) {
-      return MPI_Ibarrier(world_->communicator, request);
-    });
-  }
+  MpiCommunicator(std::shared_ptr<World> world, std::size_t elements_per_message)
+      : Communicator("mpi", world->rank, world->size,
+                     {.host_buffers = true,
+                      .device_buffers = false,
+                      .non_blocking = false,
+                      .can_abort = false,
+                      .device = -1,
+                      .types = {DataType::float32, DataType::bf16, DataType::int64}}),
+        world_(std::move(world)),
+        elements_per_message_(elements_per_message) {}
 
  private:
-  template <class Start>
-  std::unique_ptr<Pending> start(const char* operation, const Buffer& buffer, Start start_message) {
-    if (buffer.residence != Residence::host) throw CollectiveError("mpi: works on host memory only");
-    const std::int64_t sequence = counting_.started(bytes_of(buffer));
-    const std::string what = std::string(operation) + " (collective " + std::to_string(sequence) + ", " +
-                             std::to_string(bytes_of(buffer)) + " bytes)";
-    const MPI_Datatype type = buffer.type == DataType::float32 ? MPI_FLOAT : MPI_INT64_T;
-    std::vector<MPI_Request> requests;
-    const std::lock_guard lock(world_->mutex);
-    std::size_t begin = 0;
-    do {
-      const std::size_t count = std::min(elements_per_message_, buffer.count - begin);
-      void* data = static_cast<char*>(buffer.data) + begin * size_of(buffer.type);
-      requests.push_back(MPI_REQUEST_NULL);
-      const int code = start_message(data, static_cast<int>(count), type, &requests.back());
-      if (code != MPI_SUCCESS) {
-        // Messages before it are under way and can't be cancelled; only a first one can fail without consequences.
-        const std::string problem = what + ": " + describe_error(code);
-        if (requests.size() > 1) world_->abort(problem);
-        throw CollectiveError("mpi: " + problem);
-      }
-      begin += count;
-    } while (begin < buffer.count);
-    return std::make_unique<MpiPending>(world_, what, std::move(requests));
+  std::unique_ptr<Work> start(const Call& call) override {
+    auto work = std::make_unique<MpiWork>(world_, call);
+    work->start(elements_per_message_);
+    return work;
   }
 
   std::shared_ptr<World> world_;
   std::size_t elements_per_message_;
-  Counting counting_;
 };
 
 }  // namespace
@@ -208,7 +281,7 @@ std::unique_ptr<Communicator> make_mpi(std::size_t elements_per_message) {
   if (elements_per_message == 0 || elements_per_message > std::size_t{1} << 30) {
     throw CollectiveError("mpi: a message has 1 to 2^30 elements");
   }
-  return std::make_unique<MpiCommunicator>(elements_per_message);
+  return std::make_unique<MpiCommunicator>(std::make_shared<World>(), elements_per_message);
 }
 
 }  // namespace ultramarine::collectives

@@ -35,6 +35,7 @@ struct OutputQuestion {
   std::vector<std::int64_t> ranks;  // how many on each of its nodes
   std::optional<std::int64_t> rank;
   bool follow = false;
+  Time since;  // only what was written at or after this moment; 0 = everything
 };
 
 /// An entry of the journal with its place in it.

@@ -11,17 +11,14 @@ BOOST_DESCRIBE_STRUCT(Nothing, (), ())
 }  // namespace
 
 void show_cluster(const ExchangePtr& exchange, const std::string& version) {
-  allow_parameters(*exchange, {});
   exchange->backend.ask([exchange, version](const SnapshotPtr& snapshot) { exchange->answer(cluster_view(*snapshot, version)); });
 }
 
 void list_nodes(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {});
-  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot)); });
+  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot, exchange->caller)); });
 }
 
 void shut_down(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {});
   const bool requeue = exchange->request.body.empty() ? false : decode_body<protocol::ShutdownRequest>(*exchange).requeue;
   exchange->backend.ask([exchange, requeue](const SnapshotPtr& snapshot) {
     if (!is_administrator(exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {

@@ -10,6 +10,7 @@ namespace {
 
 void check(const protocol::GangRequest& request) {
   check_environment(request.environment);
+  if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
   for (std::size_t i = 0; i < request.spec.command.size(); ++i) check_text("spec.command[" + std::to_string(i) + "]", request.spec.command[i]);
   check_text("spec.working_directory", request.spec.working_directory);
 }
@@ -24,7 +25,6 @@ void answer_gang(const ExchangePtr& exchange, const Target& target) {
 }  // namespace
 
 void request_gang(const ExchangePtr& exchange, const Target& target) {
-  allow_parameters(*exchange, {});
   auto request = decode_body<protocol::GangRequest>(*exchange);
   check(request);
   with_job(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
@@ -39,7 +39,6 @@ void request_gang(const ExchangePtr& exchange, const Target& target) {
 }
 
 void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
-  allow_parameters(*exchange, {"timeout_ms"});
   const auto latest = latest_answer(*exchange);
   with_job(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
@@ -56,8 +55,6 @@ void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
 }
 
 void stop_gang(const ExchangePtr& exchange, const Target& target) {
-  allow_parameters(*exchange, {});
-  expect_no_body(*exchange);
   with_job(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("the gangs of job " + text_of(job) + " are for its owner to stop", "ask the owner or an administrator");

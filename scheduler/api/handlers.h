@@ -47,16 +47,13 @@ void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
 void shut_down(const ExchangePtr& exchange);
 
-// ---- parameters.cpp: each throws Problem
-/// Every query parameter must be one of `known`.
-void allow_parameters(const Exchange& exchange, std::initializer_list<const char*> known);
-/// A whole number in [least, most], or nullopt when absent.
-std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name, std::int64_t least, std::int64_t most);
+// ---- parameters.cpp
+// Names and forms of query parameters, and bodies where none is taken, were checked against the table of routes before a handler runs.
+/// nullopt when absent.
+std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name);
 /// 1, true, 0, false; absent is false.
 bool flag_parameter(const Exchange& exchange, const std::string& name);
-/// The body must be empty or `{}`.
-void expect_no_body(const Exchange& exchange);
-/// Decodes the body strictly.
+/// Decodes the body strictly. Throws Problem.
 template <class T>
 T decode_body(const Exchange& exchange) {
   try {

@@ -12,7 +12,6 @@ constexpr std::size_t events_max = 10'000;  // the newest of them
 }
 
 void show_history(const ExchangePtr& exchange, const JobName& name) {
-  allow_parameters(*exchange, {});
   with_jobs(exchange, name, [exchange, name](const SnapshotPtr&, const NamedJobs& jobs) {
     std::set<JobId> numbers;
     std::set<std::string> nodes;

@@ -38,7 +38,6 @@ void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
 using Change = void (Backend::*)(std::vector<JobId>, Actor, Backend::Changed);
 
 void change_jobs(const ExchangePtr& exchange, const JobName& name, Change change) {
-  expect_no_body(*exchange);
   with_jobs(exchange, name, [exchange, change, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
     const Job& first = *jobs.front();
     if (!may_handle(exchange->caller, first, *snapshot->state, exchange->backend.scheduler_uid()))
@@ -71,7 +70,6 @@ void wait_for_the_next(const ExchangePtr& exchange, const JobName& name, std::ch
 }  // namespace
 
 void list_jobs(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {"state", "user", "account", "all"});
   const auto& query = exchange->request.query;
   JobFilter filter;
   if (const auto state = query.find("state"); state != query.end()) filter.states = parse_states(state->second);
@@ -85,13 +83,9 @@ void list_jobs(const ExchangePtr& exchange) {
   });
 }
 
-void show_job(const ExchangePtr& exchange, const JobName& job) {
-  allow_parameters(*exchange, {});
-  answer_jobs(exchange, job);
-}
+void show_job(const ExchangePtr& exchange, const JobName& job) { answer_jobs(exchange, job); }
 
 void wait_for_job(const ExchangePtr& exchange, const JobName& job) {
-  allow_parameters(*exchange, {"timeout_ms"});
   wait_for_the_next(exchange, job, latest_answer(*exchange));
 }
 

@@ -28,6 +28,7 @@ struct Question {
   std::int64_t gang = 1;
   std::optional<std::int64_t> rank;
   bool follow = false;
+  Time since;
 };
 
 void stream_gang(const ExchangePtr& exchange, const std::shared_ptr<net::Stream>& stream, const Job& job, const Question& question) {
@@ -36,7 +37,8 @@ void stream_gang(const ExchangePtr& exchange, const std::shared_ptr<net::Stream>
                                    core::gang_allocation(job, attempt, question.gang),
                                    core::gang_ranks(job, attempt, question.gang),
                                    question.rank,
-                                   question.follow},
+                                   question.follow,
+                                   question.since},
                                   stream);
 }
 
@@ -98,10 +100,10 @@ void stream(const ExchangePtr& exchange, const Job& found, const Question& quest
 
 /// The parameters of the path's query, and whether the caller may read the job's output.
 Question question_of(const Exchange& exchange) {
-  allow_parameters(exchange, {"rank", "follow"});
   Question question;
-  question.rank = number_parameter(exchange, "rank", 0, INT32_MAX);
+  question.rank = number_parameter(exchange, "rank");
   question.follow = flag_parameter(exchange, "follow");
+  question.since = {number_parameter(exchange, "since_ms").value_or(0)};
   return question;
 }
 

@@ -1,42 +1,36 @@
-// Strict reading of query parameters and bodies.
+// Strict reading of query parameters and bodies, by what the route says.
 #include <charconv>
 
-#include "scheduler/api/handlers.h"
+#include "scheduler/api/routes.h"
 #include "scheduler/core/arrays.h"
 
 namespace ultramarine::api {
 
-void allow_parameters(const Exchange& exchange, std::initializer_list<const char*> known) {
-  for (const auto& [name, value] : exchange.request.query) {
-    bool is_known = false;
-    std::string list;
-    for (const char* one : known) {
-      is_known = is_known || name == one;
-      list += (list.empty() ? "" : ", ") + std::string(one);
-    }
-    if (!is_known) throw bad_request(name, "unknown parameter", list.empty() ? "this request takes none" : "known ones: " + list);
-  }
-}
+namespace {
 
-std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name, std::int64_t least, std::int64_t most) {
-  const auto found = exchange.request.query.find(name);
-  if (found == exchange.request.query.end()) return std::nullopt;
-  const std::string& text = found->second;
+std::optional<std::int64_t> whole_number(const std::string& text) {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < least || number > most)
-    throw bad_request(name,
-                      "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", got \"" + text + "\"");
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
 
-bool flag_parameter(const Exchange& exchange, const std::string& name) {
+const std::string* value_of(const Exchange& exchange, const std::string& name) {
   const auto found = exchange.request.query.find(name);
-  if (found == exchange.request.query.end() || found->second == "0" || found->second == "false") return false;
-  if (found->second == "1" || found->second == "true") return true;
-  throw bad_request(name, "expected 1 or 0, got \"" + found->second + "\"");
+  return found == exchange.request.query.end() ? nullptr : &found->second;
 }
 
+void check_parameter(const Parameter& parameter, const std::string& text) {
+  if (parameter.kind == ParameterKind::flag && text != "0" && text != "false" && text != "1" && text != "true")
+    throw bad_request(parameter.name, "expected 1 or 0, got \"" + text + "\"");
+  if (parameter.kind != ParameterKind::number) return;
+  const auto number = whole_number(text);
+  if (!number || *number < parameter.least || *number > parameter.most)
+    throw bad_request(parameter.name, "expected a whole number from " + std::to_string(parameter.least) + " to " + std::to_string(parameter.most) +
+                                          ", got \"" + text + "\"");
+}
+
+/// The body must be empty or `{}`.
 void expect_no_body(const Exchange& exchange) {
   if (exchange.request.body.empty()) return;
   try {
@@ -47,6 +41,32 @@ void expect_no_body(const Exchange& exchange) {
   } catch (const protocol::DecodeError& error) {
     throw bad_request(error.path, error.problem);
   }
+}
+
+}  // namespace
+
+void check_request(const Exchange& exchange, const Route& route) {
+  for (const auto& [name, value] : exchange.request.query) {
+    const Parameter* found = nullptr;
+    std::string known;
+    for (const Parameter& one : route.parameters) {
+      if (name == one.name) found = &one;
+      known += (known.empty() ? "" : ", ") + std::string(one.name);
+    }
+    if (!found) throw bad_request(name, "unknown parameter", known.empty() ? "this request takes none" : "known ones: " + known);
+    check_parameter(*found, value);
+  }
+  if (!route.request.has_members) expect_no_body(exchange);
+}
+
+std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name) {
+  const std::string* text = value_of(exchange, name);
+  return text ? whole_number(*text) : std::nullopt;
+}
+
+bool flag_parameter(const Exchange& exchange, const std::string& name) {
+  const std::string* text = value_of(exchange, name);
+  return text && (*text == "1" || *text == "true");
 }
 
 void with_jobs(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const NamedJobs&)> then) {

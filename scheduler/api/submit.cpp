@@ -42,7 +42,6 @@ void check_environment(const std::map<std::string, std::string>& environment) {
 }
 
 void submit_job(const ExchangePtr& exchange) {
-  allow_parameters(*exchange, {});
   if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
   check(request);

@@ -135,7 +135,7 @@ protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, co
   return list;
 }
 
-protocol::NodeList node_list(const Snapshot& snapshot) {
+protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
   protocol::NodeList list;
   list.now_ms = snapshot.now_ms;
   std::map<std::string, std::size_t> places;
@@ -149,6 +149,10 @@ protocol::NodeList node_list(const Snapshot& snapshot) {
     if (const auto live = snapshot.liveness->nodes.find(name); live != snapshot.liveness->nodes.end()) {
       if (live->second.connected) view.source = live->second.source;
       view.heartbeat_age_ms = snapshot.now_ms - live->second.last_heard_ms;
+      if (caller.identified) {
+        view.facts = live->second.facts;
+        view.facts_heard_ms = live->second.facts_heard_ms;
+      }
       for (const DeviceReport& device : live->second.devices)
         if (device.device >= 0 && device.device < node.config.gpus)
           view.device_utilization_permille[static_cast<std::size_t>(device.device)] = device.utilization_permille;

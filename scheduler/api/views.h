@@ -36,7 +36,7 @@ protocol::GangView gang_view(const NamedGang& gang);
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
 /// Those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
 protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid);
-protocol::NodeList node_list(const Snapshot& snapshot);
+protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller);
 protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& version);
 
 }  // namespace ultramarine::api

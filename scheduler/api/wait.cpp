@@ -18,7 +18,7 @@ struct Wait {
 }  // namespace
 
 std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange) {
-  const std::int64_t timeout_ms = number_parameter(exchange, "timeout_ms", 0, INT64_MAX).value_or(wait_ms_max);
+  const std::int64_t timeout_ms = number_parameter(exchange, "timeout_ms").value_or(wait_ms_max);
   return std::chrono::steady_clock::now() + std::chrono::milliseconds(std::min(timeout_ms, wait_ms_max));
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/terminal.h"
 #include "scheduler/protocol/codec.h"
 
@@ -21,8 +22,8 @@ Answer<T> decoded(std::string body) {
     return {std::move(value), std::move(body)};
   } catch (const protocol::DecodeError& error) {
     throw CommandError(exit_code::failure,
-                       error_line("", std::string("the scheduler's answer can't be read (") + error.what() + ")",
-                                  "do ultra and ultra-scheduler have the same version?"));
+                       error_line("", spoken("the scheduler's answer can't be read ({0})", std::string(error.what())),
+                                  spoken("do ultra and ultra-scheduler have the same version?")));
   }
 }
 
@@ -48,9 +49,9 @@ bool refused_at_the_door(const net::NetError& error) {
   try {
     reply = protocol::from_json<protocol::ErrorReply>(response.body);
   } catch (const protocol::DecodeError&) {
-    reply.message = "the scheduler answered with status " + std::to_string(response.status);
+    reply.message = spoken("the scheduler answered with status {0}", response.status);
   }
-  if (reply.message.empty()) reply.message = "the scheduler refused with status " + std::to_string(response.status);
+  if (reply.message.empty()) reply.message = spoken("the scheduler refused with status {0}", response.status);
   if (reply.field.empty() && reply.code == "not_found" && path.rfind("/v1/jobs/", 0) == 0) reply.field = "job";
   throw Refused(exit_code_for(reply.code, response.status),
                 error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
@@ -110,8 +111,8 @@ int exit_code_for(const std::string& code, int status) {
 
 void Client::unreachable(const net::NetError& error) const {
   if (!refused_at_the_door(error)) {
-    throw Unreachable(printable("the connection to the scheduler at " + socket_ + " was lost (" + error.what() +
-                                "); try again, or look with 'ultra cluster status'"),
+    throw Unreachable(printable(spoken("the connection to the scheduler at {0} was lost ({1}); try again, or look with 'ultra cluster status'",
+                                       socket_, heard(error.what()))),
                       true);
   }
   const std::string folder = std::filesystem::path(socket_).parent_path().string();
@@ -119,19 +120,19 @@ void Client::unreachable(const net::NetError& error) const {
   std::string why;
   if (error.error_number == EACCES || error.error_number == EPERM) {
     throw CommandError(exit_code::not_permitted,
-                       error_line("", "the socket " + socket_ + " is not yours to use",
-                                  "ask its owner, or name another with --socket or ULTRA_HOME"));
+                       error_line("", spoken("the socket {0} is not yours to use", socket_),
+                                  spoken("ask its owner, or name another with --socket or ULTRA_HOME")));
   }
   if (!std::filesystem::exists(folder, ignored))
-    why = "there is no folder " + folder;
+    why = spoken("there is no folder {0}", folder);
   else if (error.error_number == ENOENT || error.error_number == ENOTDIR)
-    why = "no such socket";
+    why = spoken("no such socket");
   else if (error.error_number == ECONNREFUSED)
-    why = "nobody listens there";
+    why = spoken("nobody listens there");
   else
-    why = error.what();
+    why = heard(error.what());
   throw Unreachable(
-      printable("no scheduler answers at " + socket_ + " (" + why + "): start one with 'ultra cluster up'"), false);
+      printable(spoken("no scheduler answers at {0} ({1}): start one with 'ultra cluster up'", socket_, why)), false);
 }
 
 std::string Client::call(const Request& request) {

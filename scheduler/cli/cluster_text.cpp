@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/protocol/config.h"
 
 namespace ultramarine::cli {
@@ -97,7 +98,7 @@ std::string quoted(const std::string& text) {
 
 [[noreturn]] void by_hand(const std::string& field, const std::string& problem, const std::string& file_name) {
   throw CommandError(exit_code::conflict,
-                     error_line(field, problem, "edit " + file_name + " by hand, or remove it to begin anew"));
+                     error_line(field, problem, spoken("edit {0} by hand, or remove it to begin anew", file_name)));
 }
 
 protocol::ClusterFile parsed(const std::string& text, const std::string& file_name) {
@@ -124,13 +125,13 @@ std::string changed_cluster_text(const std::string& text, const ClusterChanges& 
     const char* field = changes.nodes ? "--nodes" : "--gpus-per-node";
     const auto tables = lines.tables("[[node]]");
     if (tables.size() != 1)
-      by_hand(field, file_name + " has " + std::to_string(tables.size()) + " [[node]] tables", file_name);
+      by_hand(field, spoken("{0} has {1} [[node]] tables", file_name, tables.size()), file_name);
     if (changes.gpus_per_node) lines.set(tables.front(), "gpus", std::to_string(*changes.gpus_per_node));
     if (changes.nodes) {
       const std::string fresh = quoted(node_hostlist(*changes.nodes));
       const auto table = lines.tables("[[node]]").front();
       const auto name = lines.value(table, "name");
-      if (!name) by_hand(field, "the [[node]] table has no name on a line of its own", file_name);
+      if (!name) by_hand(field, spoken("the [[node]] table has no name on a line of its own"), file_name);
       const std::string old = lines.get(*name);
       lines.set(table, "name", fresh);
       for (const auto& partition : lines.tables("[[partition]]")) {
@@ -146,15 +147,15 @@ std::string changed_cluster_text(const std::string& text, const ClusterChanges& 
   const protocol::ClusterFile after = parsed(result, file_name);
   const auto& nodes = after.cluster.nodes;
   if (changes.nodes && static_cast<std::int64_t>(nodes.size()) != *changes.nodes)
-    by_hand("--nodes", "the [[node]] table is laid out in another way", file_name);
+    by_hand("--nodes", spoken("the [[node]] table is laid out in another way"), file_name);
   if (changes.gpus_per_node && !std::all_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) {
         return node.gpus == *changes.gpus_per_node;
       })) {
-    by_hand("--gpus-per-node", "the [[node]] table is laid out in another way", file_name);
+    by_hand("--gpus-per-node", spoken("the [[node]] table is laid out in another way"), file_name);
   }
   if ((changes.http && after.scheduler.http != *changes.http) ||
       (changes.agents && after.scheduler.agents != *changes.agents)) {
-    by_hand("--http", "the [scheduler] table is laid out in another way", file_name);
+    by_hand("--http", spoken("the [scheduler] table is laid out in another way"), file_name);
   }
   return result;
 }

@@ -35,7 +35,8 @@ struct Unreachable : CommandError {
 /// Ctrl-C (or SIGTERM) arrived while a command waited; whoever can say what that means catches it.
 struct Interrupted {};
 
-/// "field: problem; remedy", without the parts that are empty, on one line whatever they hold.
+/// "field: problem; remedy", without the parts that are empty, on one line whatever they hold. English sentences that came from
+/// elsewhere are said in the reader's language where it has them (language.h).
 std::string error_line(const std::string& field, const std::string& problem, const std::string& remedy);
 
 }  // namespace ultramarine::cli

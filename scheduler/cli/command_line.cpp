@@ -6,18 +6,12 @@
 #include <algorithm>
 #include <set>
 
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/local_files.h"
 #include "scheduler/cli/nearest.h"
 
 namespace ultramarine::cli {
 namespace {
-
-const std::vector<Option>& global_options() {
-  static const std::vector<Option> options{
-      {"--socket", "PATH", "The scheduler's socket (default: $ULTRA_SOCKET, else scheduler.sock in $ULTRA_HOME)"},
-      {"--color", "WHEN", "auto, always or never (also: NO_COLOR, CLICOLOR_FORCE)"}};
-  return options;
-}
 
 CLI::App* sub_command(const CLI::App* app, const std::string& name) {
   for (CLI::App* one :
@@ -26,12 +20,14 @@ CLI::App* sub_command(const CLI::App* app, const std::string& name) {
   return nullptr;
 }
 
+std::string see(const std::string& command) { return spoken("see '{0}'", command); }
+
 [[noreturn]] void usage_error(const std::string& line) { throw CommandError(exit_code::usage, line); }
 
 class HelpFormatter : public CLI::Formatter {
  public:
   explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) { column_width(28); }
-  std::string make_usage(const CLI::App*, std::string) const override { return "\nUsage: " + usage_ + "\n"; }
+  std::string make_usage(const CLI::App*, std::string) const override { return "\n" + spoken("Usage:") + " " + usage_ + "\n"; }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_size() == 0 ? "" : " " + option->get_type_name();
   }
@@ -72,7 +68,7 @@ std::vector<std::string> split(const std::string& text) {
 void add_options(CLI::App& app, const std::vector<Option>& options, const std::string& group) {
   for (const Option& option : options) {
     const std::string names = option.letter.empty() ? option.name : option.letter + "," + option.name;
-    const std::string help = option.help;
+    const std::string help = spoken(option.help);
     CLI::Option* added = option.value_name.empty() ? app.add_flag(names, help)
                                                    : app.add_option(names, help)->type_name(option.value_name);
     added->group(group);
@@ -83,37 +79,35 @@ void add_options(CLI::App& app, const std::vector<Option>& options, const std::s
 /// runs.
 class Parser {
  public:
-  explicit Parser(const std::vector<Verb>& verbs) : app_("ultra: submit and watch jobs on a GPU cluster", "ultra") {
-    app_.set_help_flag("-h,--help", "Print this help");
+  explicit Parser(const std::vector<Verb>& verbs) : app_(spoken("ultra: submit and watch jobs on a GPU cluster"), "ultra") {
+    app_.set_help_flag("-h,--help", spoken("Print this help"));
     app_.formatter(std::make_shared<HelpFormatter>("ultra VERB [OPTIONS]"));
     app_.fallthrough();
-    add_options(app_, global_options(), "Options");
-    app_.footer(
-        "Two commands to begin with:\n  ultra cluster up\n  ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK "
-        "of $WORLD_SIZE'\n"
-        "'ultra VERB --help' shows the options of a verb.");
+    add_options(app_, global_options(), spoken("Options"));
+    app_.footer(spoken("Two commands to begin with:") +
+                "\n  ultra cluster up\n  ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'\n" +
+                spoken("'{0}' shows the options of a verb.", "ultra VERB --help"));
     for (const Verb& verb : verbs) {
       CLI::App* at = &app_;
       for (const std::string& word : split(verb.path)) {
         CLI::App* next = sub_command(at, word);
         if (!next) {
           next = at->add_subcommand(word);
-          next->group("Verbs")->fallthrough();
-          next->set_help_flag("-h,--help", "Print this help");
+          next->group(spoken("Verbs"))->fallthrough();
+          next->set_help_flag("-h,--help", spoken("Print this help"));
           next->formatter(
               std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
-          next->description("start, stop and look at a cluster on this machine");
-          next->footer("'ultra " + verb.path.substr(0, verb.path.find(' ')) +
-                       " VERB --help' shows the options of a verb.");
+          next->description(spoken("start, stop and look at a cluster on this machine"));
+          next->footer(spoken("'{0}' shows the options of a verb.", "ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB --help"));
         }
         at = next;
       }
-      at->description(verb.summary);
+      at->description(spoken(verb.summary));
       at->formatter(
           std::make_shared<HelpFormatter>("ultra " + verb.path + " [OPTIONS]" + positional_words(verb.positionals)));
-      at->footer(verb.details);
-      add_options(*at, verb.options, "Options");
-      add_options(*at, global_options(), "Options of every verb");
+      at->footer(spoken_lines(verb.details));
+      add_options(*at, verb.options, spoken("Options"));
+      add_options(*at, global_options(), spoken("Options of every verb"));
       at->add_option("words", positionals_)->group("");
       by_app_[at] = &verb;
     }
@@ -127,7 +121,7 @@ class Parser {
       std::vector<std::string> reversed(checked.rbegin(), checked.rend());  // CLI11 takes them from the back
       app_.parse(reversed);
     } catch (const CLI::ParseError& error) {
-      usage_error(error_line("", error.what(), "see 'ultra " + result.verb->path + " --help'"));
+      usage_error(error_line("", error.what(), see("ultra " + result.verb->path + " --help")));
     }
     CLI::App* leaf = &app_;
     std::vector<CLI::App*> levels{leaf};
@@ -175,20 +169,20 @@ class Parser {
         const std::size_t equals = word.rfind("--", 0) == 0 ? word.find('=') : std::string::npos;
         const std::string name = word.substr(0, equals);
         const Option& option = known_option(name, verb == by_app_.end() ? nullptr : verb->second);
-        if (!seen.insert(option.name).second) usage_error(error_line(option.name, "given twice", "give it once"));
+        if (!seen.insert(option.name).second) usage_error(error_line(option.name, spoken("given twice"), spoken("give it once")));
         kept.push_back(equals == std::string::npos ? option.name : option.name + word.substr(equals));
         if (option.value_name.empty()) {
           if (equals != std::string::npos)
-            usage_error(error_line(option.name, "takes no value", "write " + option.name));
+            usage_error(error_line(option.name, spoken("takes no value"), spoken("write {0}", option.name)));
         } else if (equals == std::string::npos) {
           if (i + 1 == words.size() || words[i + 1] == "--" ||
               is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
-            usage_error(error_line(option.name, "needs a value", "write " + option.name + " " + option.value_name));
+            usage_error(error_line(option.name, spoken("needs a value"), spoken("write {0}", option.name + " " + option.value_name)));
           }
           kept.back() += "=" + words[++i];  // as one word, so that a value may begin with '-'
         }
         if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1)
-          usage_error(error_line(option.name, "its value is empty", "write " + option.name + " " + option.value_name));
+          usage_error(error_line(option.name, spoken("its value is empty"), spoken("write {0}", option.name + " " + option.value_name)));
         continue;
       }
       if (verb == by_app_.end()) {
@@ -200,9 +194,9 @@ class Parser {
         return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
       if (verb->second->positionals == Positionals::none)
         usage_error(
-            error_line("", "unexpected word \"" + word + "\"", "see 'ultra " + verb->second->path + " --help'"));
+            error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb->second->path + " --help")));
       if (++positionals > 1 && verb->second->positionals == Positionals::one_job)
-        usage_error(error_line("JOB", "one job at a time", "give one job number"));
+        usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
       kept.push_back(word);
     }
     const auto verb = by_app_.find(at);
@@ -213,8 +207,8 @@ class Parser {
     }
     if (verb->second->positionals == Positionals::command) return take_command(words, words.size(), at, result, kept);
     if (verb->second->positionals != Positionals::none && positionals == 0) {
-      usage_error(error_line("JOB", "none given",
-                             "name it by its number: ultra " + verb->second->path + " 12 ('ultra queue' lists them)"));
+      usage_error(error_line("JOB", spoken("none given"),
+                             spoken("name it by its number: {0} ('ultra queue' lists them)", "ultra " + verb->second->path + " 12")));
     }
     result.verb = verb->second;
     return kept;
@@ -226,8 +220,8 @@ class Parser {
     result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
     if (result.arguments.positionals.empty()) {
       usage_error(
-          error_line("command", "nothing to run",
-                     "give it after --, for example: ultra " + result.verb->path + " --gpus 8 -- python3 train.py"));
+          error_line("command", spoken("nothing to run"),
+                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " --gpus 8 -- python3 train.py")));
     }
     return kept;
   }
@@ -257,9 +251,8 @@ class Parser {
         if (std::find(names.begin(), names.end(), option.name) == names.end()) names.push_back(option.name);
       }
     }
-    const std::string near = nearest(name, names);
     const std::string help = verb ? "ultra " + verb->path + " --help" : "ultra --help";
-    usage_error(error_line(name, "unknown option", near.empty() ? "see '" + help + "'" : "did you mean " + near + "?"));
+    usage_error(error_line(name, spoken("unknown option"), did_you_mean(name, names, see(help))));
   }
 
   CLI::App* next_level(CLI::App* at, const std::string& word) {
@@ -269,8 +262,8 @@ class Parser {
     std::string near = nearest(word, names);
     const std::string before = at == &app_ ? "ultra " : "ultra " + at->get_name() + " ";
     if (near.empty() && at == &app_ && (word == "up" || word == "down" || word == "status")) near = "cluster " + word;
-    usage_error(error_line(word, "unknown verb",
-                           near.empty() ? "see '" + before + "--help'" : "did you mean '" + before + near + "'?"));
+    usage_error(error_line(word, spoken("unknown verb"),
+                           near.empty() ? see(before + "--help") : spoken("did you mean {0}?", "'" + before + near + "'")));
   }
 
   void take_globals(CommandLine& result) {
@@ -283,7 +276,8 @@ class Parser {
     else if (*colour == "never")
       result.colour = ColourMode::never;
     else
-      usage_error(error_line("--color", "\"" + *colour + "\" is not known", "give auto, always or never"));
+      usage_error(error_line("--color", spoken("\"{0}\" is not known", *colour),
+                             did_you_mean(*colour, {"auto", "always", "never"}, spoken("give one of {0}", "auto, always, never"))));
   }
 
   CLI::App app_;
@@ -300,8 +294,9 @@ CommandLine parse_command_line(const std::vector<Verb>& verbs, const std::vector
 int run_command_line(const std::vector<std::string>& words, std::map<std::string, std::string> environment,
                      std::ostream& out, std::ostream& err, const std::function<Terminal(ColourMode)>& terminal,
                      std::function<Time()> now) {
+  speak(language_of(environment));
   bool colour = terminal(ColourMode::automatic).error_colour;
-  const auto fail = [&](const std::string& line) { err << tinted("error:", Tint::red, colour) << ' ' << line << '\n'; };
+  const auto fail = [&](const std::string& line) { err << tinted(spoken("error:"), Tint::red, colour) << ' ' << line << '\n'; };
   try {
     const std::vector<Verb> verbs = all_verbs();
     const CommandLine line = parse_command_line(verbs, words);

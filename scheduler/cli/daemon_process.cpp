@@ -17,6 +17,7 @@
 #include <sstream>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/language.h"
 
 namespace ultramarine::cli {
 namespace {
@@ -149,12 +150,12 @@ std::vector<Process> processes_with_environment(const std::string& entry) {
 
 Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& arguments) {
   const auto fail = [&](const std::string& what, int error) {
-    throw CommandError(exit_code::failure, error_line("", "can't " + what + ": " + std::strerror(error), ""));
+    throw CommandError(exit_code::failure, error_line("", what + ": " + heard(std::strerror(error)), ""));
   };
   const int log = open(files.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (log < 0) fail("write " + files.log_file, errno);
+  if (log < 0) fail(spoken("can't write {0}", files.log_file), errno);
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) fail("make a pipe", errno);
+  if (pipe2(report, O_CLOEXEC) != 0) fail(spoken("can't make a pipe"), errno);
   const pid_t pid = fork();
   if (pid == 0) child(arguments, log, report[1]);
   const int fork_error = errno;
@@ -162,7 +163,7 @@ Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& a
   close(report[1]);
   if (pid < 0) {
     close(report[0]);
-    fail("start " + arguments.front(), fork_error);
+    fail(spoken("can't start {0}", arguments.front()), fork_error);
   }
   int error = 0;
   ssize_t got = 0;
@@ -172,8 +173,8 @@ Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& a
   if (got == static_cast<ssize_t>(sizeof error)) {
     waitpid(pid, nullptr, 0);
     throw CommandError(exit_code::failure,
-                       error_line("", "can't run " + arguments.front() + ": " + std::strerror(error),
-                                  "build or install it beside ultra"));
+                       error_line("", spoken("can't run {0}", arguments.front()) + ": " + heard(std::strerror(error)),
+                                  spoken("build or install it beside ultra")));
   }
   // One that has died already has no start time any more; its log says why.
   const Process process = identify(pid).value_or(Process{pid, -1, ""});
@@ -185,7 +186,7 @@ Process start_daemon(const DaemonFiles& files, const std::vector<std::string>& a
     const int write_error = errno;
     kill(pid, SIGKILL);  // our child, not reaped: the pid is still its own
     waitpid(pid, nullptr, 0);
-    fail("write " + files.pid_file, write_error);
+    fail(spoken("can't write {0}", files.pid_file), write_error);
   }
   return process;
 }

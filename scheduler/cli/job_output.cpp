@@ -1,5 +1,6 @@
 #include "scheduler/cli/job_output.h"
 
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/proof.h"
 
@@ -34,10 +35,10 @@ class Patience {
 
 std::string waiting_line(const protocol::JobView& view, Time now) {
   const std::string number = std::to_string(view.details.job.value);
-  const std::string position = view.planned && view.planned->position > 0
-                                   ? " (place " + std::to_string(view.planned->position) + " in the queue)"
-                                   : "";
-  return "Job " + number + " waits" + position + ". " + outlook(view, now);
+  const bool has_place = view.planned && view.planned->position > 0;
+  return (has_place ? spoken("Job {0} waits (place {1} in the queue).", number, view.planned->position)
+                    : spoken("Job {0} waits.", number)) +
+         " " + outlook(view, now);
 }
 
 }  // namespace
@@ -56,7 +57,7 @@ void JobOutput::write(const Key& key, std::string_view line, bool newline) {
 
 void JobOutput::take(const protocol::LogLine& piece) {
   if (!piece.error.empty()) {
-    err_ << "rank " << piece.rank << ": " << printable(piece.error) << '\n';
+    err_ << spoken("rank {0}", piece.rank) << ": " << printable(heard(piece.error)) << '\n';
     return;
   }
   std::string bytes;
@@ -64,8 +65,8 @@ void JobOutput::take(const protocol::LogLine& piece) {
     bytes = net::from_base64(piece.data_base64);
   } catch (const std::invalid_argument&) {
     throw CommandError(exit_code::failure,
-                       "the scheduler's answer can't be read (output that is not base64); do ultra and ultra-scheduler "
-                       "have the same version?");
+                       error_line("", spoken("the scheduler's answer can't be read ({0})", spoken("output that is not base64")),
+                                  spoken("do ultra and ultra-scheduler have the same version?")));
   }
   const Key key{piece.rank, piece.stream};
   std::size_t& position = position_[key];
@@ -127,8 +128,10 @@ protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64
       if (attempt != 0) output.begin_attempt();
       attempt = details.attempts.size();
       if (!is_terminal(details.state)) {
-        context.err << "Job " << job.value << (attempt > 1 ? " (attempt " + std::to_string(attempt) + ")" : "")
-                    << " runs on " << places(details.attempts.back().allocation) << ".\n";
+        const std::string where = places(details.attempts.back().allocation);
+        context.err << (attempt > 1 ? spoken("Job {0} (attempt {1}) runs on {2}.", job.value, attempt, where)
+                                    : spoken("Job {0} runs on {1}.", job.value, where))
+                    << '\n';
         context.err.flush();
       }
     }
@@ -158,8 +161,8 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job,
     if (state == JobState::queued || state == JobState::held)
       progress.show(waiting_line(answer.value, now));
     else
-      progress.show("Job " + std::to_string(job.value) + " is " + word(state) + " on " + where_or_why(answer.value) +
-                    ": " + elapsed_of_limit(answer.value.details, now));
+      progress.show(spoken("Job {0} is {1} on {2}: {3}", job.value, word(state), where_or_why(answer.value),
+                           elapsed_of_limit(answer.value.details, now)));
     std::int64_t up_to = context.terminal.error_is_terminal ? 1000 : 10'000;
     if (deadline) up_to = std::min(up_to, (*deadline - now).ms);
     answer = patience([&] { return client.wait(job, std::chrono::milliseconds(std::max<std::int64_t>(up_to, 1))); });
@@ -171,18 +174,19 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job,
 void say_end(const protocol::JobView& view, Context& context) {
   std::string sentence = printable(ended_sentence(view));
   if (view.details.state == JobState::completed) {
-    sentence[0] = 'J';
-    context.err << sentence << ".\n";
+    context.err << capitalized(sentence) << ".\n";
   } else {
-    context.err << tinted("error:", Tint::red, context.terminal.error_colour) << ' ' << sentence << '\n';
+    context.err << tinted(spoken("error:"), Tint::red, context.terminal.error_colour) << ' ' << sentence << '\n';
   }
   context.err.flush();
 }
 
 void say_detached(JobId job, Context& context) {
   const std::string number = std::to_string(job.value);
-  context.err << "\nDetached: job " << number << " goes on. Follow it again with 'ultra logs " << number
-              << " --follow'; stop it with 'ultra cancel " << number << "'.\n";
+  context.err << '\n'
+              << spoken("Detached: job {0} goes on. Follow it again with '{1}'; stop it with '{2}'.", number,
+                        "ultra logs " + number + " --follow", "ultra cancel " + number)
+              << '\n';
   context.err.flush();
 }
 

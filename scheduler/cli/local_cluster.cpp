@@ -18,6 +18,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/gang_leftovers.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/local_files.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/protocol/codec.h"
@@ -36,12 +37,12 @@ constexpr const char* agent_prefix = "agent-";
                    : error == 0                                        ? exit_code::usage
                                                                        : exit_code::failure;
   throw CommandError(code,
-                     error_line("ULTRA_HOME", error == 0 ? problem : problem + ": " + std::strerror(error), remedy));
+                     error_line("ULTRA_HOME", error == 0 ? problem : problem + ": " + heard(std::strerror(error)), remedy));
 }
 
 void make_private(const std::string& folder) {
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    home_error("can't make " + folder, "set ULTRA_HOME to a folder that you may write", errno);
+    home_error(spoken("can't make {0}", folder), spoken("set ULTRA_HOME to a folder that you may write"), errno);
 }
 
 /// The file has either its old or its new text, whatever happens meanwhile.
@@ -61,7 +62,7 @@ void write_private(const std::string& path, const std::string& text) {
   const int error = errno;
   if (fd >= 0) close(fd);
   if (!good || rename(fresh.c_str(), path.c_str()) != 0)
-    home_error("can't write " + path, "set ULTRA_HOME to a folder that you may write", good ? errno : error);
+    home_error(spoken("can't write {0}", path), spoken("set ULTRA_HOME to a folder that you may write"), good ? errno : error);
 }
 
 /// Binds for a moment. 0 = could; else an errno. `port` 0 becomes the port that was free.
@@ -85,8 +86,8 @@ int try_port(const std::string& host, std::uint16_t& port) {
 std::string free_address(const std::string& host) {
   net::Endpoint endpoint{.path = "", .host = host, .port = 0};
   if (const int error = try_port(host, endpoint.port)) {
-    throw CommandError(exit_code::failure, error_line("", "no free port on " + host + ": " + std::strerror(error),
-                                                      "close some programs that listen"));
+    throw CommandError(exit_code::failure, error_line("", spoken("no free port on {0}", host) + ": " + heard(std::strerror(error)),
+                                                      spoken("close some programs that listen")));
   }
   return endpoint.text();
 }
@@ -100,11 +101,11 @@ std::string to_json_text(const LocalView& view) { return protocol::to_json(view)
 LocalLock::LocalLock(const std::string& home) {
   const std::string path = home + "/cluster.lock";
   fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd_ < 0) home_error("can't write " + path, "set ULTRA_HOME to a folder that you may write", errno);
+  if (fd_ < 0) home_error(spoken("can't write {0}", path), spoken("set ULTRA_HOME to a folder that you may write"), errno);
   if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     close(fd_);
     throw CommandError(exit_code::conflict,
-                       error_line("", "another 'ultra cluster up' or 'down' is at work in " + home, "wait for it"));
+                       error_line("", spoken("another 'ultra cluster up' or 'down' is at work in {0}", home), spoken("wait for it")));
   }
 }
 LocalLock::~LocalLock() { close(fd_); }
@@ -139,32 +140,31 @@ void LocalCluster::read_file() {
 bool LocalCluster::prepare_home(const std::string& home) {
   const std::string socket = socket_file(home);
   if (socket.size() > net::unix_path_max) {
-    home_error(socket + " has " + std::to_string(socket.size()) + " characters, a socket's path at most " +
-                   std::to_string(net::unix_path_max),
-               "choose a shorter ULTRA_HOME");
+    home_error(spoken("{0} has {1} characters, a socket's path at most {2}", socket, socket.size(), net::unix_path_max),
+               spoken("choose a shorter ULTRA_HOME"));
   }
   std::error_code error;
   const fs::path parent = fs::path(home).parent_path();
   if (!fs::exists(parent, error)) {
     if (error)
-      home_error("can't look at " + parent.string(), "set ULTRA_HOME to a folder that you may write", error.value());
-    home_error("there is no folder " + parent.string(), "make it, or choose another ULTRA_HOME");
+      home_error(spoken("can't look at {0}", parent.string()), spoken("set ULTRA_HOME to a folder that you may write"), error.value());
+    home_error(spoken("there is no folder {0}", parent.string()), spoken("make it, or choose another ULTRA_HOME"));
   }
   const bool fresh = mkdir(home.c_str(), 0700) == 0;
   if (!fresh && errno != EEXIST)
-    home_error("can't make " + home, "set ULTRA_HOME to a folder that you may write", errno);
+    home_error(spoken("can't make {0}", home), spoken("set ULTRA_HOME to a folder that you may write"), errno);
   struct stat status {};
-  if (stat(home.c_str(), &status) != 0) home_error("can't look at " + home, "choose another ULTRA_HOME", errno);
-  if (!S_ISDIR(status.st_mode)) home_error(home + " is not a folder", "choose another ULTRA_HOME");
-  if (status.st_uid != geteuid()) home_error(home + " belongs to somebody else", "choose another ULTRA_HOME", EPERM);
+  if (stat(home.c_str(), &status) != 0) home_error(spoken("can't look at {0}", home), spoken("choose another ULTRA_HOME"), errno);
+  if (!S_ISDIR(status.st_mode)) home_error(spoken("{0} is not a folder", home), spoken("choose another ULTRA_HOME"));
+  if (status.st_uid != geteuid()) home_error(spoken("{0} belongs to somebody else", home), spoken("choose another ULTRA_HOME"), EPERM);
   if (!fresh) {
     if (access(home.c_str(), R_OK | W_OK | X_OK) != 0)
-      home_error("can't write in " + home, "set ULTRA_HOME to a folder that you may write", errno);
+      home_error(spoken("can't write in {0}", home), spoken("set ULTRA_HOME to a folder that you may write"), errno);
     const bool ours = fs::exists(cluster_file(home), error) || fs::exists(home + "/cluster.lock", error);
     if (!ours && !fs::is_empty(home, error))
-      home_error(home + " holds other things and no cluster.toml", "choose an empty or new folder");
+      home_error(spoken("{0} holds other things and no cluster.toml", home), spoken("choose an empty or new folder"));
     if ((status.st_mode & 0077) != 0 && chmod(home.c_str(), 0700) != 0)
-      home_error("can't make " + home + " private", "chmod 700 it", errno);
+      home_error(spoken("can't make {0} private", home), spoken("chmod 700 it"), errno);
   }
   for (const char* folder : {"/logs", "/run", "/agents"}) make_private(home + folder);
   return fresh;
@@ -218,9 +218,9 @@ void LocalCluster::check_ports() {
       const bool used = error == EADDRINUSE;
       throw CommandError(error == EACCES ? exit_code::not_permitted : exit_code::failure,
                          error_line("--http",
-                                    http_ + (used ? " is in use by another program"
-                                                  : std::string(" can't be listened at: ") + std::strerror(error)),
-                                    "choose another, or any free one with --http 127.0.0.1:0"));
+                                    used ? spoken("{0} is in use by another program", http_)
+                                         : spoken("{0} can't be listened at: {1}", http_, heard(std::strerror(error))),
+                                    spoken("choose another, or any free one with --http 127.0.0.1:0")));
     }
   }
   // The agents' port is nobody's promise: when it is taken and no agent of ours knows it, another will do.
@@ -297,9 +297,10 @@ void LocalCluster::check_alive(const std::vector<Watched>& watched) const {
     const std::string last = last_line(one.files.log_file, one.log_from);
     throw CommandError(
         exit_code::failure,
-        error_line(one.program +
-                       (one.files.name == "scheduler" ? "" : " of " + one.files.name.substr(std::strlen(agent_prefix))),
-                   last.empty() ? "ended without a word" : last, "its log is " + one.files.log_file));
+        error_line(one.files.name == "scheduler"
+                       ? one.program
+                       : spoken("{0} of {1}", one.program, one.files.name.substr(std::strlen(agent_prefix))),
+                   last.empty() ? spoken("ended without a word") : last, spoken("its log is {0}", one.files.log_file)));
   }
 }
 
@@ -312,14 +313,14 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
   if (!scheduler()) watched.push_back(start("scheduler", "ultra-scheduler", {"--config", config}));
   // An hour of journal takes a second or two to read; silence is bounded, not work.
   Client client(socket_, &interrupt);
-  progress.show("Starting the scheduler");
+  progress.show(spoken("Starting the scheduler"));
   while (!client.ready()) {
     interrupt.wait(50);
     interrupt.check();
     check_alive(watched);
     if (Clock::now() - last_change > give_up_after) {
-      throw CommandError(exit_code::failure, error_line("ultra-scheduler", "not ready after 2 minutes",
-                                                        "its log is " + log_file(home_, "scheduler")));
+      throw CommandError(exit_code::failure, error_line("ultra-scheduler", spoken("not ready after 2 minutes"),
+                                                        spoken("its log is {0}", log_file(home_, "scheduler"))));
     }
   }
   const auto running = agents();
@@ -333,15 +334,15 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
   for (;;) {
     std::size_t up = 0;
     for (const protocol::NodeView& view : client.nodes().value.nodes) up += view.node.state == NodeState::up;
-    progress.show_bar("Starting nodes", up, nodes_.size());
+    progress.show_bar(spoken("Starting nodes"), up, nodes_.size());
     if (up >= nodes_.size()) break;
     if (up != up_before) up_before = up, last_change = Clock::now();
     check_alive(watched);
     if (Clock::now() - last_change > give_up_after) {
       throw CommandError(
           exit_code::failure,
-          error_line("", std::to_string(up) + " of " + std::to_string(nodes_.size()) + " nodes are up after 2 minutes",
-                     "logs are in " + home_ + "/logs"));
+          error_line("", spoken("{0} of {1} nodes are up after 2 minutes", up, nodes_.size()),
+                     spoken("logs are in {0}", home_ + "/logs")));
     }
     interrupt.wait(50);
     interrupt.check();
@@ -357,18 +358,18 @@ void LocalCluster::stop_daemons(Progress& progress) {
                         std::chrono::milliseconds grace) {
     if (processes.empty()) return;
     stop_processes(processes, grace, [&](std::size_t running) {
-      progress.show_bar("Stopping " + what, processes.size() - running, processes.size());
+      progress.show_bar(what, processes.size() - running, processes.size());
     });
   };
-  if (const auto process = scheduler()) stop("the scheduler", {*process}, std::chrono::seconds(15));
+  if (const auto process = scheduler()) stop(spoken("Stopping the scheduler"), {*process}, std::chrono::seconds(15));
   std::vector<Process> daemons;
   for (const auto& [node, process] : agents()) daemons.push_back(process);
-  stop("agents", daemons, std::chrono::seconds(10));
+  stop(spoken("Stopping agents"), daemons, std::chrono::seconds(10));
   // Shims outlive agents on purpose; ranks may start processes while we look, so look again.
   for (int round = 0; round < 5; ++round) {
     const auto left = gang_processes();
     if (left.empty()) break;
-    stop("ranks", left, std::chrono::seconds(round == 0 ? 5 : 0));
+    stop(spoken("Stopping ranks"), left, std::chrono::seconds(round == 0 ? 5 : 0));
   }
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(home_ + "/run", ignored)) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/net/endpoint.h"
 
 namespace ultramarine::cli {
@@ -32,26 +33,29 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
     if (user) home = user->pw_dir;
   }
   if (home.empty())
-    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", "neither it nor HOME is set",
-                                                    "set ULTRA_HOME to a folder for the cluster's state"));
+    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", spoken("neither it nor HOME is set"),
+                                                    spoken("set ULTRA_HOME to a folder for the cluster's state")));
   return absolute(home + "/.ultramarine");
 }
 
 std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment,
-                        const std::string& home) {
+                        const std::string& home, const std::string& service) {
   std::string path, field;
+  std::error_code error;
   if (option)
     path = absolute(*option), field = "--socket";
   else if (const std::string given = value_of(environment, "ULTRA_SOCKET"); !given.empty())
     path = absolute(given), field = "ULTRA_SOCKET";
+  else if (value_of(environment, "ULTRA_HOME").empty() && !std::filesystem::exists(socket_file(home), error) &&
+           std::filesystem::exists(service, error))
+    return service;
   else
     path = socket_file(home), field = "ULTRA_HOME";
   if (path.size() > net::unix_path_max) {
     throw CommandError(exit_code::usage,
                        error_line(field,
-                                  path + " has " + std::to_string(path.size()) +
-                                      " characters, a socket's path at most " + std::to_string(net::unix_path_max),
-                                  field == "ULTRA_HOME" ? "choose a shorter ULTRA_HOME" : "choose a shorter path"));
+                                  spoken("{0} has {1} characters, a socket's path at most {2}", path, path.size(), net::unix_path_max),
+                                  field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path")));
   }
   return path;
 }

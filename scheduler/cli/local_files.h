@@ -12,10 +12,14 @@ namespace ultramarine::cli {
 /// $ULTRA_HOME made absolute, else ~/.ultramarine. Throws CommandError when there is no home either.
 std::string home_folder(const std::map<std::string, std::string>& environment);
 
-/// --socket, else $ULTRA_SOCKET, else scheduler.sock in `home`. Throws CommandError when a Unix socket can't have that
+/// Of the scheduler that an installation runs as a service.
+constexpr const char* service_socket = "/run/ultramarine/scheduler.sock";
+
+/// --socket, else $ULTRA_SOCKET, else scheduler.sock in `home`; where that is not, and $ULTRA_HOME doesn't ask for it, the service's
+/// (`service`) when there is one. Throws CommandError when a Unix socket can't have that
 /// path.
 std::string socket_path(const std::optional<std::string>& option, const std::map<std::string, std::string>& environment,
-                        const std::string& home);
+                        const std::string& home, const std::string& service = service_socket);
 
 inline std::string cluster_file(const std::string& home) { return home + "/cluster.toml"; }
 inline std::string secret_file(const std::string& home) { return home + "/secret"; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "scheduler/cli/language.h"
+
 namespace ultramarine::cli {
 namespace {
 
@@ -40,9 +42,9 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   return best.empty() && longer == 1 ? only_longer : best;
 }
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& known, const std::string& otherwise) {
   const std::string near = nearest(word, known);
-  return near.empty() ? "" : "; did you mean " + near + "?";
+  return near.empty() ? otherwise : spoken("did you mean {0}?", near);
 }
 
 }  // namespace ultramarine::cli

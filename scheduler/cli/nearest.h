@@ -12,7 +12,7 @@ namespace ultramarine::cli {
 /// when nothing is near.
 std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
-/// "; did you mean WORD?" or "".
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& known);
+/// "did you mean WORD?", or `otherwise` when nothing is near.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& known, const std::string& otherwise);
 
 }  // namespace ultramarine::cli

@@ -4,36 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
-#include <cwchar>
 
 namespace ultramarine::cli {
 namespace {
-
-struct Character {
-  std::size_t bytes = 1;
-  int width = -1;  // -1: a control character or broken UTF-8
-  bool broken = true;
-};
-
-// Decodes by hand: mbrtowc would depend on the locale for the encoding too, and everything here is UTF-8.
-Character character_at(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(at);
-  std::size_t bytes = first < 0x80 ? 1 : first >= 0xF0 && first < 0xF8 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
-  if (bytes == 0 || first >= 0xF8 || at + bytes > text.size()) return {};
-  std::uint32_t code = bytes == 1 ? first : first & (0x7FU >> bytes);
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(at + i) & 0xC0U) != 0x80U) return {};
-    code = (code << 6U) | (byte(at + i) & 0x3FU);
-  }
-  const bool overlong = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
-  if (overlong || (code >= 0xD800 && code < 0xE000) || code > 0x10FFFF) return {};
-  if (code < 0x20 || (code >= 0x7F && code < 0xA0)) return {bytes, -1, false};
-  const int width = code < 0x7F ? 1 : wcwidth(static_cast<wchar_t>(code));
-  return {bytes, width < 0 ? 1 : width, false};  // not known to the locale: most likely one column
-}
 
 std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
   const auto found = environment.find(name);
@@ -57,60 +31,18 @@ Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::strin
   terminal.can_ask = terminal.error_is_terminal && isatty(STDIN_FILENO) == 1;
   terminal.out_colour = wants_colour(terminal.out_is_terminal, mode, environment);
   terminal.error_colour = wants_colour(terminal.error_is_terminal, mode, environment);
-  winsize size{};
-  const std::string columns = value_of(environment, "COLUMNS");
-  if (!columns.empty() && std::atoi(columns.c_str()) > 0)
-    terminal.columns = static_cast<std::size_t>(std::atoi(columns.c_str()));
-  else if (ioctl(terminal.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    terminal.columns = size.ws_col;
+  measure(terminal, environment);
   return terminal;
 }
 
-std::size_t display_width(std::string_view text) {
-  std::size_t width = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const Character character = character_at(text, at);
-    width += character.width < 0 ? 1 : static_cast<std::size_t>(character.width);
-    at += character.bytes;
+void measure(Terminal& terminal, const std::map<std::string, std::string>& environment) {
+  winsize size{};
+  if (ioctl(terminal.out_is_terminal ? STDOUT_FILENO : STDERR_FILENO, TIOCGWINSZ, &size) == 0) {
+    if (size.ws_col > 0) terminal.columns = size.ws_col;
+    if (size.ws_row > 0) terminal.rows = size.ws_row;
   }
-  return width;
-}
-
-std::string clipped(std::string_view text, std::size_t width) {
-  if (display_width(text) <= width) return std::string(text);
-  if (width == 0) return "";
-  std::size_t at = 0, used = 0;
-  while (at < text.size()) {
-    const Character character = character_at(text, at);
-    const std::size_t more = character.width < 0 ? 1 : static_cast<std::size_t>(character.width);
-    if (used + more > width - 1) break;
-    used += more;
-    at += character.bytes;
-  }
-  return std::string(text.substr(0, at)) + "…";
-}
-
-std::string printable(std::string_view text) {
-  std::string clean;
-  clean.reserve(text.size());
-  for (std::size_t at = 0; at < text.size();) {
-    const Character character = character_at(text, at);
-    if (character.width < 0)
-      clean += '?';
-    else
-      clean += text.substr(at, character.bytes);
-    at += character.bytes;
-  }
-  return clean;
-}
-
-bool is_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Character character = character_at(text, at);
-    if (character.broken) return false;
-    at += character.bytes;
-  }
-  return true;
+  const int columns = std::atoi(value_of(environment, "COLUMNS").c_str());
+  if (columns > 0) terminal.columns = static_cast<std::size_t>(columns);
 }
 
 std::string tinted(std::string_view text, Tint tint, bool colour) {
@@ -190,6 +122,28 @@ std::string bar(std::size_t done, std::size_t total, std::size_t width, std::str
   std::string text;
   for (std::size_t i = 0; i < width; ++i) text += i < filled ? full : rest;
   return text;
+}
+
+const Terminal& LiveText::terminal() {
+  measure(terminal_, environment_);
+  return terminal_;
+}
+
+void LiveText::show(const std::string& text) {
+  if (!terminal_.out_is_terminal) {
+    out_ << text << std::flush;
+    return;
+  }
+  std::string drawn = drawn_ ? "" : std::string(terminal_.rows, '\n');
+  drawn += "\033[H\033[?7l";  // to the top; long lines end at the edge
+  std::size_t line = 1;
+  for (std::size_t from = 0; from < text.size() && line < terminal_.rows; ++line) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    drawn += text.substr(from, end - from) + "\033[K\n";
+    from = end + 1;
+  }
+  out_ << drawn << "\033[J\033[?7h" << std::flush;
+  drawn_ = true;
 }
 
 Progress::Progress(std::ostream& err, const Terminal& terminal, Clock clock)

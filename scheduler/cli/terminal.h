@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/cli/text_width.h"
+
 namespace ultramarine::cli {
 
 enum class ColourMode { automatic, always, never };
@@ -20,23 +22,16 @@ struct Terminal {
   bool can_ask = false;  // stdin and stderr are terminals: a person can be asked
   bool out_colour = false;
   bool error_colour = false;
-  std::size_t columns = 80;
+  std::size_t columns = 80, rows = 24;
 };
 
 /// --color, then NO_COLOR, then CLICOLOR_FORCE, then: a terminal that isn't TERM=dumb.
 bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string, std::string>& environment);
 Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::string>& environment);
-
-/// Columns that UTF-8 text takes on a terminal (wcwidth of the current locale: Hangul is two wide, combining marks
-/// none).
-std::size_t display_width(std::string_view text);
-/// At most `width` columns of `text`; when something is cut off the last column is "…".
-std::string clipped(std::string_view text, std::size_t width);
-/// Text that can't move the cursor or break a line: control characters and broken UTF-8 become "?".
-std::string printable(std::string_view text);
+/// Columns and rows anew: people resize windows.
+void measure(Terminal& terminal, const std::map<std::string, std::string>& environment);
 
 enum class Tint { none, red, green, yellow, blue, dim, bold };
-bool is_utf8(std::string_view text);
 std::string tinted(std::string_view text, Tint tint, bool colour);
 
 struct Cell {
@@ -87,6 +82,24 @@ class Progress {
   std::chrono::steady_clock::time_point last_;
   std::string shown_;
   bool ever_;  // the pause since last_ counts
+  bool drawn_ = false;
+};
+
+/// A text that replaces itself: on a terminal it is drawn over the last one (what stood there before scrolled away), elsewhere
+/// one follows the other.
+class LiveText {
+ public:
+  LiveText(std::ostream& out, std::map<std::string, std::string> environment, const Terminal& terminal)
+      : out_(out), environment_(std::move(environment)), terminal_(terminal) {}
+  /// The terminal as it is now: lay the text out for it.
+  const Terminal& terminal();
+  /// `text`: whole lines. Lines that have no room are left out at the end, those that are too long are cut.
+  void show(const std::string& text);
+
+ private:
+  std::ostream& out_;
+  const std::map<std::string, std::string> environment_;
+  Terminal terminal_;
   bool drawn_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "scheduler/cli/language.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -17,8 +18,8 @@ std::optional<std::int64_t> parse_whole_number(const std::string& text) {
 }  // namespace
 
 std::string error_line(const std::string& field, const std::string& problem, const std::string& remedy) {
-  std::string line = field.empty() ? problem : field + ": " + problem;
-  if (!remedy.empty()) line += (line.empty() ? "" : "; ") + remedy;
+  std::string line = field.empty() ? heard(problem) : field + ": " + heard(problem);
+  if (!remedy.empty()) line += (line.empty() ? "" : "; ") + heard(remedy);
   return printable(line);
 }
 
@@ -35,11 +36,11 @@ std::optional<std::int64_t> Arguments::whole_number(const std::string& option, s
   const auto number = parse_whole_number(*given);
   if (!number)
     throw CommandError(exit_code::usage,
-                       error_line(option, "expected a whole number, got \"" + *given + "\"",
-                                  "write " + option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
+                       error_line(option, spoken("expected a whole number, got \"{0}\"", *given),
+                                  spoken("write {0}", option + " " + std::to_string(std::max<std::int64_t>(least, 8)))));
   if (*number < least || *number > most) {
-    throw CommandError(exit_code::usage, error_line(option, *given + " is out of range",
-                                                    "give " + std::to_string(least) + " to " + std::to_string(most)));
+    throw CommandError(exit_code::usage, error_line(option, spoken("{0} is out of range", *given),
+                                                    spoken("give {0} to {1}", least, most)));
   }
   return number;
 }
@@ -49,8 +50,8 @@ std::optional<Duration> Arguments::duration(const std::string& option) const {
   if (!given) return std::nullopt;
   const auto length = protocol::parse_duration(*given);
   if (!length) {
-    throw CommandError(exit_code::usage, error_line(option, "expected a length of time, got \"" + *given + "\"",
-                                                    "write for example 30s, 10m, 2h or 1-12:00"));
+    throw CommandError(exit_code::usage, error_line(option, spoken("expected a length of time, got \"{0}\"", *given),
+                                                    spoken("write for example {0}", "30s, 10m, 2h, 1-12:00")));
   }
   return length;
 }
@@ -61,7 +62,7 @@ std::vector<JobId> Arguments::jobs() const {
     const auto number = parse_whole_number(given);
     if (!number || *number < 1)
       throw CommandError(exit_code::usage,
-                         error_line("JOB", "\"" + given + "\" is not a job number", "'ultra queue --all' lists them"));
+                         error_line("JOB", spoken("\"{0}\" is not a job number", given), spoken("'ultra queue --all' lists them")));
     ids.push_back({*number});
   }
   return ids;
@@ -70,6 +71,13 @@ std::vector<JobId> Arguments::jobs() const {
 std::string Context::variable(const std::string& name) const {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
+}
+
+const std::vector<Option>& global_options() {
+  static const std::vector<Option> options{
+      {"--socket", "PATH", "The scheduler's socket (default: $ULTRA_SOCKET, else scheduler.sock in $ULTRA_HOME)"},
+      {"--color", "WHEN", "auto, always or never (also: NO_COLOR, CLICOLOR_FORCE)"}};
+  return options;
 }
 
 std::vector<Verb> all_verbs() {

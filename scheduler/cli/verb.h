@@ -79,6 +79,9 @@ Verb version_verb();
 /// In the order of `ultra --help`.
 std::vector<Verb> all_verbs();
 
+/// Those that every verb has.
+const std::vector<Option>& global_options();
+
 inline Option json_option(const std::string& what) { return {"--json", "", "Print " + what + " as one JSON object"}; }
 
 }  // namespace ultramarine::cli

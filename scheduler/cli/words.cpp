@@ -6,18 +6,19 @@
 #include <ctime>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
 
-std::string word(JobState state) { return boost::describe::enum_to_string(state, "?"); }
-std::string word(NodeState state) { return boost::describe::enum_to_string(state, "?"); }
+std::string word(JobState state) { return spoken(boost::describe::enum_to_string(state, "?")); }
+std::string word(NodeState state) { return spoken(boost::describe::enum_to_string(state, "?")); }
 std::string word(Outcome outcome) {
   std::string text = boost::describe::enum_to_string(outcome, "?");
   for (char& letter : text) {
     if (letter == '_') letter = ' ';
   }
-  return text;
+  return spoken(text);
 }
 
 Tint tint_of(JobState state) {
@@ -56,14 +57,15 @@ Tint tint_of(NodeState state) {
 }
 
 std::string counted(std::int64_t count, const std::string& singular, const std::string& plural) {
-  return std::to_string(count) + " " + (count == 1 ? singular : plural);
+  return heard(std::to_string(count) + " " + (count == 1 ? singular : plural));
 }
 
 std::string relative(Time time, Time now) {
   const Duration distance = time - now;
-  if (distance.ms > -1000 && distance.ms < 1000) return "now";
+  if (distance.ms > -1000 && distance.ms < 1000) return spoken("now");
   const Duration whole{(distance.ms < 0 ? -distance.ms : distance.ms) / 1000 * 1000};
-  return distance.ms > 0 ? "in " + protocol::format_duration(whole) : protocol::format_duration(whole) + " ago";
+  const std::string length = protocol::format_duration(whole);
+  return distance.ms > 0 ? spoken("in {0}", length) : spoken("{0} ago", length);
 }
 
 std::string local_time(Time time) {
@@ -97,20 +99,23 @@ std::string places(const Allocation& allocation) {
 }
 
 std::string ending(std::int64_t exit_code, std::int64_t signal) {
-  if (signal == 0) return "code " + std::to_string(exit_code);
+  if (signal == 0) return spoken("code {0}", exit_code);
   const char* name = sigabbrev_np(static_cast<int>(signal));
-  return "signal " + std::to_string(signal) + (name ? " (SIG" + std::string(name) + ")" : "");
+  return spoken("signal {0}", std::to_string(signal) + (name ? " (SIG" + std::string(name) + ")" : ""));
 }
 
 std::string failure_sentence(const Failure& failure) {
-  std::string who = failure.rank >= 0 ? "rank " + std::to_string(failure.rank) : "";
-  if (!failure.node.empty()) who += (who.empty() ? "" : " on ") + failure.node;
+  const std::string rank = failure.rank >= 0 ? "rank " + std::to_string(failure.rank) : "";
+  const std::string in_english = rank.empty() || failure.node.empty() ? rank + failure.node : rank + " on " + failure.node;
+  const std::string who = rank.empty()           ? failure.node
+                          : failure.node.empty() ? spoken("rank {0}", failure.rank)
+                                                 : spoken("rank {0} on {1}", failure.rank, failure.node);
   if (failure.detail.empty())
-    return failure.rank >= 0 ? who + " ended with " + ending(failure.exit_code, failure.signal) : who;
+    return failure.rank >= 0 ? spoken("{0} ended with {1}", who, ending(failure.exit_code, failure.signal)) : who;
   // The detail usually says who; said twice it would be noise.
-  return who.empty() || failure.detail.find(failure.rank >= 0 ? who : failure.node) != std::string::npos
-             ? failure.detail
-             : who + ": " + failure.detail;
+  return who.empty() || failure.detail.find(failure.rank >= 0 ? in_english : failure.node) != std::string::npos
+             ? heard(failure.detail)
+             : who + ": " + heard(failure.detail);
 }
 
 Duration elapsed(const Job& job, Time now) {
@@ -130,57 +135,64 @@ std::string elapsed_of_limit(const Job& job, Time now) {
 
 std::string planned_start(const protocol::JobView& view, Time now) {
   if (view.details.state != JobState::queued || !view.planned || !view.planned->start_ms) return "-";
-  return *view.planned->start_ms <= now ? "now" : relative(*view.planned->start_ms, now);
+  return *view.planned->start_ms <= now ? spoken("now") : relative(*view.planned->start_ms, now);
 }
 
 std::string where_or_why(const protocol::JobView& view) {
   if (view.details.state == JobState::queued || view.details.state == JobState::held)
-    return view.why.empty() ? "-" : view.why;
+    return view.why.empty() ? "-" : heard(view.why);
   return view.details.attempts.empty() ? "-" : places(view.details.attempts.back().allocation);
 }
 
 std::string outlook(const protocol::JobView& view, Time now) {
   const Job& job = view.details;
-  if (job.state == JobState::held) return "It is held.";
-  if (is_terminal(job.state)) return "It has ended: " + word(job.state) + ".";
+  if (job.state == JobState::held) return spoken("It is held.");
+  if (is_terminal(job.state)) return spoken("It has ended: {0}.", word(job.state));
   if (job.state != JobState::queued) {
-    const std::string where = job.attempts.empty() ? "" : " on " + places(job.attempts.back().allocation);
-    return (job.state == JobState::starting ? "It starts now" : "It is " + word(job.state)) + where + ".";
+    const std::string where = job.attempts.empty() ? "-" : places(job.attempts.back().allocation);
+    return job.state == JobState::starting ? spoken("It starts now on {0}.", where)
+                                           : spoken("It is {0} on {1}.", word(job.state), where);
   }
   // The plan's start is said below, in local time.
   std::string why = view.why.substr(0, view.why.find(" Expected to start "));
   while (!why.empty() && why.back() == '.') why.pop_back();
   if (!view.planned || !view.planned->start_ms)
-    return why.empty() ? "It waits; the plan has no start for it yet." : "It has no planned start yet: " + why + ".";
-  if (*view.planned->start_ms <= now || relative(*view.planned->start_ms, now) == "now")
-    return "It starts now on " + places(view.planned->allocation) + ".";
-  return "Planned start: " + relative(*view.planned->start_ms, now) + " (" + local_time(*view.planned->start_ms) +
-         ") on " + places(view.planned->allocation) + (why.empty() ? "" : ": " + why) + ".";
+    return why.empty() ? spoken("It waits; the plan has no start for it yet.")
+                       : spoken("It has no planned start yet: {0}", heard(why + "."));
+  if (*view.planned->start_ms <= now || *view.planned->start_ms - now < seconds(1))
+    return spoken("It starts now on {0}.", places(view.planned->allocation));
+  const std::string when = spoken("Planned start: {0} ({1}) on {2}", relative(*view.planned->start_ms, now),
+                                  local_time(*view.planned->start_ms), places(view.planned->allocation));
+  return when + (why.empty() ? "." : ": " + heard(why + "."));
+}
+
+std::string capitalized(std::string sentence) {
+  if (!sentence.empty() && sentence[0] >= 'a' && sentence[0] <= 'z') sentence[0] = static_cast<char>(sentence[0] - 'a' + 'A');
+  return sentence;
 }
 
 std::string ended_sentence(const protocol::JobView& view) {
   const Job& job = view.details;
   const std::string number = std::to_string(job.job.value);
-  std::string text = "job " + number + " " + word(job.state);
+  std::string text = spoken("job {0} {1}", number, word(job.state));
   const Attempt* attempt = job.attempts.empty() ? nullptr : &job.attempts.back();
   if (job.state == JobState::completed) {
     return attempt && attempt->started_ms && attempt->ended_ms
-               ? text + " in " + protocol::format_duration(*attempt->ended_ms - *attempt->started_ms)
+               ? spoken("job {0} completed in {1}", number, protocol::format_duration(*attempt->ended_ms - *attempt->started_ms))
                : text;
   }
   if (job.state == JobState::cancelled || !attempt) return text;
   if (attempt->outcome == Outcome::timed_out)
-    text += ": it reached its time limit of " + protocol::format_duration(job.spec.time_limit_ms) +
-            "; give more with --time";
+    text += ": " + spoken("it reached its time limit of {0}; give more with --time", protocol::format_duration(job.spec.time_limit_ms));
   else if (attempt->failure) {
     const Failure& failure = *attempt->failure;
     text += ": " + failure_sentence(failure);
-    if (failure.detail.rfind("working directory", 0) == 0) text += "; give a folder that every node has with --workdir";
-    if (failure.detail.rfind("command not found", 0) == 0) text += "; give its full path, or add its folder to PATH";
+    if (failure.detail.rfind("working directory", 0) == 0) text += "; " + spoken("give a folder that every node has with --workdir");
+    if (failure.detail.rfind("command not found", 0) == 0) text += "; " + spoken("give its full path, or add its folder to PATH");
   } else if (attempt->outcome) {
     text += ": " + word(*attempt->outcome);
   }
-  return text + " (see 'ultra show " + number + "')";
+  return text + " (" + spoken("see '{0}'", "ultra show " + number) + ")";
 }
 
 int exit_code_of(const protocol::JobView& view) {

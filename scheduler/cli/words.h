@@ -44,6 +44,8 @@ std::string where_or_why(const protocol::JobView& view);
 
 /// "Job 12 is planned to start in 14m on node[01-02]: <why>." One sentence about a job that has not ended.
 std::string outlook(const protocol::JobView& view, Time now);
+/// With a capital letter, where the language has them.
+std::string capitalized(std::string sentence);
 /// "job 12 completed in 3m 20s", "job 12 failed: rank 3 on node02 ended with signal 9 (SIGKILL); see 'ultra show 12'".
 std::string ended_sentence(const protocol::JobView& view);
 /// What a shell would see: the job's own code, 125 if our system failed it.

@@ -20,6 +20,8 @@ struct NodeLiveness {
   DeviceSource source = DeviceSource::virtual_devices;
   std::vector<DeviceReport> devices;
   std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
+  std::optional<NodeFacts> facts;    // from the last Hello
+  Time facts_heard_ms;
 };
 
 struct TrainingProgress {

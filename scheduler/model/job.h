@@ -78,13 +78,16 @@ struct WarningSignal {
 };
 BOOST_DESCRIBE_STRUCT(WarningSignal, (), (signal, before_ms, shell))
 
+/// Asked for as a time limit: the longest that the partition allows.
+constexpr Duration longest_time_limit{-1};
+
 struct JobSpec {
   std::string name;
   std::string account;    // "" = the submitter's default account
   std::string partition;  // "" = the cluster's first partition
   std::string qos;        // "" = normal
   Resources resources;
-  Duration time_limit_ms;             // 0 = the partition's default
+  Duration time_limit_ms;             // 0 = the partition's default; longest_time_limit = as long as it allows
   Duration stop_grace_ms{30'000};     // between SIGTERM and SIGKILL
   MpiMode mpi = MpiMode::automatic;
   std::vector<std::string> command;   // argument vector, never a shell string

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/describe.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,22 @@ BOOST_DEFINE_FIXED_ENUM_CLASS(DeviceSource, std::uint8_t, virtual_devices, nvml)
 
 constexpr Duration suspect_after{5'000};
 constexpr Duration unreachable_after{10'000};
+
+/// What an agent says of its machine when it connects, so that people can compare nodes. Nothing is decided by it.
+struct NodeFacts {
+  Time clock_ms;                                // of the node, when it said this
+  Time boot_ms;                                 // when the machine was booted
+  std::string agent_version;
+  std::string kernel;                           // as `uname -sr` says it
+  std::int64_t cpus = 0;
+  std::int64_t memory_bytes = 0;
+  std::int64_t disk_free_bytes = 0;             // of the file system of the agent's state directory
+  std::string state_directory;
+  std::string driver;                           // of the GPUs, in one line; "" = there is none, or nobody looked
+  std::map<std::string, std::string> programs;  // name -> version, of those that jobs may need: python3, mpirun ...
+  bool operator==(const NodeFacts&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NodeFacts, (), (clock_ms, boot_ms, agent_version, kernel, cpus, memory_bytes, disk_free_bytes, state_directory, driver, programs))
 
 struct Node {
   NodeConfig config;

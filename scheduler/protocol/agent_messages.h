@@ -56,8 +56,9 @@ struct Hello {
   DeviceSource source = DeviceSource::virtual_devices;
   std::vector<DeviceReport> devices;
   std::vector<GangKey> gangs;  // all that this agent knows; a GangReport of each follows
+  std::optional<NodeFacts> facts;
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs))
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts))
 
 struct Heartbeat {
   static constexpr const char* type = "heartbeat";
@@ -102,7 +103,36 @@ struct LogChunk {
 };
 BOOST_DESCRIBE_STRUCT(LogChunk, (), (request, rank, stream, offset, data_base64, at_end, error))
 
-using FromAgent = std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk>;
+/// A request to the HTTP API that reached this node's socket. `uid` and `user` are the kernel's word (SO_PEERCRED) as this agent passes it
+/// on; the scheduler believes it because the agent proved the cluster secret. `request` is the agent's number, unique on its connection.
+struct ApiRequest {
+  static constexpr const char* type = "api_request";
+  std::int64_t request = 0;
+  std::int64_t uid = -1;
+  std::string user;
+  std::string method;                        // upper case
+  std::string path;                          // decoded, without the query
+  std::map<std::string, std::string> query;  // decoded
+  std::string body;
+};
+BOOST_DESCRIBE_STRUCT(ApiRequest, (), (request, uid, user, method, path, query, body))
+
+/// Whoever asked is gone, or reads too slowly: nothing more of this answer is wanted.
+struct ApiCancel {
+  static constexpr const char* type = "api_cancel";
+  std::int64_t request = 0;
+};
+BOOST_DESCRIBE_STRUCT(ApiCancel, (), (request))
+
+/// All that was sent of this answer has gone out to whoever asked: the moment to send more of something long.
+struct ApiDrained {
+  static constexpr const char* type = "api_drained";
+  std::int64_t request = 0;
+};
+BOOST_DESCRIBE_STRUCT(ApiDrained, (), (request))
+
+using FromAgent =
+    std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk, ApiRequest, ApiCancel, ApiDrained>;
 
 // ---- scheduler -> agent ------------------------------------------------------------------------------------------
 
@@ -152,15 +182,17 @@ struct CheckpointRecorded {
 };
 BOOST_DESCRIBE_STRUCT(CheckpointRecorded, (), (key, step))
 
-/// Send the output of these ranks of this node (all of the node's ranks when empty) from the start; `follow`: until the gang is finished.
+/// Send the output of these ranks of this node (all of the node's ranks when empty); `follow`: until the gang is finished. `since_ms`: from
+/// what was written at or after that moment of the node's clock (a whole second may come too early, never too late); 0 = everything.
 struct LogRequest {
   static constexpr const char* type = "log_request";
   std::int64_t request = 0;
   GangKey key;
   std::vector<std::int64_t> ranks;
   bool follow = false;
+  Time since_ms;
 };
-BOOST_DESCRIBE_STRUCT(LogRequest, (), (request, key, ranks, follow))
+BOOST_DESCRIBE_STRUCT(LogRequest, (), (request, key, ranks, follow, since_ms))
 
 struct LogCancel {
   static constexpr const char* type = "log_cancel";
@@ -168,6 +200,17 @@ struct LogCancel {
 };
 BOOST_DESCRIBE_STRUCT(LogCancel, (), (request))
 
-using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel>;
+/// An answer to ApiRequest, or its next piece: the first one carries status and type of content. Nothing comes after `at_end`.
+struct ApiReply {
+  static constexpr const char* type = "api_reply";
+  std::int64_t request = 0;
+  std::int64_t status = 200;
+  std::string content_type = "application/json";
+  std::string data_base64;
+  bool at_end = false;
+};
+BOOST_DESCRIBE_STRUCT(ApiReply, (), (request, status, content_type, data_base64, at_end))
+
+using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply>;
 
 }  // namespace ultramarine::protocol

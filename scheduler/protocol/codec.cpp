@@ -3,29 +3,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
+
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::protocol {
 namespace {
 
 constexpr std::size_t depth_max = 32;
 constexpr std::size_t shown_max = 60;  // characters of a wrong value that an error repeats
-
-/// Number of single-character changes, swaps of neighbours among them (optimal string alignment distance; Damerau 1964).
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), row(b.size() + 1);
-  std::iota(previous.begin(), previous.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    std::swap(before, previous);
-    std::swap(previous, row);
-  }
-  return previous[b.size()];
-}
 
 /// Line and column (in bytes), both from 1, of an offset.
 std::string position_text(std::string_view text, std::size_t offset) {
@@ -100,26 +85,7 @@ void fail_expected(const std::string& path, const char* expected, const json::va
   throw DecodeError(path, std::string("expected ") + expected + ", got " + shown);
 }
 
-std::string nearest(std::string_view word, const std::vector<std::string>& known) {
-  if (word.empty() || word.size() > 64) return "";
-  std::string best;
-  std::size_t best_distance = 3;
-  for (const auto& candidate : known) {
-    // Two changes of a word of three letters make any other word: at most half of it may differ.
-    const std::size_t limit = std::min<std::size_t>(2, std::max(word.size(), candidate.size()) / 2);
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance <= limit && distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  if (best.empty() && word.size() >= 3) {
-    for (const auto& candidate : known) {
-      if (candidate.starts_with(word)) return candidate;
-    }
-  }
-  return best;
-}
+std::string nearest(std::string_view word, const std::vector<std::string>& known) { return nearest_word(word, known); }
 
 }  // namespace detail
 

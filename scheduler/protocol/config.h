@@ -30,8 +30,9 @@ struct AgentSection {
   std::string scheduler;           // host:port of the scheduler's `agents`; "" = [scheduler].agents
   std::string metrics;             // host:port of the agent's own /metrics; "" = none
   std::string secret_file;         // as the scheduler's
+  std::int64_t log_bytes_max = 0;  // of the output that is kept of a job that doesn't say itself; 0 = 1 GiB
 };
-BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file))
+BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file, log_bytes_max))
 
 struct ClusterFile {
   ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in

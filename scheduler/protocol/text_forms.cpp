@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -184,6 +185,22 @@ NameParts cut_at_last_number(const std::string& name) {
   return {name.substr(0, begin), name.substr(begin, end - begin), name.substr(end)};
 }
 
+/// Number of single-character changes, swaps of neighbours among them (optimal string alignment distance; Damerau 1964).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), row(b.size() + 1);
+  std::iota(previous.begin(), previous.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    std::swap(before, previous);
+    std::swap(previous, row);
+  }
+  return previous[b.size()];
+}
+
 }  // namespace
 
 std::optional<Duration> parse_duration(std::string_view text) {
@@ -280,6 +297,27 @@ std::string fold_hostlist(const std::vector<std::string>& names) {
     out += group.suffix;
   }
   return out;
+}
+
+std::string nearest_word(std::string_view word, const std::vector<std::string>& known) {
+  if (word.empty() || word.size() > 64) return "";
+  std::string best;
+  std::size_t best_distance = 3;
+  for (const auto& candidate : known) {
+    // Two changes of a word of three letters make any other word: at most half of it may differ.
+    const std::size_t limit = std::min<std::size_t>(2, std::max(word.size(), candidate.size()) / 2);
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance <= limit && distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  if (best.empty() && word.size() >= 3) {
+    for (const auto& candidate : known) {
+      if (candidate.starts_with(word)) return candidate;
+    }
+  }
+  return best;
 }
 
 }  // namespace ultramarine::protocol

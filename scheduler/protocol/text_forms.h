@@ -1,4 +1,4 @@
-// The forms that people type and read for lengths of time and lists of nodes.
+// The forms that people type and read for lengths of time and lists of nodes, and the word that a misspelt one was meant to be.
 #pragma once
 
 #include <optional>
@@ -20,5 +20,8 @@ std::string format_duration(Duration length);
 std::optional<std::vector<std::string>> expand_hostlist(std::string_view text);
 /// The inverse: `node[01-08]`; sorted numerically inside equal padding.
 std::string fold_hostlist(const std::vector<std::string>& names);
+
+/// The known word that `word` was probably meant to be; "" when none is near.
+std::string nearest_word(std::string_view word, const std::vector<std::string>& known);
 
 }  // namespace ultramarine::protocol

@@ -127,6 +127,9 @@ class Daemon final : public api::Backend {
   void take(const Agent& agent, const protocol::Progress& progress);
   void take(const Agent& agent, const protocol::CheckpointReport& report);
   void take(const Agent& agent, const protocol::LogChunk&) { heard(agent); }
+  void take(const Agent& agent, const protocol::ApiRequest&) { heard(agent); }
+  void take(const Agent& agent, const protocol::ApiCancel&) { heard(agent); }
+  void take(const Agent& agent, const protocol::ApiDrained&) { heard(agent); }
 
   net::Loop& loop_;
   store::Store& store_;

@@ -39,7 +39,7 @@ void OutputStreams::open(const api::OutputQuestion& question, std::shared_ptr<ne
     hand_over(ready);
   });
   for (const auto& [node, ranks] : ranks_by_node(question)) {
-    protocol::LogRequest request{++last_number_, question.key, {}, question.follow};
+    protocol::LogRequest request{++last_number_, question.key, {}, question.follow, question.since};
     if (question.rank) request.ranks.assign(ranks.begin(), ranks.end());
     if (const std::int64_t session = sessions_.send(node, request)) {
       client->requests.insert(request.request);

@@ -77,6 +77,8 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   live.source = hello.source;
   live.devices = hello.devices;
   live.known_gangs = hello.gangs;
+  live.facts = hello.facts;
+  live.facts_heard_ms = now_;
   // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
   for (auto& [key, gang] : liveness_.gangs) {
     const auto report = gang.nodes.find(hello.node);

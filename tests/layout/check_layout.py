@@ -20,10 +20,11 @@ ARROWS = {
     "scheduler/core": {MODEL},
     PROTOCOL: {MODEL},
     NET: set(),
+    "scheduler/batch": {MODEL, PROTOCOL},
     "scheduler/store": {MODEL, PROTOCOL},
     "scheduler/metrics": {MODEL, "scheduler/core"},
     "scheduler/api": {MODEL, PROTOCOL, "scheduler/core", NET},
-    "scheduler/cli": {MODEL, PROTOCOL, NET},
+    "scheduler/cli": {MODEL, PROTOCOL, NET, "scheduler/batch"},
     "scheduler/server": {MODEL, "scheduler/core", PROTOCOL, "scheduler/store", "scheduler/api", "scheduler/metrics", NET},
     "worker/core": {MODEL, PROTOCOL},
     "worker/devices": {MODEL},
@@ -41,10 +42,12 @@ OUTSIDE = {
     r"prometheus/": {"scheduler/metrics", "worker/metrics"},
     r"toml\+\+/": {PROTOCOL},
     r"mpi\.h": {"collectives"},
+    r"nccl\.h": {"collectives"},
     r"pmix": {"worker/launcher"},
     r"cblas": {"worker/trainer"},
-    r"CLI/": {"scheduler/cli", "scheduler/server", "worker/agent", "worker/trainer"},
+    r"CLI/": {"scheduler/cli", "scheduler/server", "worker/agent", "worker/trainer", "collectives"},
     r"boost/json": {PROTOCOL},
+    r"(n?curses|term|uni(type|gbrk|str|width|ctype))\.h": {"scheduler/cli"},
 }
 # What core must not do: it is a function of its arguments.
 CORE_FORBIDDEN = re.compile(

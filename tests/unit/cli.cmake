@@ -4,8 +4,11 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/daemon_process_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/fake_api.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/follow_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
   DEPENDS ultramarine_cli)
 add_dependencies(cli_test ultra)
+add_test(NAME cli_catalogue COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/unit/cli/catalogue_test.py ${CMAKE_SOURCE_DIR})
+set_tests_properties(cli_catalogue PROPERTIES LABELS unit TIMEOUT 120)

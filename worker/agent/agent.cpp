@@ -1,6 +1,5 @@
 #include "worker/agent/agent.h"
 
-#include <pwd.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -11,6 +10,8 @@
 #include <utility>
 
 #include "scheduler/protocol/codec.h"
+#include "worker/agent/node_facts.h"
+#include "worker/agent/user_name.h"
 
 namespace ultramarine::agent {
 
@@ -26,11 +27,6 @@ constexpr auto welcome_patience = 10s;
 
 Time wall_clock() {
   return Time{std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
-}
-
-std::string user_name(uid_t uid) {
-  const passwd* entry = getpwuid(uid);
-  return entry ? entry->pw_name : std::to_string(uid);
 }
 
 std::string boot_id() {
@@ -88,6 +84,8 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
                  [this](const std::string& why) {
                    welcome_timer_.reset();
                    logs_.cancel_all();
+                   is_welcome_ = false;
+                   relay_.on_lost();
                    spdlog::warn("event=disconnected scheduler={} why=\"{}\"", options_.scheduler.text(), why);
                    handle([this] {
                      machine_.on_disconnected();
@@ -108,17 +106,20 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
                           const auto known = machine_.gangs().find(key);
                           if (known == machine_.gangs().end()) return ranks;
                           const GangRecord& record = known->second.record;
-                          for (std::size_t i = 0; i < record.devices.size(); ++i) ranks.push_back(record.first_rank + static_cast<std::int64_t>(i));
+                          for (std::int64_t i = 0; i < rank_count(record); ++i) ranks.push_back(record.first_rank + i);
                           return ranks;
                         },
                     .is_over = [this](const GangKey& key) { return machine_.is_over(key); },
                     .send = [this](const LogChunk& chunk) { link_.send(to_json(FromAgent{chunk})); },
-                    .queued_bytes = [this] { return link_.queued_bytes(); }}) {}
+                    .queued_bytes = [this] { return link_.queued_bytes(); }}),
+      relay_(loop_, {.is_connected = [this] { return is_welcome_; },
+                     .send = [this](const FromAgent& message) { link_.send(to_json(message)); }}) {}
 
 Agent::~Agent() = default;
 
 void Agent::start() {
   sample_devices();
+  listen_for_api();
   listen_for_metrics();
   spdlog::info("event=started node={} version={} source={} devices={} state_directory={} gangs={}", options_.node.name, agent_version(),
                inventory_->source() == DeviceSource::nvml ? "nvml" : "virtual", options_.node.gpus, options_.state_directory,
@@ -139,6 +140,14 @@ void Agent::adopt() {
     const std::filesystem::path folder = launcher_->folder(record.key);
     const bool traces = std::filesystem::is_directory(folder, missing) && !std::filesystem::is_empty(folder, missing);
     if (!traces && !record.finished) handle([this, key = record.key] { return machine_.on_lost_gang(now(), key); });
+  }
+}
+
+void Agent::listen_for_api() {
+  try {
+    relay_.listen(api_socket(options_.state_directory));
+  } catch (const net::NetError& error) {
+    throw AgentError(exit_failure, std::string("state_directory: ") + error.what() + "; choose a folder of a local file system");
   }
 }
 
@@ -172,6 +181,7 @@ void Agent::on_message(std::string_view text) {
   if (const auto* welcome = std::get_if<Welcome>(&message)) on_welcome(*welcome);
   if (const auto* request = std::get_if<LogRequest>(&message)) logs_.request(*request);
   if (const auto* cancel = std::get_if<LogCancel>(&message)) logs_.cancel(cancel->request);
+  if (const auto* reply = std::get_if<ApiReply>(&message)) return relay_.on_reply(*reply);
   if (!failed_) handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
 }
 
@@ -181,6 +191,7 @@ void Agent::on_welcome(const Welcome& welcome) {
     return fail(AgentError(exit_failure, "the scheduler at " + options_.scheduler.text() + " refuses node " + options_.node.name + ": " +
                                              welcome.error));
   link_.settled();
+  is_welcome_ = true;
   last_problem_.clear();
   spdlog::info("event=connected scheduler={} heartbeat_ms={}", options_.scheduler.text(), welcome.heartbeat_ms);
   if (!welcome.node.name.empty() && welcome.node.gpus != options_.node.gpus)
@@ -214,7 +225,10 @@ void Agent::carry_out(Action action) {
 void Agent::act(Remember&) { state_.save(machine_.memory()); }
 
 void Agent::act(Send& action) {
-  if (auto* hello = std::get_if<Hello>(&action.message)) hello->devices = samples_;
+  if (auto* hello = std::get_if<Hello>(&action.message)) {
+    hello->devices = samples_;
+    hello->facts = node_facts(options_.state_directory, agent_version());
+  }
   if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) heartbeat->devices = samples_;
   if (const auto* report = std::get_if<GangReport>(&action.message))
     spdlog::info("event=gang_report {} phase={} outcome={} detail=\"{}\"", text_of(report->key), word(report->phase),
@@ -255,8 +269,14 @@ void Agent::sample_devices() {
   devices::DeviceUsers users;
   for (const auto& [key, gang] : machine_.gangs()) {
     if (!gang.live()) continue;
-    const std::size_t ranks = std::min(gang.record.devices.size(), gang.report.pids.size());
-    for (std::size_t rank = 0; rank < ranks; ++rank) users[gang.record.devices[rank]].push_back(gang.report.pids[rank]);
+    const std::vector<std::int64_t>& devices = gang.record.devices;
+    const std::vector<std::int64_t>& pids = gang.report.pids;
+    const bool one_each = rank_count(gang.record) == static_cast<std::int64_t>(devices.size());
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      // Ranks that see several devices may use any of them.
+      if (!one_each) users[devices[i]].insert(users[devices[i]].end(), pids.begin(), pids.end());
+      else if (i < pids.size()) users[devices[i]].push_back(pids[i]);
+    }
   }
   samples_ = inventory_->sample(now(), users);
   refresh_metrics();

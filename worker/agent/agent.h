@@ -12,6 +12,7 @@
 
 #include "scheduler/net/http.h"
 #include "scheduler/net/loop.h"
+#include "worker/agent/api_relay.h"
 #include "worker/agent/log_reader.h"
 #include "worker/agent/options.h"
 #include "worker/agent/scheduler_link.h"
@@ -35,7 +36,8 @@ class Agent {
         OnFatal on_fatal, Backoff backoff = {});
   ~Agent();
 
-  /// Finds the gangs of an earlier agent, opens /metrics if asked to, and connects. Throws AgentError (/metrics can't be opened).
+  /// Finds the gangs of an earlier agent, opens the API's socket and, if asked to, /metrics, and connects. Throws AgentError (one of them can't
+  /// be opened).
   void start();
   /// Where /metrics really listens.
   std::optional<net::Endpoint> metrics_endpoint() const;
@@ -44,6 +46,7 @@ class Agent {
   using Input = std::function<worker_core::Actions()>;
 
   void adopt();
+  void listen_for_api();
   void listen_for_metrics();
   void on_message(std::string_view text);
   void on_welcome(const protocol::Welcome& welcome);
@@ -73,6 +76,8 @@ class Agent {
   std::unique_ptr<launcher::Launcher> launcher_;
   SchedulerLink link_;
   LogReader logs_;
+  bool is_welcome_ = false;  // the scheduler listens to this agent
+  ApiRelay relay_;
   std::unique_ptr<net::Server> metrics_server_;
   std::unique_ptr<net::Loop::Timer> wakeup_, sample_timer_, welcome_timer_;
   std::deque<Input> inputs_;

@@ -15,6 +15,7 @@
 
 #include "scheduler/net/proof.h"
 #include "worker/launcher/job_folder.h"
+#include "worker/launcher/output_notes.h"
 
 namespace ultramarine::agent {
 
@@ -49,6 +50,19 @@ std::vector<std::int64_t> ranks_in(const std::string& folder) {
   return {ranks.begin(), ranks.end()};
 }
 
+/// Also a link that leads nowhere.
+bool has_name(const std::string& path) {
+  struct stat status {};
+  return lstat(path.c_str(), &status) == 0;
+}
+
+/// The other end of a link, or the path itself.
+std::string target_of(const std::string& path) {
+  std::error_code no_link;
+  const auto target = std::filesystem::read_symlink(path, no_link);
+  return no_link ? path : target.string();
+}
+
 }  // namespace
 
 struct LogReader::Stream {
@@ -56,8 +70,10 @@ struct LogReader::Stream {
   std::string name;  // out, err
   std::string path;
   int fd = -1;
-  std::int64_t offset = 0;
+  std::pair<dev_t, ino_t> file;       // while open
+  std::int64_t offset = 0;            // counts what is gone, too
   std::optional<std::int64_t> limit;  // without follow: the length when it was opened
+  char last = '\n';                   // that was sent
   bool done = false;
 
   Stream(std::int64_t rank_, std::string name_, std::string path_) : rank(rank_), name(std::move(name_)), path(std::move(path_)) {}
@@ -95,7 +111,7 @@ void LogReader::request(const protocol::LogRequest& asked) {
     const launcher::JobFolder files{folder};
     if (all_known && std::find(known.begin(), known.end(), rank) == known.end()) {
       fail(asked.request, rank, "rank " + std::to_string(rank) + " of " + job + " does not run on node " + world_.node);
-    } else if (missing || (over && access(files.output(rank).c_str(), F_OK) != 0 && access(files.error(rank).c_str(), F_OK) != 0)) {
+    } else if (missing || (over && !has_name(files.output(rank)) && !has_name(files.error(rank)))) {
       fail(asked.request, rank, "node " + world_.node + " has no output of rank " + std::to_string(rank) + " of " + job +
                                     ": it never started, or its folder was removed");
     } else {
@@ -147,43 +163,78 @@ void LogReader::pump() {
   pump_after(more ? std::chrono::milliseconds(between_turns) : std::chrono::milliseconds(follow_interval));
 }
 
-/// Sends the next piece of a stream. `over`: the end of the file is the end of the stream.
-LogReader::Progress LogReader::read_some(Request& request, Stream& stream, bool over) {
-  const bool last_look = over || !request.asked.follow;
-  if (stream.fd < 0) {
-    stream.fd = open(stream.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (stream.fd < 0) {
-      if (errno == ENOENT) {
-        stream.done = last_look;  // a rank that has not started yet has no file
-        return Progress::idle;
-      }
-      world_.send({.request = request.asked.request,
-                   .rank = stream.rank,
-                   .stream = stream.name,
-                   .error = "std" + stream.name + " of rank " + std::to_string(stream.rank) + " can't be read: " + std::strerror(errno)});
-      stream.done = true;
-      return Progress::idle;
-    }
-    struct stat status {};
-    if (!request.asked.follow && fstat(stream.fd, &status) == 0) stream.limit = status.st_size;
+/// False when there is nothing to be read (yet).
+bool LogReader::open(Request& request, Stream& stream, bool last_look) {
+  const auto fail = [&](const std::string& why) {
+    world_.send({.request = request.asked.request,
+                 .rank = stream.rank,
+                 .stream = stream.name,
+                 .error = "std" + stream.name + " of rank " + std::to_string(stream.rank) + " " + why});
+    stream.done = true;
+    return false;
+  };
+  // Links are the shim's own, to files that users named (the folder is ours alone). Whatever they named must not hold us up.
+  stream.fd = ::open(stream.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (stream.fd < 0 && errno == ENOENT) {
+    if (has_name(stream.path)) return fail("was written to " + target_of(stream.path) + ", which is not there any more");
+    stream.done = last_look;  // a rank that has not started yet has no file
+    return false;
   }
-  std::string bytes(log_chunk_bytes, '\0');
-  std::size_t wanted = bytes.size();
-  if (stream.limit) wanted = std::min<std::size_t>(wanted, static_cast<std::size_t>(*stream.limit - stream.offset));
-  const ssize_t length = wanted == 0 ? 0 : pread(stream.fd, bytes.data(), wanted, stream.offset);
-  if (length <= 0) {
-    stream.done = last_look || length < 0;
-    return Progress::idle;
+  struct stat status {};
+  if (stream.fd < 0 || fstat(stream.fd, &status) != 0) return fail("can't be read: " + std::string(std::strerror(errno)));
+  if (!S_ISREG(status.st_mode)) return fail("was written to " + target_of(stream.path) + ", which keeps nothing");
+  stream.file = {status.st_dev, status.st_ino};
+  for (const auto& other : request.streams) {
+    if (other.get() == &stream || other->fd < 0 || other->file != stream.file) continue;
+    stream.done = true;  // the same file under another name: once is enough
+    return false;
   }
-  bytes.resize(static_cast<std::size_t>(length));
+  const std::vector<launcher::OutputMark> marks = launcher::read_marks(stream.path);
+  if (request.asked.since_ms.ms > 0) stream.offset = launcher::offset_since(marks, request.asked.since_ms);
+  else if (!marks.empty()) stream.offset = marks.front().offset;
+  const auto gap = launcher::read_gap(stream.path);
+  if (!request.asked.follow) stream.limit = status.st_size + (gap ? gap->moved : 0);
+  return true;
+}
+
+void LogReader::send(const Request& request, Stream& stream, const std::string& bytes) {
   world_.send({.request = request.asked.request,
                .rank = stream.rank,
                .stream = stream.name,
                .offset = stream.offset,
                .data_base64 = net::to_base64(bytes)});
+  stream.last = bytes.back();
+}
+
+/// Sends the next piece of a stream. `over`: the end of the file is the end of the stream.
+LogReader::Progress LogReader::read_some(Request& request, Stream& stream, bool over) {
+  const bool last_look = over || !request.asked.follow;
+  if (stream.fd < 0 && !open(request, stream, last_look)) return Progress::idle;
+  const auto gap = launcher::read_gap(stream.path);
+  if (gap && gap->busy && !over) return Progress::idle;  // its bytes are being moved at this moment
+  if (gap && stream.offset >= gap->from && stream.offset < gap->to) {
+    send(request, stream,
+         (stream.last == '\n' ? "[... " : "\n[... ") + std::to_string(gap->to - stream.offset) + " bytes left out ...]\n");
+    stream.offset = gap->to;
+    return Progress::has_more;
+  }
+  std::string bytes(log_chunk_bytes, '\0');
+  std::int64_t wanted = static_cast<std::int64_t>(bytes.size());
+  if (stream.limit) wanted = std::clamp<std::int64_t>(*stream.limit - stream.offset, 0, wanted);
+  const bool ahead_of_gap = gap && stream.offset < gap->from;
+  if (ahead_of_gap) wanted = std::min(wanted, gap->from - stream.offset);
+  const std::int64_t moved = gap && !ahead_of_gap ? gap->moved : 0;
+  const ssize_t length = wanted == 0 ? 0 : pread(stream.fd, bytes.data(), static_cast<std::size_t>(wanted), stream.offset - moved);
+  if (launcher::read_gap(stream.path) != gap) return Progress::has_more;  // it was cut while we read: again
+  if (length <= 0) {
+    stream.done = last_look || length < 0;
+    return Progress::idle;
+  }
+  bytes.resize(static_cast<std::size_t>(length));
+  send(request, stream, bytes);
   stream.offset += length;
   // A short piece was all there was, but only another look can tell the end of a file.
-  return static_cast<std::size_t>(length) == wanted || last_look ? Progress::has_more : Progress::read_all;
+  return length == wanted || last_look ? Progress::has_more : Progress::read_all;
 }
 
 /// Says the end of each rank whose both streams are done, and drops them.

@@ -1,5 +1,6 @@
 // Answers requests for the output of ranks: reads the files of a job folder piece by piece and, when asked to follow, goes on until
 // the gang has ended. Sends no faster than the connection takes it. Knows files and the loop, no gangs: it asks whether one is over.
+// Where a part of the output is gone (launcher/output_notes.h), a line says how much.
 #pragma once
 
 #include <functional>
@@ -43,6 +44,8 @@ class LogReader {
 
   void pump();
   Progress read_some(Request& request, Stream& stream, bool over);
+  bool open(Request& request, Stream& stream, bool last_look);
+  void send(const Request& request, Stream& stream, const std::string& bytes);
   void end_ranks(Request& request);
   void fail(std::int64_t request, std::int64_t rank, const std::string& error);
   void pump_after(std::chrono::milliseconds delay);

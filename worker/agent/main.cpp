@@ -28,12 +28,14 @@ std::string host_name() {
   return name.data();
 }
 
-/// ultra-shim lies beside this program. Throws AgentError when it doesn't.
+/// ultra-shim lies beside this program, or where an installation has it. Throws AgentError when it doesn't.
 std::string shim_program() {
-  const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "ultra-shim";
-  if (access(path.c_str(), X_OK) != 0)
-    throw agent::AgentError(agent::exit_failure, path.string() + " is missing or can't be run; install ultra-shim beside ultra-agent");
-  return path.string();
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto installed = (beside / "../lib/ultramarine").lexically_normal();
+  for (const auto& folder : {beside, installed})
+    if (const auto path = folder / "ultra-shim"; access(path.c_str(), X_OK) == 0) return path.string();
+  throw agent::AgentError(agent::exit_failure, "ultra-shim is missing or can't be run in " + beside.string() + " and " + installed.string() +
+                                                   "; install it beside ultra-agent");
 }
 
 int run(const agent::CommandLine& command_line) {
@@ -44,7 +46,14 @@ int run(const agent::CommandLine& command_line) {
   int exit_code = 0;
   const auto make_launcher = [&](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message) {
     return launcher::make_shim_launcher(
-        the_loop, {.jobs_folder = jobs_folder, .shim_program = shim, .peer_host = options.address}, std::move(on_message));
+        the_loop,
+        {.jobs_folder = jobs_folder,
+         .shim_program = shim,
+         .peer_host = options.address,
+         .scratch_base = agent::scratch_base(options.state_directory),
+         .log_bytes_max = options.log_bytes_max,
+         .api_socket = agent::api_socket(options.state_directory)},
+        std::move(on_message));
   };
   const auto on_fatal = [&](const agent::AgentError& error) {
     exit_code = complain(error.exit_code, error.what());

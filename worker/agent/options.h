@@ -30,6 +30,7 @@ struct AgentOptions {
   std::optional<net::Endpoint> metrics;
   std::string secret;
   std::string state_directory;
+  std::int64_t log_bytes_max = 1 << 30;  // of a job's output that is kept
 };
 
 /// Throws AgentError, or protocol::ConfigError for what is wrong in the file itself. `host_name`: of this machine.

@@ -7,6 +7,10 @@
 
 namespace ultramarine::agent {
 
+/// Below a state directory: what attempts keep on this node until they end, and where this node's programs reach the API.
+inline std::string scratch_base(const std::string& state_directory) { return state_directory + "/scratch"; }
+inline std::string api_socket(const std::string& state_directory) { return state_directory + "/api.sock"; }
+
 class StateDirectory {
  public:
   /// Makes what is missing and takes the lock, which the kernel frees with this process however it ends.

@@ -199,6 +199,7 @@ void AgentMachine::on(Time, const CheckpointRecorded& recorded) {
 
 void AgentMachine::on(Time, const LogRequest&) {}
 void AgentMachine::on(Time, const LogCancel&) {}
+void AgentMachine::on(Time, const ApiReply&) {}
 
 // ---- what the shims say ------------------------------------------------------------------------------------------
 
@@ -361,10 +362,13 @@ bool AgentMachine::older_lives(const GangKey& key) const {
                      [&](const auto& known) { return is_older_attempt_of(known.first, key) && known.second.live(); });
 }
 
-/// The live gang that holds a device of `record` and will not make room: older attempts of the same job will.
+/// The live gang that holds a device of `record` and will neither share it nor make room: gangs of the same attempt share, older attempts of
+/// the same job make room.
 const KnownGang* AgentMachine::holder_of(const GangRecord& record) const {
-  for (const auto& [key, gang] : gangs_)
-    if (gang.live() && !is_older_attempt_of(key, record.key) && shares_device(gang.record, record)) return &gang;
+  for (const auto& [key, gang] : gangs_) {
+    const bool same_job_not_newer = key.job == record.key.job && key.attempt <= record.key.attempt;
+    if (gang.live() && !same_job_not_newer && shares_device(gang.record, record)) return &gang;
+  }
   return nullptr;
 }
 

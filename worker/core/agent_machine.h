@@ -20,7 +20,7 @@ namespace ultramarine::worker_core {
 
 /// Have `memory()` on disk before the next action. When that fails, stop the process: no action after it may happen.
 struct Remember {};
-/// To the scheduler. A Hello or Heartbeat comes without device samples: whoever sends it fills them in.
+/// To the scheduler. A Hello or Heartbeat comes without device samples and facts: whoever sends it fills them in.
 struct Send {
   protocol::FromAgent message;
 };
@@ -69,7 +69,7 @@ class AgentMachine {
   Actions on_connected();
   /// Until the next Welcome nothing is sent; what is worth it is kept. Ranks run on.
   void on_disconnected();
-  /// A command. LogRequest and LogCancel need no state and have no effect here.
+  /// A command. LogRequest, LogCancel and ApiReply need no state and have no effect here.
   Actions on_scheduler(Time now, const protocol::ToAgent& message);
   Actions on_shim(Time now, const protocol::FromShim& message);
   /// At start: this remembered gang has left no trace on the node (no folder), so no shim will ever speak for it.
@@ -94,6 +94,7 @@ class AgentMachine {
   void on(Time now, const protocol::CheckpointRecorded& recorded);
   void on(Time now, const protocol::LogRequest& request);
   void on(Time now, const protocol::LogCancel& cancel);
+  void on(Time now, const protocol::ApiReply& reply);
   void on(Time now, const GangReport& report);
   void on(Time now, const protocol::Progress& progress);
   void on(Time now, const protocol::CheckpointReport& report);

@@ -26,19 +26,25 @@ BOOST_DESCRIBE_STRUCT(SeenAttempt, (), (attempt, gang, order))
 struct GangRecord {
   GangKey key;
   std::int64_t first_rank = 0;         // global number of local rank 0
-  std::vector<std::int64_t> devices;   // by local rank
+  std::int64_t ranks = -1;             // on this node; -1 (written by an earlier version): one per device
+  std::vector<std::int64_t> devices;   // that it uses here; by local rank when there are as many ranks
   std::string account;
   Duration stop_grace_ms;
   std::vector<protocol::CheckpointReport> checkpoints;  // that the scheduler has not recorded yet, oldest first
   std::optional<GangReport> finished;                   // the last word, once there is one
 };
-BOOST_DESCRIBE_STRUCT(GangRecord, (), (key, first_rank, devices, account, stop_grace_ms, checkpoints, finished))
+BOOST_DESCRIBE_STRUCT(GangRecord, (), (key, first_rank, ranks, devices, account, stop_grace_ms, checkpoints, finished))
 
 struct AgentMemory {
   std::map<JobId, SeenAttempt> seen;
   std::vector<GangRecord> gangs;  // ascending by key
 };
 BOOST_DESCRIBE_STRUCT(AgentMemory, (), (seen, gangs))
+
+/// How many ranks of the gang are on this node.
+inline std::int64_t rank_count(const GangRecord& record) {
+  return record.ranks >= 0 ? record.ranks : static_cast<std::int64_t>(record.devices.size());
+}
 
 /// Jobs whose newest attempt is remembered. The attempts of jobs with a known gang are never dropped.
 constexpr std::size_t seen_jobs_max = 4096;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "scheduler/model/gang_shape.h"
+
 namespace ultramarine::worker_core {
 namespace {
 
@@ -35,12 +37,15 @@ std::optional<std::string> refusal(const AgentIdentity& identity, const protocol
 
 GangRecord record_of(const AgentIdentity& identity, const protocol::LaunchSpec& launch) {
   GangRecord record{.key = launch.key, .account = launch.spec.account, .stop_grace_ms = launch.spec.stop_grace_ms};
-  for (const NodeAllocation& share : launch.allocation) {
-    if (share.node == identity.node) {
-      record.devices = share.devices;
+  const bool is_script = launch.kind == protocol::LaunchKind::script;
+  const std::vector<std::int64_t> counts = ranks_on_nodes(launch.allocation, is_script ? 1 : launch.spec.ranks, launch.spec.ranks_per_node);
+  for (std::size_t i = 0; i < launch.allocation.size(); ++i) {
+    if (launch.allocation[i].node == identity.node) {
+      record.devices = launch.allocation[i].devices;
+      record.ranks = counts[i];
       break;
     }
-    record.first_rank += static_cast<std::int64_t>(share.devices.size());
+    record.first_rank += counts[i];
   }
   return record;
 }

@@ -55,14 +55,10 @@ std::string refused_directory(const std::string& directory, int error_number, co
   }
 }
 
-CommandCheck check_command(const std::vector<std::string>& command, const std::string& working_directory, const Environment& environment,
-                           const std::string& node) {
-  if (command.empty() || command.front().empty()) return {"", "the job has no command"};
+std::string working_directory_problem(const std::string& working_directory, const std::string& node) {
+  if (!working_directory.starts_with('/')) return "working directory \"" + working_directory + "\" is not an absolute path";
   struct stat status {};
   int problem = 0;
-  if (!working_directory.starts_with('/')) {
-    return {"", "working directory \"" + working_directory + "\" is not an absolute path"};
-  }
   if (::stat(working_directory.c_str(), &status) != 0) {
     problem = errno;
   } else if (!S_ISDIR(status.st_mode)) {
@@ -70,7 +66,13 @@ CommandCheck check_command(const std::vector<std::string>& command, const std::s
   } else if (::access(working_directory.c_str(), X_OK) != 0) {
     problem = errno;
   }
-  if (problem != 0) return {"", refused_directory(working_directory, problem, node)};
+  return problem == 0 ? "" : refused_directory(working_directory, problem, node);
+}
+
+CommandCheck check_command(const std::vector<std::string>& command, const std::string& working_directory, const Environment& environment,
+                           const std::string& node) {
+  if (command.empty() || command.front().empty()) return {"", "the job has no command"};
+  if (const std::string problem = working_directory_problem(working_directory, node); !problem.empty()) return {"", problem};
 
   const std::string& name = command.front();
   if (name.find('/') != std::string::npos) {

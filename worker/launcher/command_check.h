@@ -19,6 +19,9 @@ struct CommandCheck {
 CommandCheck check_command(const std::vector<std::string>& command, const std::string& working_directory, const Environment& environment,
                            const std::string& node);
 
+/// Why ranks on `node` can't work in this folder; "" when they can.
+std::string working_directory_problem(const std::string& working_directory, const std::string& node);
+
 /// What is wrong with a program that the system refused to run with `error_number`.
 std::string refused_program(const std::string& program, int error_number, const std::string& node);
 std::string refused_directory(const std::string& directory, int error_number, const std::string& node);

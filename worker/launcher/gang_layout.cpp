@@ -3,17 +3,39 @@
 #include <algorithm>
 #include <charconv>
 
+#include "scheduler/model/gang_shape.h"
+
 namespace ultramarine::launcher {
 
-GangLayout::GangLayout(const Allocation& allocation) {
-  for (const NodeAllocation& part : allocation) {
+GangLayout::GangLayout(const Allocation& allocation, std::int64_t ranks, std::int64_t ranks_per_node) : allocation_(allocation) {
+  const std::vector<std::int64_t> counts = ranks_on_nodes(allocation, ranks, ranks_per_node);
+  for (std::size_t i = 0; i < allocation.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const NodeAllocation& part = allocation[i];
     const auto node_rank = static_cast<std::int64_t>(nodes_.size());
+    const bool one_each = counts[i] == static_cast<std::int64_t>(part.devices.size());
     nodes_.push_back(part.node);
-    std::int64_t local_rank = 0;
-    for (const std::int64_t device : part.devices) {
-      ranks_.push_back({.rank = world_size(), .local_rank = local_rank++, .node_rank = node_rank, .node = part.node, .device = device});
+    for (std::int64_t local_rank = 0; local_rank < counts[i]; ++local_rank) {
+      ranks_.push_back({.rank = world_size(),
+                        .local_rank = local_rank,
+                        .node_rank = node_rank,
+                        .node = part.node,
+                        .devices = one_each ? std::vector{part.devices[static_cast<std::size_t>(local_rank)]} : part.devices});
     }
   }
+}
+
+std::vector<std::int64_t> GangLayout::ranks_per_node() const {
+  std::vector<std::int64_t> counts(nodes_.size(), 0);
+  for (const RankPlace& place : ranks_) ++counts[static_cast<std::size_t>(place.node_rank)];
+  return counts;
+}
+
+std::vector<std::int64_t> GangLayout::devices_on(const std::string& node) const {
+  for (const NodeAllocation& part : allocation_) {
+    if (part.node == node) return part.devices;
+  }
+  return {};
 }
 
 std::vector<RankPlace> GangLayout::on_node(const std::string& node) const {
@@ -52,6 +74,11 @@ std::vector<std::string> GangLayout::nodes_of(const std::string& ranks) const {
     if (holds[i]) nodes.push_back(nodes_[i]);
   }
   return nodes;
+}
+
+GangLayout layout_of(const protocol::LaunchSpec& launch) {
+  if (launch.kind != protocol::LaunchKind::script) return GangLayout(launch.allocation, launch.spec.ranks, launch.spec.ranks_per_node);
+  return GangLayout(launch.allocation.empty() ? Allocation{} : Allocation{launch.allocation.front()}, 1, 0);
 }
 
 }  // namespace ultramarine::launcher

@@ -1,31 +1,36 @@
-// Which rank runs where. Ranks are numbered along the allocation: node by node, device by device. Pure arithmetic on values;
-// knows no process, no socket and no clock.
+// Which rank runs where. Ranks are numbered along the allocation, node by node (scheduler/model/gang_shape.h says how many are on each).
+// Pure arithmetic on values; knows no process, no socket and no clock.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "scheduler/model/job.h"
+#include "scheduler/protocol/agent_messages.h"
 
 namespace ultramarine::launcher {
 
 struct RankPlace {
   std::int64_t rank = 0;
-  std::int64_t local_rank = 0;  // index on its node
-  std::int64_t node_rank = 0;   // index of its node in the allocation
+  std::int64_t local_rank = 0;        // index on its node
+  std::int64_t node_rank = 0;         // index of its node in the gang
   std::string node;
-  std::int64_t device = 0;      // index on its node
+  std::vector<std::int64_t> devices;  // indices on its node: its own one where its node has as many ranks as devices, else all that the gang has there
   bool operator==(const RankPlace&) const = default;
 };
 
 class GangLayout {
  public:
-  explicit GangLayout(const Allocation& allocation);
+  /// `ranks`, `ranks_per_node`: as in JobSpec; both 0 = one rank per device.
+  explicit GangLayout(const Allocation& allocation, std::int64_t ranks = 0, std::int64_t ranks_per_node = 0);
 
-  const std::vector<std::string>& nodes() const { return nodes_; }      // in allocation order
+  const std::vector<std::string>& nodes() const { return nodes_; }      // that have a rank, in allocation order
   const std::vector<RankPlace>& ranks() const { return ranks_; }        // by rank
   std::int64_t world_size() const { return static_cast<std::int64_t>(ranks_.size()); }
   std::vector<RankPlace> on_node(const std::string& node) const;        // by local rank
+  std::vector<std::int64_t> ranks_per_node() const;                     // how many, by node
+  /// All devices of the gang on this node.
+  std::vector<std::int64_t> devices_on(const std::string& node) const;
   /// "" for a rank that doesn't exist.
   std::string node_of(std::int64_t rank) const;
   /// The first node of the allocation: rank 0 runs there, and its shim is the middle of the gang's star.
@@ -37,8 +42,12 @@ class GangLayout {
   std::vector<std::string> nodes_of(const std::string& ranks) const;
 
  private:
+  Allocation allocation_;
   std::vector<std::string> nodes_;
   std::vector<RankPlace> ranks_;
 };
+
+/// The gang of a launch. A script is one rank, which sees all devices of its node.
+GangLayout layout_of(const protocol::LaunchSpec& launch);
 
 }  // namespace ultramarine::launcher

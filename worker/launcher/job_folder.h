@@ -3,6 +3,8 @@
 //   shim.json       ShimSettings, written by the agent       shim.log        what the shim says to people
 //   leftovers.json  Leftovers, so that an agent can clean up after a shim that was killed
 //   checkpoints.json  the CheckpointReports that nobody has recorded yet
+//   rank_R.out.marks, rank_R.out.gap   notes about a rank's output (output_notes.h)
+//   script          the text of a script job, 0700   hostfile        for an mpirun in it
 #pragma once
 
 #include <boost/describe.hpp>
@@ -21,8 +23,11 @@ namespace ultramarine::launcher {
 struct ShimSettings {
   std::string peer_host;               // where the other nodes of the gang reach this one
   Duration start_wait_ms{120'000};     // a prepared shim without agent gives up after this
+  std::string api_socket;              // ULTRA_SOCKET; "" = none
+  std::string scratch_folder;          // of the attempt on this node, made when first needed; "" = none. The agent removes it
+  std::int64_t log_bytes_max = 1 << 30;  // of the output that is kept of a gang over all its ranks, when its job doesn't say
 };
-BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms))
+BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder, log_bytes_max))
 
 /// shim.pid. The shim also holds a lock on that file as long as it lives, so that a folder never has two.
 struct ShimPid {
@@ -47,6 +52,8 @@ struct FolderError : std::runtime_error {
 };
 
 std::string text_of(const GangKey& key);                         // "12.1.1": the folder's name
+/// BASE/12.1: where all gangs of an attempt on one node keep what is to vanish with it. "" when `base` is.
+std::string scratch_folder(const std::string& base, const GangKey& key);
 std::optional<GangKey> parse_gang_key(std::string_view text);
 
 struct JobFolder {
@@ -59,6 +66,8 @@ struct JobFolder {
   std::string progress() const { return path + "/progress.sock"; }
   std::string report() const { return path + "/report.json"; }
   std::string leftovers() const { return path + "/leftovers.json"; }
+  std::string script() const { return path + "/script"; }
+  std::string host_file() const { return path + "/hostfile"; }
   std::string checkpoints() const { return path + "/checkpoints.json"; }
   std::string output(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".out"; }
   std::string error(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".err"; }

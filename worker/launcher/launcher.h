@@ -25,7 +25,7 @@ class Launcher {
   /// Finds the gangs of earlier agents in the jobs folder: connects to living shims, reads the last report of dead ones
   /// (one that died without a finished report has outcome supervisor_lost, and its processes are killed). Reports come as messages.
   virtual void adopt() = 0;
-  /// Drops all but the logs of a finished gang.
+  /// Drops all but the logs of a finished gang; with the last gang of an attempt, also its scratch folder.
   virtual void forget(const GangKey& key) = 0;
   /// Where this gang's files are.
   virtual std::string folder(const GangKey& key) const = 0;
@@ -35,6 +35,9 @@ struct LauncherOptions {
   std::string jobs_folder;   // <agent state>/jobs, 0700
   std::string shim_program;  // path of ultra-shim
   std::string peer_host;     // address that the shims of other nodes reach this node at
+  std::string scratch_base;  // each attempt gets a folder JOB.ATTEMPT below it, until its last gang is forgotten; "" = none
+  std::int64_t log_bytes_max = 1 << 30;  // of a gang's output that is kept, when its job doesn't say
+  std::string api_socket;    // where ranks reach the API; "" = nowhere
 };
 
 std::unique_ptr<Launcher> make_shim_launcher(net::Loop& loop, LauncherOptions options, OnShimMessage on_message);

@@ -116,11 +116,10 @@ StartResult start_rank(const RankStart& start) {
   const std::vector<char*> argument_pointers = pointers_to(arguments);
   const std::vector<char*> variable_pointers = pointers_to(variables);
 
-  const Descriptor input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const Descriptor output(open_log(start.output_file));
-  if (output.get() < 0) return failed(StartStep::output);
-  const Descriptor error(open_log(start.error_file));
-  if (error.get() < 0) return failed(StartStep::output);
+  const Descriptor nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (nothing.get() < 0) return failed(StartStep::output);
+  const int output = start.output < 0 ? nothing.get() : start.output;
+  const int error = start.error < 0 ? nothing.get() : start.error;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failed(StartStep::fork);
   const Descriptor reading(ends[0]);
@@ -135,7 +134,7 @@ StartResult start_rank(const RankStart& start) {
       ::setpgid(0, 0);
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != parent) ::_exit(127);  // the shim died before we asked to die with it
-      take_standard_streams(ends[1], input.get(), output.get(), error.get());
+      take_standard_streams(ends[1], nothing.get(), output, error);
       ::umask(022);
       if (::chdir(start.working_directory.c_str()) != 0) give_up(ends[1], StartStep::directory);
       close_others_at_exec();

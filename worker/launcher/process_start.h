@@ -27,7 +27,7 @@ struct RankStart {
   std::vector<std::string> arguments;  // with the program's name as typed
   Environment environment;
   std::string working_directory;
-  std::string output_file, error_file; // appended to, made 0600
+  int output = -1, error = -1;         // open for writing; the caller keeps them. -1 = /dev/null
 };
 
 /// The rank has its own process group, /dev/null as input, no other descriptor of ours, default signals, umask 022, and is killed when the

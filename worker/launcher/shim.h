@@ -19,6 +19,8 @@
 #include "worker/launcher/gang_layout.h"
 #include "worker/launcher/gang_star.h"
 #include "worker/launcher/job_folder.h"
+#include "worker/launcher/output_files.h"
+#include "worker/launcher/output_keeper.h"
 #include "worker/launcher/pmix_server.h"
 #include "worker/launcher/port_reservation.h"
 #include "worker/launcher/progress_collector.h"
@@ -40,12 +42,17 @@ class Shim {
     RankResult result;
   };
 
-  // shim.cpp: the gang's life
-  bool take_folder();
+  // shim_start.cpp: preparation and start
   void prepare();
+  std::string find_program();
+  std::string reachable_socket(const std::string& path, const std::string& name);
+  bool wants_pmix() const;
   void start(const protocol::Start& message);
   void start_ranks(const protocol::Start& message);
   void refuse(const std::string& detail);
+
+  // shim.cpp: the gang's life
+  bool take_folder();
   void finish();
   void conclude();
   void leave_after_the_others();
@@ -60,6 +67,9 @@ class Shim {
   void stop(Outcome outcome, Duration grace);
   void kill_everything();
   Duration failure_grace() const;
+  void arm_time_limit();
+  void arm_warning(Duration left);
+  void warn(int signal);
 
   // shim_reports.cpp: agent and disk
   void listen_for_agent();
@@ -100,11 +110,14 @@ class Shim {
   std::unique_ptr<GangStar> star_;
   PortReservation master_port_;
   std::unique_ptr<ProgressCollector> progress_;
-  std::string progress_path_;
+  GangSurroundings surroundings_;
+  OutputFiles outputs_;
+  std::unique_ptr<OutputKeeper> keeper_;  // while ranks may write
   std::unique_ptr<ShortName> socket_name_;
   std::unique_ptr<net::Server> server_;
   std::shared_ptr<net::Connection> agent_;
   std::unique_ptr<net::Loop::Timer> time_limit_;
+  std::unique_ptr<net::Loop::Timer> warning_;
   std::unique_ptr<net::Loop::Timer> kill_timer_;
   std::unique_ptr<net::Loop::Timer> abort_timer_;
   std::unique_ptr<net::Loop::Timer> start_wait_;

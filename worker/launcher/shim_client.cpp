@@ -72,12 +72,19 @@ void ShimClient::adopt() {
 void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
   try {
     make_private_folder(folder_.path);
-    write_durably(folder_.settings(), to_text(ShimSettings{.peer_host = options_.peer_host}));
+    write_durably(folder_.settings(), to_text(settings()));
     write_durably(folder_.launch(), to_text(launch));
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
   start_shim();
+}
+
+ShimSettings ShimClient::settings() const {
+  return {.peer_host = options_.peer_host,
+          .api_socket = options_.api_socket,
+          .scratch_folder = scratch_folder(options_.scratch_base, key_),
+          .log_bytes_max = options_.log_bytes_max};
 }
 
 void ShimClient::adopt_now() {

@@ -33,6 +33,7 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
 
  private:
   void launch_now(const protocol::LaunchSpec& launch);
+  ShimSettings settings() const;
   void adopt_now();
   void start_shim();
   bool find_living_shim();

@@ -1,4 +1,5 @@
 // The launcher over real shims: one client per gang, found again from the jobs folder.
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -11,7 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_log(const std::string& name) { return name.starts_with("rank_") && (name.ends_with(".out") || name.ends_with(".err")); }
+/// rank_R.out, rank_R.err, and what is noted beside them.
+bool is_log(const std::string& name) { return name.starts_with("rank_"); }
 
 bool holds_more_than_logs(const std::string& folder) {
   std::error_code error;
@@ -54,10 +56,12 @@ class ShimLauncher final : public Launcher {
       if (!key || clients_.contains(*key) || !holds_more_than_logs(entry.path().string())) continue;
       add(*key)->adopt();
     }
+    remove_scratch_of_ended_attempts();
   }
 
   void forget(const GangKey& key) override {
     clients_.erase(key);
+    if (!has_gangs(scratch_folder(options_.scratch_base, key))) remove_folder(scratch_folder(options_.scratch_base, key));
     const std::string path = folder(key);
     std::error_code error;
     std::vector<fs::path> unwanted;
@@ -76,6 +80,22 @@ class ShimLauncher final : public Launcher {
   std::string folder(const GangKey& key) const override { return options_.jobs_folder + "/" + text_of(key); }
 
  private:
+  bool has_gangs(const std::string& scratch) const {
+    return std::any_of(clients_.begin(), clients_.end(),
+                       [&](const auto& client) { return scratch_folder(options_.scratch_base, client.first) == scratch; });
+  }
+
+  /// They ended while no agent was there to be told so.
+  void remove_scratch_of_ended_attempts() {
+    if (options_.scratch_base.empty()) return;
+    std::error_code error;
+    std::vector<std::string> ended;
+    for (const auto& entry : fs::directory_iterator(options_.scratch_base, error)) {
+      if (!has_gangs(entry.path().string())) ended.push_back(entry.path().string());
+    }
+    for (const std::string& folder : ended) remove_folder(folder);
+  }
+
   std::shared_ptr<ShimClient> add(const GangKey& key) {
     return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, on_message_)).first->second;
   }

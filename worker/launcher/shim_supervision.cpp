@@ -134,6 +134,44 @@ void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& m
   abort_timer_ = loop_.after(abort_wait, [this] { stop(Outcome::failed, failure_grace()); });
 }
 
+void Shim::arm_time_limit() {
+  const Duration left = launch_.time_left_ms.ms > 0 ? launch_.time_left_ms : launch_.spec.time_limit_ms;
+  if (left.ms <= 0) return;
+  time_limit_ = loop_.after(std::chrono::milliseconds(left.ms), [this] {
+    spdlog::info("time limit reached");
+    stop(Outcome::timed_out, launch_.spec.stop_grace_ms);
+  });
+  arm_warning(left);
+}
+
+/// Slurm's --signal: meant for the gangs' processes (of a plain job: its own), or with `shell` for the script alone.
+void Shim::arm_warning(Duration left) {
+  const auto& warning = launch_.spec.warning;
+  if (!warning || warning->signal <= 0) return;
+  const bool is_script = launch_.kind == protocol::LaunchKind::script;
+  const bool in_script = is_script || key_.gang > 1;
+  if (in_script && warning->shell != is_script) return;
+  const std::int64_t delay = left.ms - warning->before_ms.ms;
+  if (delay <= 0) {
+    // A gang that starts after the warning was due has had it from its script. A program that is just starting would only be ended by it.
+    spdlog::warn("no warning signal: it would be due before the start");
+    return;
+  }
+  warning_ = loop_.after(std::chrono::milliseconds(delay), [this, signal = static_cast<int>(warning->signal)] { warn(signal); });
+}
+
+void Shim::warn(int signal) {
+  if (phase_ != GangPhase::running) return;
+  spdlog::info("warning: {}", signal_name(signal));
+  if (launch_.kind == protocol::LaunchKind::script) {
+    const auto shell = ranks_.empty() || ranks_.front().ended ? std::nullopt : identify(ranks_.front().pid);
+    if (shell) send_signal(*shell, signal);
+    return;
+  }
+  // All of them, as in Slurm: a rank is often a shell around the program that is meant.
+  for (const ProcessIdentity& process : descendants_of(::getpid())) send_signal(process, signal);
+}
+
 Duration Shim::failure_grace() const { return std::min(launch_.spec.stop_grace_ms, failure_grace_max); }
 
 /// SIGTERM to every process of the gang now, SIGKILL after `grace`. The first reason stays; a later call can only shorten the grace.
@@ -147,6 +185,7 @@ void Shim::stop(Outcome outcome, Duration grace) {
   kill_at_ = kill_at;
   phase_ = GangPhase::stopping;
   time_limit_.reset();
+  warning_.reset();
   abort_timer_.reset();
   if (first && grace.ms > 0) {
     for (const ProcessIdentity& process : descendants_of(::getpid())) {

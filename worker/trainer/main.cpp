@@ -1,5 +1,5 @@
-// ultra-train: the command line, the choice of a backend, and one call of run_training per rank that lives in this
-// process.
+// ultra-train: the command line, the choice of a device and a backend, and one call of run_training per rank that lives
+// in this process.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -9,7 +9,8 @@
 #include <thread>
 
 #include "collectives/backends.h"
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/device/choice.h"
+#include "worker/trainer/device/cpu/kernels.h"
 #include "worker/trainer/run.h"
 #include "worker/trainer/sample.h"
 #include "worker/trainer/trainer.h"
@@ -35,6 +36,7 @@ void handle_signals() {
 }
 
 struct WorldOptions {
+  std::string device = "auto";
   std::string backend = "auto";
   int ranks = 1;
   int threads = 1;
@@ -55,32 +57,67 @@ int environment_number(const char* name, int otherwise) {
 int processes() { return environment_number("WORLD_SIZE", environment_number("OMPI_COMM_WORLD_SIZE", 1)); }
 int process_rank() { return environment_number("RANK", environment_number("OMPI_COMM_WORLD_RANK", 0)); }
 
-const collectives::Backend& choose_backend(const WorldOptions& world) {
-  const std::string name = world.backend != "auto" ? world.backend : processes() > 1 ? "mpi" : "in_process";
+std::chrono::milliseconds deadline_of(const WorldOptions& world) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(world.deadline_s, 1e9) * 1000));
+}
+
+/// Of this process on its node, as torchrun, our launcher or mpirun say it.
+int local_rank() { return environment_number("LOCAL_RANK", environment_number("OMPI_COMM_WORLD_LOCAL_RANK", 0)); }
+
+/// What a run computes on and how its ranks talk.
+struct World {
+  DeviceChoice device;
   const collectives::Backend* backend = nullptr;
+  bool threads = true;  // ranks are threads of this process
+};
+
+std::string backend_for(const WorldOptions& options, const DeviceChoice& device) {
+  if (options.backend != "auto") return options.backend;
+  if (processes() > 1) {
+    // NCCL's ranks find each other by MASTER_ADDR, which a bare mpirun doesn't say.
+    const char* meeting_place = std::getenv("MASTER_ADDR");
+    return device.cuda && meeting_place && *meeting_place ? "nccl" : "mpi";
+  }
+  return device.cuda && options.ranks > 1 && options.ranks <= device.devices ? "nccl" : "in_process";
+}
+
+World choose_world(const WorldOptions& options) {
+  World world;
+  if (options.backend == "nccl" && options.device == "cpu")
+    throw InputError("--backend: nccl reduces what GPUs hold; leave --device cpu out, or use another backend");
+  world.device = choose_device(options.backend == "nccl" ? "cuda" : options.device);
+  const std::string name = backend_for(options, world.device);
   try {
-    backend = &collectives::find_backend(name);
+    world.backend = &collectives::find_backend(name);
   } catch (const collectives::CollectiveError& error) {
     throw InputError(std::string("--backend: ") + error.what());
   }
-  if (backend->spans_processes && world.ranks != 1)
+  world.threads = !world.backend->spans_processes || (name == "nccl" && processes() == 1);
+  if (!world.threads && options.ranks != 1)
     throw InputError("--ranks: the launcher decides how many ranks " + name + " has; leave it out");
-  if (!backend->spans_processes && processes() > 1) {
+  if (!world.backend->spans_processes && processes() > 1) {
     throw InputError("--backend: " + name + " stays in one process, but " + std::to_string(processes()) +
                      " were started; use --backend mpi");
   }
-  return *backend;
+  return world;
 }
 
-int world_size(const WorldOptions& world) { return choose_backend(world).spans_processes ? processes() : world.ranks; }
+int world_size(const WorldOptions& options, const World& world) { return world.threads ? options.ranks : processes(); }
 
-using RankBody = std::function<int(Communicator&, ProgressReporter&)>;
+using RankBody = std::function<int(Communicator&, Device&, ProgressReporter&)>;
+
+/// The device that a rank computes on: its communicator's, if that has one; else they are dealt out in turn.
+std::shared_ptr<Device> device_of(const World& world, const Communicator& communicator, int number) {
+  const int fixed = communicator.capabilities().device;
+  return make_device(world.device, fixed >= 0 ? fixed : number % world.device.devices);
+}
 
 /// Says what went wrong; the exit code for it.
 int explain(const std::exception& error) {
   std::fflush(stdout);
   std::fprintf(stderr, "ultra-train: %s\n", error.what());
-  return dynamic_cast<const InputError*>(&error) ? 2 : 1;
+  if (dynamic_cast<const InputError*>(&error)) return 2;
+  return dynamic_cast<const collectives::DeadlineExceeded*>(&error) ? 16 : 1;
 }
 
 std::string progress_path() {
@@ -88,8 +125,8 @@ std::string progress_path() {
   return path ? path : "";
 }
 
-int run_threads(const collectives::Backend& backend, int ranks, const RankBody& body) {
-  auto communicators = backend.make(ranks);
+int run_threads(const World& world, int ranks, std::chrono::milliseconds deadline, const RankBody& body) {
+  auto communicators = world.backend->make(ranks, deadline);
   std::mutex mutex;
   int exit_code = 0;
   bool failed = false;
@@ -98,7 +135,8 @@ int run_threads(const collectives::Backend& backend, int ranks, const RankBody& 
     threads.emplace_back([&] {
       try {
         ProgressReporter progress(progress_path(), communicator->rank());
-        const int code = body(*communicator, progress);
+        const auto device = device_of(world, *communicator, communicator->rank());
+        const int code = body(*communicator, *device, progress);
         const std::lock_guard lock(mutex);
         if (!failed) exit_code = code;
       } catch (const std::exception& error) {
@@ -114,20 +152,21 @@ int run_threads(const collectives::Backend& backend, int ranks, const RankBody& 
   return exit_code;
 }
 
-int run_process(const collectives::Backend& backend, const RankBody& body) {
+int run_process(const World& world, std::chrono::milliseconds deadline, const RankBody& body) {
   std::vector<std::unique_ptr<Communicator>> communicators;
   try {
-    communicators = backend.make(1);
+    communicators = world.backend->make(1, deadline);
     Communicator& communicator = *communicators.front();
     if (communicator.world_size() != processes() || communicator.rank() != process_rank()) {
-      throw collectives::CollectiveError(std::string(backend.name) + ": this is rank " +
+      throw collectives::CollectiveError(std::string(world.backend->name) + ": this is rank " +
                                          std::to_string(communicator.rank()) + " of " +
                                          std::to_string(communicator.world_size()) +
                                          ", but the environment says rank " + std::to_string(process_rank()) + " of " +
                                          std::to_string(processes()) + "; was it started without PMIx (--mpi none)?");
     }
     ProgressReporter progress(progress_path(), communicator.rank());
-    return body(communicator, progress);
+    const auto device = device_of(world, communicator, local_rank());
+    return body(communicator, *device, progress);
   } catch (const std::exception& error) {
     const int code = explain(error);
     if (communicators.empty()) return code;
@@ -138,21 +177,28 @@ int run_process(const collectives::Backend& backend, const RankBody& body) {
   }
 }
 
-int run_ranks(const WorldOptions& world, const RankBody& body) {
-  const collectives::Backend& backend = choose_backend(world);
-  set_compute_threads(world.threads);
-  return backend.spans_processes ? run_process(backend, body) : run_threads(backend, world.ranks, body);
+int run_ranks(const WorldOptions& options, const World& world, const RankBody& body) {
+  set_compute_threads(options.threads);
+  const auto deadline = deadline_of(options);
+  return world.threads ? run_threads(world, options.ranks, deadline, body) : run_process(world, deadline, body);
 }
 
 void add_world_options(CLI::App& app, WorldOptions& world) {
-  app.add_option("--backend", world.backend,
-                 "How ranks talk: auto, " + collectives::backend_names() +
-                     ". auto: mpi when a launcher started several processes (WORLD_SIZE), "
-                     "else in_process")
+  app.add_option(
+         "--device", world.device,
+         "What ranks compute on: auto, cpu, cuda. auto: cuda where it can be used, and one line says why or why "
+         "not. With several GPUs rank n of a node takes number n")
       ->capture_default_str()
       ->type_name("NAME")
       ->group("Ranks");
-  app.add_option("--ranks", world.ranks, "Ranks of in_process: threads of this process")
+  app.add_option("--backend", world.backend,
+                 "How ranks talk: auto, " + collectives::backend_names() +
+                     ". auto: when a launcher started several processes (WORLD_SIZE), nccl on GPUs and mpi otherwise; "
+                     "else in_process, or nccl for --ranks on as many GPUs")
+      ->capture_default_str()
+      ->type_name("NAME")
+      ->group("Ranks");
+  app.add_option("--ranks", world.ranks, "Ranks that are threads of this process")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024))
       ->type_name("N")
@@ -167,10 +213,6 @@ void add_world_options(CLI::App& app, WorldOptions& world) {
       ->check(CLI::PositiveNumber)
       ->type_name("SECONDS")
       ->group("Ranks");
-}
-
-std::chrono::milliseconds deadline_of(const WorldOptions& world) {
-  return std::chrono::milliseconds(static_cast<std::int64_t>(std::min(world.deadline_s, 1e9) * 1000));
 }
 
 void add_train_options(CLI::App& app, TrainOptions& options) {
@@ -239,7 +281,8 @@ int train(TrainOptions options, const WorldOptions& world) {
   if (options.data.empty()) throw InputError("--data: needed; the file to train on (see ultra-train --help)");
   if (options.log_every < 1) throw InputError("--log-every: at least 1");
   options.collective_deadline = deadline_of(world);
-  validate(options, world_size(world));
+  const World chosen = choose_world(world);
+  validate(options, world_size(world, chosen));
   handle_signals();
   if (process_rank() == 0) ProgressReporter(progress_path(), 0).phase("reading the corpus", std::chrono::minutes(5));
   const Corpus corpus = load_corpus(options.data, options.model.context);
@@ -249,8 +292,10 @@ int train(TrainOptions options, const WorldOptions& world) {
     if (error)
       throw InputError("--checkpoint-directory: can't make " + options.checkpoint_directory + ": " + error.message());
   }
-  return run_ranks(world, [&](Communicator& communicator, ProgressReporter& progress) {
-    return run_training(options, corpus, communicator, progress, stdout, stderr, stop_requested);
+  return run_ranks(world, chosen, [&](Communicator& communicator, Device& device, ProgressReporter& progress) {
+    if (communicator.rank() == 0)
+      std::printf("device %s (%s)\n", device.description().c_str(), chosen.device.reason.c_str());
+    return run_training(options, corpus, communicator, device, progress, stdout, stderr, stop_requested);
   });
 }
 
@@ -346,9 +391,11 @@ int run_command_line(int argc, char** argv) {
   if (*baseline_command) return baseline(baseline_data);
   if (*sample_command) return sample(sample_options);
   if (*reduce_command) {
-    return run_ranks(reduce_world, [&](Communicator& communicator, ProgressReporter& progress) {
-      return run_reduce_check(reduce_count, communicator, progress, stdout, deadline_of(reduce_world));
-    });
+    return run_ranks(reduce_world, choose_world(reduce_world),
+                     [&](Communicator& communicator, Device& device, ProgressReporter& progress) {
+                       return run_reduce_check(reduce_count, communicator, device, progress, stdout,
+                                               deadline_of(reduce_world));
+                     });
   }
   return train(options, world);
 }

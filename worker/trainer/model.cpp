@@ -1,10 +1,10 @@
-// The order of operations; the operations themselves are in kernels.cpp.
+// The order of operations, the same on every device.
 #include "worker/trainer/model.h"
 
 #include <cmath>
 #include <utility>
 
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/device/cpu/cpu_device.h"
 #include "worker/trainer/random_numbers.h"
 
 namespace ultramarine::trainer {
@@ -55,27 +55,45 @@ void initialize(const Layout& layout, std::uint64_t seed, std::span<float> param
 }
 
 template <class Real>
-Model<Real>::Model(const ModelConfig& config, std::int64_t samples_max) : config_(config), layout_(config) {
+Model<Real>::Model(const ModelConfig& config, std::int64_t samples_max)
+    : Model(config, samples_max, cpu_device(), cpu_device().make_stream(), nullptr, cpu_model_operations<Real>()) {}
+
+template <class Real>
+Model<Real>::Model(const ModelConfig& config, std::int64_t samples_max, Device& device, Stream& stream,
+                   const ModelOperations<Real>& operations)
+    : Model(config, samples_max, device, nullptr, &stream, operations) {}
+
+template <class Real>
+Model<Real>::Model(const ModelConfig& config, std::int64_t samples_max, Device& device,
+                   std::unique_ptr<Stream> own_stream, Stream* stream, const ModelOperations<Real>& operations)
+    : config_(config),
+      layout_(config),
+      own_stream_(std::move(own_stream)),
+      stream_(stream ? *stream : *own_stream_),
+      operations_(operations) {
   const auto samples = static_cast<std::size_t>(samples_max), length = static_cast<std::size_t>(config.context);
   const auto width = static_cast<std::size_t>(config.width), heads = static_cast<std::size_t>(config.heads);
   const std::size_t rows = samples * length;
+  const auto reserve = [&](DeviceArray<Real>& array, std::size_t count) { array = DeviceArray<Real>(device, count); };
   blocks_.resize(layout_.blocks.size());
   for (BlockState& block : blocks_) {
-    for (Arena<Real>* arena : {&block.norm_1, &block.attention, &block.middle, &block.norm_2, &block.out})
-      arena->resize(rows * width);
-    for (Arena<Real>* arena : {&block.norm_1_mean, &block.norm_1_scale, &block.norm_2_mean, &block.norm_2_scale})
-      arena->resize(rows);
-    block.qkv.resize(rows * 3 * width);
-    block.probabilities.resize(samples * heads * length * length);
-    block.expanded.resize(rows * 4 * width);
-    block.activated.resize(rows * 4 * width);
+    for (DeviceArray<Real>* array : {&block.norm_1, &block.attention, &block.middle, &block.norm_2, &block.out})
+      reserve(*array, rows * width);
+    for (DeviceArray<Real>* array : {&block.norm_1_mean, &block.norm_1_scale, &block.norm_2_mean, &block.norm_2_scale})
+      reserve(*array, rows);
+    reserve(block.qkv, rows * 3 * width);
+    reserve(block.probabilities, samples * heads * length * length);
+    reserve(block.expanded, rows * 4 * width);
+    reserve(block.activated, rows * 4 * width);
   }
-  for (Arena<Real>* arena : {&embedded_, &final_norm_, &d_stream_, &d_width_}) arena->resize(rows * width);
-  for (Arena<Real>* arena : {&final_norm_mean_, &final_norm_scale_, &token_losses_}) arena->resize(rows);
-  logits_.resize(rows * static_cast<std::size_t>(config.vocabulary));
-  sample_losses_.resize(samples);
-  d_wide_.resize(rows * 4 * width);
-  d_scores_.resize(length * length);
+  for (DeviceArray<Real>* array : {&embedded_, &final_norm_, &d_stream_, &d_width_}) reserve(*array, rows * width);
+  for (DeviceArray<Real>* array : {&final_norm_mean_, &final_norm_scale_, &token_losses_}) reserve(*array, rows);
+  reserve(logits_, rows * static_cast<std::size_t>(config.vocabulary));
+  reserve(sample_losses_, samples);
+  reserve(d_wide_, rows * 4 * width);
+  reserve(d_scores_, operations.attention_scratch({samples, length, heads, width}));
+  tokens_ = DeviceArray<std::uint8_t>(device, rows);
+  targets_ = DeviceArray<std::uint8_t>(device, rows);
 }
 
 template <class Real>
@@ -83,49 +101,47 @@ std::span<const Real> Model<Real>::forward(const Real* parameters, std::span<con
                                            std::span<const std::uint8_t> targets, std::int64_t samples) {
   samples_ = static_cast<std::size_t>(samples);
   length_ = tokens.size() / samples_;
-  tokens_.assign(tokens.begin(), tokens.end());
-  targets_.assign(targets.begin(), targets.end());
+  stream_.copy_to_device(tokens_.data(), tokens.data(), tokens.size());
+  stream_.copy_to_device(targets_.data(), targets.data(), targets.size());
   const std::size_t rows = tokens.size();
   const auto width = static_cast<std::size_t>(config_.width), vocabulary = static_cast<std::size_t>(config_.vocabulary);
   const AttentionShape shape{samples_, length_, static_cast<std::size_t>(config_.heads), width};
 
-  embedding_forward(samples_, length_, width, tokens_.data(), parameters + layout_.tokens,
-                    parameters + layout_.positions, embedded_.data());
+  operations_.embedding_forward(stream_, samples_, length_, width, tokens_.data(), parameters + layout_.tokens,
+                                parameters + layout_.positions, embedded_.data());
   const Real* stream = embedded_.data();
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     const Layout::Block& at = layout_.blocks[layer];
     BlockState& block = blocks_[layer];
-    layer_norm_forward(rows, width, stream, parameters + at.norm_1_weight, parameters + at.norm_1_bias,
-                       block.norm_1.data(), block.norm_1_mean.data(), block.norm_1_scale.data());
-    linear_forward(rows, width, 3 * width, block.norm_1.data(), parameters + at.qkv_weight, parameters + at.qkv_bias,
-                   block.qkv.data());
-    attention_forward(shape, block.qkv.data(), block.probabilities.data(), block.attention.data());
-    linear_forward(rows, width, width, block.attention.data(), parameters + at.attention_weight,
-                   parameters + at.attention_bias, block.middle.data());
-    add(rows * width, stream, block.middle.data(), block.middle.data());
+    operations_.layer_norm_forward(stream_, rows, width, stream, parameters + at.norm_1_weight,
+                                   parameters + at.norm_1_bias, block.norm_1.data(), block.norm_1_mean.data(),
+                                   block.norm_1_scale.data());
+    operations_.linear_forward(stream_, rows, width, 3 * width, block.norm_1.data(), parameters + at.qkv_weight,
+                               parameters + at.qkv_bias, block.qkv.data());
+    operations_.attention_forward(stream_, shape, block.qkv.data(), block.probabilities.data(), block.attention.data());
+    operations_.linear_forward(stream_, rows, width, width, block.attention.data(), parameters + at.attention_weight,
+                               parameters + at.attention_bias, block.middle.data());
+    operations_.add(stream_, rows * width, stream, block.middle.data(), block.middle.data());
 
-    layer_norm_forward(rows, width, block.middle.data(), parameters + at.norm_2_weight, parameters + at.norm_2_bias,
-                       block.norm_2.data(), block.norm_2_mean.data(), block.norm_2_scale.data());
-    linear_forward(rows, width, 4 * width, block.norm_2.data(), parameters + at.expand_weight,
-                   parameters + at.expand_bias, block.expanded.data());
-    gelu_forward(rows * 4 * width, block.expanded.data(), block.activated.data());
-    linear_forward(rows, 4 * width, width, block.activated.data(), parameters + at.contract_weight,
-                   parameters + at.contract_bias, block.out.data());
-    add(rows * width, block.middle.data(), block.out.data(), block.out.data());
+    operations_.layer_norm_forward(stream_, rows, width, block.middle.data(), parameters + at.norm_2_weight,
+                                   parameters + at.norm_2_bias, block.norm_2.data(), block.norm_2_mean.data(),
+                                   block.norm_2_scale.data());
+    operations_.linear_forward(stream_, rows, width, 4 * width, block.norm_2.data(), parameters + at.expand_weight,
+                               parameters + at.expand_bias, block.expanded.data());
+    operations_.gelu_forward(stream_, rows * 4 * width, block.expanded.data(), block.activated.data());
+    operations_.linear_forward(stream_, rows, 4 * width, width, block.activated.data(), parameters + at.contract_weight,
+                               parameters + at.contract_bias, block.out.data());
+    operations_.add(stream_, rows * width, block.middle.data(), block.out.data(), block.out.data());
     stream = block.out.data();
   }
-  layer_norm_forward(rows, width, stream, parameters + layout_.final_norm_weight, parameters + layout_.final_norm_bias,
-                     final_norm_.data(), final_norm_mean_.data(), final_norm_scale_.data());
-  multiply(Transposed::no, Transposed::yes, static_cast<int>(rows), static_cast<int>(vocabulary),
-           static_cast<int>(width), Real(1), final_norm_.data(), static_cast<int>(width), parameters + layout_.tokens,
-           static_cast<int>(width), Real(0), logits_.data(), static_cast<int>(vocabulary));
-  cross_entropy_forward(rows, vocabulary, logits_.data(), targets_.data(), token_losses_.data());
-  for (std::size_t sample = 0; sample < samples_; ++sample) {
-    Real sum = 0;
-    for (std::size_t t = 0; t < length_; ++t) sum += token_losses_[sample * length_ + t];
-    sample_losses_[sample] = sum / static_cast<Real>(length_);
-  }
-  return std::span<const Real>(sample_losses_).first(samples_);
+  operations_.layer_norm_forward(stream_, rows, width, stream, parameters + layout_.final_norm_weight,
+                                 parameters + layout_.final_norm_bias, final_norm_.data(), final_norm_mean_.data(),
+                                 final_norm_scale_.data());
+  operations_.linear_forward(stream_, rows, width, vocabulary, final_norm_.data(), parameters + layout_.tokens, nullptr,
+                             logits_.data());
+  operations_.cross_entropy_forward(stream_, rows, vocabulary, logits_.data(), targets_.data(), token_losses_.data());
+  operations_.mean_of_rows(stream_, samples_, length_, token_losses_.data(), sample_losses_.data());
+  return {sample_losses_.data(), samples_};
 }
 
 template <class Real>
@@ -135,50 +151,51 @@ void Model<Real>::backward(const Real* parameters, Real* gradients) {
   const AttentionShape shape{samples_, length_, static_cast<std::size_t>(config_.heads), width};
 
   // The head's part of the token embedding's gradient; the input's part is added at the end.
-  cross_entropy_backward(rows, vocabulary, logits_.data(), targets_.data(), Real(1) / static_cast<Real>(length_));
-  multiply(Transposed::yes, Transposed::no, static_cast<int>(vocabulary), static_cast<int>(width),
-           static_cast<int>(rows), Real(1), logits_.data(), static_cast<int>(vocabulary), final_norm_.data(),
-           static_cast<int>(width), Real(1), gradients + layout_.tokens, static_cast<int>(width));
-  multiply(Transposed::no, Transposed::no, static_cast<int>(rows), static_cast<int>(width),
-           static_cast<int>(vocabulary), Real(1), logits_.data(), static_cast<int>(vocabulary),
-           parameters + layout_.tokens, static_cast<int>(width), Real(0), d_width_.data(), static_cast<int>(width));
+  operations_.cross_entropy_backward(stream_, rows, vocabulary, logits_.data(), targets_.data(),
+                                     Real(1) / static_cast<Real>(length_));
+  operations_.linear_backward(stream_, rows, width, vocabulary, final_norm_.data(), parameters + layout_.tokens,
+                              logits_.data(), d_width_.data(), gradients + layout_.tokens, nullptr);
 
   const auto stream_into = [&](std::size_t layer) {
     return layer == 0 ? embedded_.data() : blocks_[layer - 1].out.data();
   };
-  std::fill_n(d_stream_.begin(), rows * width, Real(0));
-  layer_norm_backward(rows, width, stream_into(blocks_.size()), parameters + layout_.final_norm_weight,
-                      final_norm_mean_.data(), final_norm_scale_.data(), d_width_.data(), d_stream_.data(),
-                      gradients + layout_.final_norm_weight, gradients + layout_.final_norm_bias);
+  stream_.clear(d_stream_.data(), rows * width * sizeof(Real));
+  operations_.layer_norm_backward(stream_, rows, width, stream_into(blocks_.size()),
+                                  parameters + layout_.final_norm_weight, final_norm_mean_.data(),
+                                  final_norm_scale_.data(), d_width_.data(), d_stream_.data(),
+                                  gradients + layout_.final_norm_weight, gradients + layout_.final_norm_bias);
   for (std::size_t layer = blocks_.size(); layer-- > 0;) {
     const Layout::Block& at = layout_.blocks[layer];
     const BlockState& block = blocks_[layer];
-    linear_backward(rows, 4 * width, width, block.activated.data(), parameters + at.contract_weight, d_stream_.data(),
-                    d_wide_.data(), gradients + at.contract_weight, gradients + at.contract_bias);
-    gelu_backward(rows * 4 * width, block.expanded.data(), d_wide_.data());
-    linear_backward(rows, width, 4 * width, block.norm_2.data(), parameters + at.expand_weight, d_wide_.data(),
-                    d_width_.data(), gradients + at.expand_weight, gradients + at.expand_bias);
-    layer_norm_backward(rows, width, block.middle.data(), parameters + at.norm_2_weight, block.norm_2_mean.data(),
-                        block.norm_2_scale.data(), d_width_.data(), d_stream_.data(), gradients + at.norm_2_weight,
-                        gradients + at.norm_2_bias);
+    operations_.linear_backward(stream_, rows, 4 * width, width, block.activated.data(),
+                                parameters + at.contract_weight, d_stream_.data(), d_wide_.data(),
+                                gradients + at.contract_weight, gradients + at.contract_bias);
+    operations_.gelu_backward(stream_, rows * 4 * width, block.expanded.data(), d_wide_.data());
+    operations_.linear_backward(stream_, rows, width, 4 * width, block.norm_2.data(), parameters + at.expand_weight,
+                                d_wide_.data(), d_width_.data(), gradients + at.expand_weight,
+                                gradients + at.expand_bias);
+    operations_.layer_norm_backward(stream_, rows, width, block.middle.data(), parameters + at.norm_2_weight,
+                                    block.norm_2_mean.data(), block.norm_2_scale.data(), d_width_.data(),
+                                    d_stream_.data(), gradients + at.norm_2_weight, gradients + at.norm_2_bias);
 
-    linear_backward(rows, width, width, block.attention.data(), parameters + at.attention_weight, d_stream_.data(),
-                    d_width_.data(), gradients + at.attention_weight, gradients + at.attention_bias);
-    attention_backward(shape, block.qkv.data(), block.probabilities.data(), d_width_.data(), d_wide_.data(),
-                       d_scores_.data());
-    linear_backward(rows, width, 3 * width, block.norm_1.data(), parameters + at.qkv_weight, d_wide_.data(),
-                    d_width_.data(), gradients + at.qkv_weight, gradients + at.qkv_bias);
-    layer_norm_backward(rows, width, stream_into(layer), parameters + at.norm_1_weight, block.norm_1_mean.data(),
-                        block.norm_1_scale.data(), d_width_.data(), d_stream_.data(), gradients + at.norm_1_weight,
-                        gradients + at.norm_1_bias);
+    operations_.linear_backward(stream_, rows, width, width, block.attention.data(), parameters + at.attention_weight,
+                                d_stream_.data(), d_width_.data(), gradients + at.attention_weight,
+                                gradients + at.attention_bias);
+    operations_.attention_backward(stream_, shape, block.qkv.data(), block.probabilities.data(), d_width_.data(),
+                                   d_wide_.data(), d_scores_.data());
+    operations_.linear_backward(stream_, rows, width, 3 * width, block.norm_1.data(), parameters + at.qkv_weight,
+                                d_wide_.data(), d_width_.data(), gradients + at.qkv_weight, gradients + at.qkv_bias);
+    operations_.layer_norm_backward(stream_, rows, width, stream_into(layer), parameters + at.norm_1_weight,
+                                    block.norm_1_mean.data(), block.norm_1_scale.data(), d_width_.data(),
+                                    d_stream_.data(), gradients + at.norm_1_weight, gradients + at.norm_1_bias);
   }
-  embedding_backward(samples_, length_, width, tokens_.data(), d_stream_.data(), gradients + layout_.tokens,
-                     gradients + layout_.positions);
+  operations_.embedding_backward(stream_, samples_, length_, width, vocabulary, tokens_.data(), d_stream_.data(),
+                                 gradients + layout_.tokens, gradients + layout_.positions);
 }
 
 template <class Real>
 std::span<const Real> Model<Real>::probabilities() const {
-  return std::span<const Real>(logits_).first(samples_ * length_ * static_cast<std::size_t>(config_.vocabulary));
+  return {logits_.data(), samples_ * length_ * static_cast<std::size_t>(config_.vocabulary)};
 }
 
 template class Model<float>;

@@ -1,6 +1,6 @@
 // A GPT-2-style model: token and position embeddings, pre-norm blocks of causal attention and a GELU MLP, a final norm
-// and a head that shares the token embedding. Forward and backward by hand. It knows arenas and tokens; no ranks, no
-// optimizer.
+// and a head that shares the token embedding. Forward and backward by hand, on any device. It knows the order of the
+// operations and tokens; no ranks, no optimizer.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/trainer/arena.h"
+#include "worker/trainer/device/device.h"
+#include "worker/trainer/device/operations.h"
 
 namespace ultramarine::trainer {
 
@@ -60,40 +61,50 @@ void initialize(const Layout& layout, std::uint64_t seed, std::span<float> param
 template <class Real>
 class Model {
  public:
-  /// Room for `samples_max` sequences of `config.context` tokens at once.
+  /// Room for `samples_max` sequences of `config.context` tokens at once, on the CPU.
   Model(const ModelConfig& config, std::int64_t samples_max);
+  /// The same on `device`; `stream` takes all the work. Device, stream and operations must outlive the model.
+  Model(const ModelConfig& config, std::int64_t samples_max, Device& device, Stream& stream,
+        const ModelOperations<Real>& operations);
 
-  /// tokens, targets: [samples, length], length <= context. Returns, for each sample, the mean of its losses in nats.
-  /// The span lives until the next call.
+  /// tokens, targets: [samples, length], length <= context, on the host; parameters on the device. Returns, for each
+  /// sample, the mean of its losses in nats: device memory that lives until the next call, written by the stream.
   std::span<const Real> forward(const Real* parameters, std::span<const std::uint8_t> tokens,
                                 std::span<const std::uint8_t> targets, std::int64_t samples);
-  /// Adds to `gradients` [parameter_count] those of the sum of the losses that the last forward returned. Once per
-  /// forward.
+  /// Adds to `gradients` [parameter_count], on the device, those of the sum of the losses that the last forward
+  /// returned. Once per forward.
   void backward(const Real* parameters, Real* gradients);
-  /// Of the last forward: next-token probabilities [samples, length, vocabulary].
+  /// Of the last forward: next-token probabilities [samples, length, vocabulary], on the device.
   std::span<const Real> probabilities() const;
 
   const ModelConfig& config() const { return config_; }
   const Layout& layout() const { return layout_; }
 
  private:
+  Model(const ModelConfig& config, std::int64_t samples_max, Device& device, std::unique_ptr<Stream> own_stream,
+        Stream* stream, const ModelOperations<Real>& operations);
+
   // What forward keeps of one block for backward. [rows, ...] with rows = samples * length.
   struct BlockState {
-    Arena<Real> norm_1, norm_1_mean, norm_1_scale;  // [rows, width], [rows], [rows]
-    Arena<Real> qkv, probabilities, attention;      // [rows, 3 width], [samples, heads, length, length], [rows, width]
-    Arena<Real> middle;                             // [rows, width]: residual stream between attention and MLP
-    Arena<Real> norm_2, norm_2_mean, norm_2_scale;
-    Arena<Real> expanded, activated;  // [rows, 4 width] before and after GELU
-    Arena<Real> out;                  // [rows, width]: residual stream after the block
+    DeviceArray<Real> norm_1, norm_1_mean, norm_1_scale;  // [rows, width], [rows], [rows]
+    DeviceArray<Real> qkv, probabilities,
+        attention;             // [rows, 3 width], [samples, heads, length, length], [rows, width]
+    DeviceArray<Real> middle;  // [rows, width]: residual stream between attention and MLP
+    DeviceArray<Real> norm_2, norm_2_mean, norm_2_scale;
+    DeviceArray<Real> expanded, activated;  // [rows, 4 width] before and after GELU
+    DeviceArray<Real> out;                  // [rows, width]: residual stream after the block
   };
 
   ModelConfig config_;
   Layout layout_;
+  std::unique_ptr<Stream> own_stream_;  // unless somebody else's is used
+  Stream& stream_;
+  const ModelOperations<Real>& operations_;
   std::vector<BlockState> blocks_;
-  Arena<Real> embedded_, final_norm_, final_norm_mean_, final_norm_scale_, logits_, token_losses_, sample_losses_;
-  Arena<Real> d_stream_, d_width_, d_wide_,
-      d_scores_;  // gradients on their way: [rows, width] twice, [rows, 4 width], [length, length]
-  std::vector<std::uint8_t> tokens_, targets_;
+  DeviceArray<Real> embedded_, final_norm_, final_norm_mean_, final_norm_scale_, logits_, token_losses_, sample_losses_;
+  DeviceArray<Real> d_stream_, d_width_, d_wide_,
+      d_scores_;  // gradients on their way: [rows, width] twice, [rows, 4 width], what attention asks for
+  DeviceArray<std::uint8_t> tokens_, targets_;
   std::size_t samples_ = 0, length_ = 0;
 };
 

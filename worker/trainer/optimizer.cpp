@@ -16,7 +16,7 @@ double learning_rate_at(const OptimizerConfig& config, std::int64_t step, std::i
   return config.learning_rate * (config.final_fraction + (1.0 - config.final_fraction) * cosine);
 }
 
-double norm_of(std::span<const float> values) {
+double sum_of_squares(std::span<const float> values) {
   constexpr std::size_t lanes = 8;  // independent sums, so that the additions needn't wait for each other
   double sums[lanes] = {};
   std::size_t i = 0;
@@ -29,30 +29,34 @@ double norm_of(std::span<const float> values) {
   for (; i < values.size(); ++i) sums[0] += static_cast<double>(values[i]) * values[i];
   double sum = 0;
   for (const double lane : sums) sum += lane;
-  return std::sqrt(sum);
+  return sum;
 }
 
+double norm_of(std::span<const float> values) { return std::sqrt(sum_of_squares(values)); }
+
 void update(const OptimizerConfig& config, const Layout& layout, std::int64_t step, double learning_rate,
-            double gradient_scale, std::span<const float> gradients, std::span<float> parameters,
-            std::span<float> first_moments, std::span<float> second_moments) {
-  const auto beta_1 = static_cast<float>(config.beta_1), beta_2 = static_cast<float>(config.beta_2);
-  const auto epsilon = static_cast<float>(config.epsilon), scale = static_cast<float>(gradient_scale);
+            double gradient_scale, const std::function<void(const Tensor&, const AdamwStep&)>& apply) {
   const auto n = static_cast<double>(step);
-  const auto rate = static_cast<float>(learning_rate / (1.0 - std::pow(config.beta_1, n)));
-  const auto second_correction = static_cast<float>(1.0 / (1.0 - std::pow(config.beta_2, n)));
+  AdamwStep own{.beta_1 = static_cast<float>(config.beta_1),
+                .beta_2 = static_cast<float>(config.beta_2),
+                .epsilon = static_cast<float>(config.epsilon),
+                .gradient_scale = static_cast<float>(gradient_scale),
+                .rate = static_cast<float>(learning_rate / (1.0 - std::pow(config.beta_1, n))),
+                .second_correction = static_cast<float>(1.0 / (1.0 - std::pow(config.beta_2, n)))};
   for (const Tensor& tensor : layout.tensors()) {
-    const float keep = tensor.decays ? static_cast<float>(1.0 - learning_rate * config.weight_decay) : 1.0F;
-    const float* g = gradients.data() + tensor.offset;
-    float* w = parameters.data() + tensor.offset;
-    float* m = first_moments.data() + tensor.offset;
-    float* v = second_moments.data() + tensor.offset;
+    own.keep = tensor.decays ? static_cast<float>(1.0 - learning_rate * config.weight_decay) : 1.0F;
+    apply(tensor, own);
+  }
+}
+
+void adamw(std::size_t count, AdamwStep step, const float* g, float* w, float* m, float* v) {
+  const auto [beta_1, beta_2, epsilon, scale, rate, second_correction, keep] = step;
 #pragma omp simd
-    for (std::size_t i = 0; i < tensor.count; ++i) {
-      const float gradient = g[i] * scale;
-      m[i] = beta_1 * m[i] + (1.0F - beta_1) * gradient;
-      v[i] = beta_2 * v[i] + (1.0F - beta_2) * gradient * gradient;
-      w[i] = keep * w[i] - rate * m[i] / (std::sqrt(v[i] * second_correction) + epsilon);
-    }
+  for (std::size_t i = 0; i < count; ++i) {
+    const float gradient = g[i] * scale;
+    m[i] = beta_1 * m[i] + (1.0F - beta_1) * gradient;
+    v[i] = beta_2 * v[i] + (1.0F - beta_2) * gradient * gradient;
+    w[i] = keep * w[i] - rate * m[i] / (std::sqrt(v[i] * second_correction) + epsilon);
   }
 }
 

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
+#include "worker/trainer/device/operations.h"
 #include "worker/trainer/model.h"
 
 namespace ultramarine::trainer {
@@ -25,13 +27,19 @@ struct OptimizerConfig {
 /// fraction at `steps`.
 double learning_rate_at(const OptimizerConfig& config, std::int64_t step, std::int64_t steps);
 
-/// Euclidean norm, added up in double in a fixed order.
+/// Added up in double in a fixed order.
+double sum_of_squares(std::span<const float> values);
+/// Euclidean norm.
 double norm_of(std::span<const float> values);
 
-/// One AdamW update (Loshchilov & Hutter 2019) of all arenas in place: decay is decoupled and only for tensors that
-/// decay. `gradient_scale` multiplies every gradient on the way in (averaging and clipping). `step` counts from 1.
+/// One AdamW update (Loshchilov & Hutter 2019): calls `apply` for each tensor of the layout with its step. Decay is
+/// decoupled and only for tensors that decay. `gradient_scale` multiplies every gradient on the way in (averaging and
+/// clipping). `step` counts from 1.
 void update(const OptimizerConfig& config, const Layout& layout, std::int64_t step, double learning_rate,
-            double gradient_scale, std::span<const float> gradients, std::span<float> parameters,
-            std::span<float> first_moments, std::span<float> second_moments);
+            double gradient_scale, const std::function<void(const Tensor&, const AdamwStep&)>& apply);
+
+/// The update of `count` elements, in place.
+void adamw(std::size_t count, AdamwStep step, const float* gradients, float* parameters, float* first_moments,
+           float* second_moments);
 
 }  // namespace ultramarine::trainer

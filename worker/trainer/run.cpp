@@ -16,7 +16,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 class Run {
  public:
-  Run(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator,
+  Run(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator, Device& device,
       ProgressReporter& progress, std::FILE* out, std::FILE* errors, const std::atomic<bool>& stop)
       : options_(options),
         communicator_(communicator),
@@ -25,7 +25,7 @@ class Run {
         errors_(errors),
         stop_(stop),
         first_(communicator.rank() == 0),
-        trainer_(options, corpus, communicator) {}
+        trainer_(options, corpus, communicator, device) {}
 
   int all() {
     if (options_.resume) resume();
@@ -90,12 +90,8 @@ class Run {
       }
     }
     // The others must hear of a refusal, or they would wait for a broadcast that never comes.
-    std::int64_t refused = problem.empty() ? 0 : 1;
-    communicator_
-        .all_reduce({&refused, 1, collectives::DataType::int64, collectives::Residence::host},
-                    collectives::Operation::max)
-        ->wait(options_.collective_deadline);
-    if (refused != 0) throw InputError(first_ ? problem : "--resume: rank 0 refused the checkpoint");
+    if (trainer_.any_rank(!problem.empty()))
+      throw InputError(first_ ? problem : "--resume: rank 0 refused the checkpoint");
     trainer_.restore(checkpoint ? &*checkpoint : nullptr);
   }
 
@@ -199,27 +195,31 @@ std::string grouped(std::int64_t value) {
 }
 
 int run_training(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator,
-                 ProgressReporter& progress, std::FILE* out, std::FILE* errors, const std::atomic<bool>& stop) {
-  return Run(options, corpus, communicator, progress, out, errors, stop).all();
+                 Device& device, ProgressReporter& progress, std::FILE* out, std::FILE* errors,
+                 const std::atomic<bool>& stop) {
+  return Run(options, corpus, communicator, device, progress, out, errors, stop).all();
 }
 
-int run_reduce_check(std::size_t count, collectives::Communicator& communicator, ProgressReporter& progress,
-                     std::FILE* out, milliseconds deadline) {
-  using collectives::DataType;
-  using collectives::Residence;
+int run_reduce_check(std::size_t count, collectives::Communicator& communicator, Device& device,
+                     ProgressReporter& progress, std::FILE* out, milliseconds deadline) {
   const auto ranks = static_cast<std::int64_t>(communicator.world_size());
+  const auto stream = device.make_stream();
+  Exchange exchange(communicator, device, *stream, deadline);
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i)
     values[i] = static_cast<float>(static_cast<std::int64_t>(i % 1000) + communicator.rank());
-  communicator.all_reduce({values.data(), count, DataType::float32, Residence::host}, collectives::Operation::sum)
-      ->wait(deadline);
+  const DeviceArray<float> on_device(device, count);
+  stream->copy_to_device(on_device.data(), values.data(), on_device.bytes());
+  exchange.reduce(exchange.buffer_of(on_device), collectives::Operation::sum);
+  stream->copy_to_host(values.data(), on_device.data(), on_device.bytes());
+  stream->synchronize();
   std::int64_t wrong = 0, sum = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const std::int64_t expected = static_cast<std::int64_t>(i % 1000) * ranks + ranks * (ranks - 1) / 2;
     if (values[i] != static_cast<float>(expected)) ++wrong;
     sum += static_cast<std::int64_t>(values[i]);
   }
-  communicator.all_reduce({&wrong, 1, DataType::int64, Residence::host}, collectives::Operation::sum)->wait(deadline);
+  exchange.reduce({&wrong, 1, collectives::DataType::int64, collectives::Residence::host}, collectives::Operation::sum);
   progress.collectives(communicator.counters(), true);
   if (communicator.rank() == 0) {
     if (wrong == 0) {

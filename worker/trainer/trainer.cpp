@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "worker/trainer/hash.h"
 
 namespace ultramarine::trainer {
 
+using collectives::Buffer;
 using collectives::DataType;
 using collectives::Operation;
+using collectives::Residence;
 
 namespace {
 
@@ -19,6 +22,28 @@ void require(bool good, const std::string& problem) {
 }
 
 std::int64_t ceiling(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// `rank 3 has CHECKSUM, the other 7 have CHECKSUM`: those against the majority, or all where there is none.
+std::string differences(const std::vector<std::int64_t>& checksums) {
+  std::map<std::int64_t, std::size_t> votes;
+  for (const std::int64_t checksum : checksums) ++votes[checksum];
+  const auto most =
+      std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const bool majority = most->second * 2 > checksums.size();
+  constexpr std::size_t listed_max = 8;
+  std::string text;
+  std::size_t listed = 0;
+  for (std::size_t rank = 0; rank < checksums.size() && listed < listed_max; ++rank) {
+    if (majority && checksums[rank] == most->first) continue;
+    text += (listed++ == 0 ? "rank " : ", rank ") + std::to_string(rank) + " has " +
+            hash_text(static_cast<std::uint64_t>(checksums[rank]));
+  }
+  if (majority) {
+    text +=
+        ", the other " + std::to_string(most->second) + " have " + hash_text(static_cast<std::uint64_t>(most->first));
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -41,42 +66,60 @@ void validate(const TrainOptions& options, int world_size) {
           "--checkpoint-every: needs --checkpoint-directory");
 }
 
-Trainer::Trainer(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator)
+Trainer::Trainer(const TrainOptions& options, const Corpus& corpus, collectives::Communicator& communicator,
+                 Device& device)
     : options_(options),
       corpus_(corpus),
       communicator_(communicator),
+      device_(device),
+      operations_(device.training_operations()),
+      stream_(device.make_stream()),
+      exchange_(communicator, device, *stream_, options.collective_deadline),
       micro_batch_(std::min(options.micro_batch, options.global_batch / communicator.world_size())),
-      model_(options.model, micro_batch_) {
+      model_(options.model, micro_batch_, device, *stream_, device.model_operations()) {
   const std::size_t count = parameter_count();
-  parameters_.resize(count);
-  first_moments_.resize(count);
-  second_moments_.resize(count);
-  gradients_.resize(count + 2);
-  initialize(model_.layout(), options.seed, parameters_);
+  for (DeviceArray<float>* array : {&parameters_, &first_moments_, &second_moments_}) {
+    *array = DeviceArray<float>(device, count);
+    stream_->clear(array->data(), array->bytes());
+  }
+  gradients_ = DeviceArray<float>(device, count + 2);
+  squares_ = DeviceArray<double>(device, TrainingOperations::sum_scratch);
+  checksums_ = DeviceArray<std::uint64_t>(device, TrainingOperations::sum_scratch);
+  Arena<float> initial(count);
+  initialize(model_.layout(), options.seed, initial);
+  stream_->copy_to_device(parameters_.data(), initial.data(), parameters_.bytes());
   // All ranks computed the same numbers, but the mathematics library of another CPU may round them differently.
-  broadcast(parameters_.data(), count, DataType::float32);
+  exchange_.broadcast(exchange_.buffer_of(parameters_));
 }
 
-void Trainer::reduce(void* data, std::size_t count, DataType type, Operation operation) {
-  communicator_.all_reduce({data, count, type, collectives::Residence::host}, operation)
-      ->wait(options_.collective_deadline);
+bool Trainer::any_rank(bool says) {
+  std::int64_t answer = says ? 1 : 0;
+  exchange_.reduce({&answer, 1, DataType::int64, Residence::host}, Operation::max);
+  return answer != 0;
 }
 
-void Trainer::broadcast(void* data, std::size_t count, DataType type) {
-  communicator_.broadcast({data, count, type, collectives::Residence::host}, 0)->wait(options_.collective_deadline);
+Arena<float> Trainer::on_host(const DeviceArray<float>& array) const {
+  Arena<float> values(array.size());
+  stream_->copy_to_host(values.data(), array.data(), array.bytes());
+  stream_->synchronize();
+  return values;
+}
+
+void Trainer::set_parameter(std::size_t index, float value) {
+  stream_->copy_to_device(parameters_.data() + index, &value, sizeof value);
 }
 
 void Trainer::restore(const Checkpoint* checkpoint) {
   std::int64_t step = checkpoint ? checkpoint->manifest.step : -1;
-  broadcast(&step, 1, DataType::int64);
+  exchange_.broadcast({&step, 1, DataType::int64, Residence::host});
   if (step < 0) return;
   if (checkpoint && communicator_.rank() == 0) {
-    parameters_ = checkpoint->parameters;
-    first_moments_ = checkpoint->first_moments;
-    second_moments_ = checkpoint->second_moments;
+    stream_->copy_to_device(parameters_.data(), checkpoint->parameters.data(), parameters_.bytes());
+    stream_->copy_to_device(first_moments_.data(), checkpoint->first_moments.data(), first_moments_.bytes());
+    stream_->copy_to_device(second_moments_.data(), checkpoint->second_moments.data(), second_moments_.bytes());
   }
-  for (Arena<float>* arena : {&parameters_, &first_moments_, &second_moments_})
-    broadcast(arena->data(), arena->size(), DataType::float32);
+  for (DeviceArray<float>* array : {&parameters_, &first_moments_, &second_moments_})
+    exchange_.broadcast(exchange_.buffer_of(*array));
   steps_done_ = step;
 }
 
@@ -95,50 +138,72 @@ StepResult Trainer::step(bool stop_requested) {
   const std::int64_t own = options_.global_batch / communicator_.world_size();
   const std::int64_t first = own * communicator_.rank();
   const std::size_t count = parameter_count();
-  std::fill(gradients_.begin(), gradients_.end(), 0.0F);
+  float* gradients = gradients_.data();
+  stream_->clear(gradients, gradients_.bytes());
   for (std::int64_t begin = 0; begin < own; begin += micro_batch_) {
     const std::int64_t samples = std::min(micro_batch_, own - begin);
     clear_tokens();
     for (std::int64_t i = 0; i < samples; ++i) {
       append_tokens(corpus_.sample(options_.seed, step, first + begin + i, options_.model.context));
     }
-    for (const float loss : model_.forward(parameters_.data(), tokens_, targets_, samples)) gradients_[count] += loss;
-    model_.backward(parameters_.data(), gradients_.data());
+    const std::span<const float> losses = model_.forward(parameters_.data(), tokens_, targets_, samples);
+    operations_.add_up(*stream_, losses.size(), losses.data(), gradients + count);
+    model_.backward(parameters_.data(), gradients);
   }
-  gradients_[count + 1] = stop_requested ? 1.0F : 0.0F;
+  const float stop = stop_requested ? 1.0F : 0.0F;
+  stream_->copy_to_device(gradients + count + 1, &stop, sizeof stop);
 
-  reduce(gradients_.data(), gradients_.size(), DataType::float32, Operation::sum);
+  exchange_.reduce(exchange_.buffer_of(gradients_), Operation::sum);
 
+  operations_.sum_of_squares(*stream_, count, gradients, squares_.data());
+  double squares = 0;
+  float loss_and_stop[2] = {};
+  stream_->copy_to_host(&squares, squares_.data(), sizeof squares);
+  stream_->copy_to_host(loss_and_stop, gradients + count, sizeof loss_and_stop);
+  stream_->synchronize();
   const double average = 1.0 / static_cast<double>(options_.global_batch);
   StepResult result{.step = step,
-                    .loss = static_cast<double>(gradients_[count]) * average,
+                    .loss = static_cast<double>(loss_and_stop[0]) * average,
                     .learning_rate = learning_rate_at(options_.optimizer, step, options_.steps),
-                    .gradient_norm = norm_of(std::span<const float>(gradients_).first(count)) * average,
-                    .stop = gradients_[count + 1] > 0};
+                    .gradient_norm = std::sqrt(squares) * average,
+                    .stop = loss_and_stop[1] > 0};
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     throw TrainingError("step " + std::to_string(step) +
                         ": the loss is not finite any more; try a smaller --learning-rate");
   }
   const double largest = options_.optimizer.gradient_norm_max;
   const double clip = largest > 0 && result.gradient_norm > largest ? largest / result.gradient_norm : 1.0;
-  update(options_.optimizer, model_.layout(), step, result.learning_rate, average * clip, gradients_, parameters_,
-         first_moments_, second_moments_);
+  update(options_.optimizer, model_.layout(), step, result.learning_rate, average * clip,
+         [&](const Tensor& tensor, const AdamwStep& own_step) {
+           operations_.adamw(*stream_, tensor.count, own_step, gradients + tensor.offset,
+                             parameters_.data() + tensor.offset, first_moments_.data() + tensor.offset,
+                             second_moments_.data() + tensor.offset);
+         });
   steps_done_ = step;
   if (options_.check_every > 0 && (step % options_.check_every == 0 || step == options_.steps)) check_parameters();
   return result;
 }
 
-std::uint64_t Trainer::parameter_hash() const { return hash64(parameters_.data(), parameters_.size() * sizeof(float)); }
+std::uint64_t Trainer::parameter_hash() const {
+  if (device_.is_host_memory()) return hash64(parameters_.data(), parameters_.bytes());
+  const Arena<float> values = parameters();
+  return hash64(values.data(), values.size() * sizeof(float));
+}
 
 void Trainer::check_parameters() {
-  // The largest hash, and the complement of the smallest one.
-  const auto hash = static_cast<std::int64_t>(parameter_hash());
-  std::int64_t extremes[2] = {hash, ~hash};
-  reduce(extremes, 2, DataType::int64, Operation::max);
-  if (extremes[0] != ~extremes[1]) {
-    throw TrainingError(
-        "step " + std::to_string(steps_done_) + ": the ranks' parameters are not the same any more (rank " +
-        std::to_string(communicator_.rank()) + " has hash " + hash_text(static_cast<std::uint64_t>(hash)) + ")");
+  operations_.checksum(*stream_, parameters_.size(), parameters_.data(), checksums_.data());
+  const auto ranks = static_cast<std::size_t>(communicator_.world_size());
+  std::vector<std::int64_t> checksums(ranks);
+  stream_->copy_to_host(&checksums[static_cast<std::size_t>(communicator_.rank())], checksums_.data(),
+                        sizeof checksums[0]);
+  stream_->synchronize();
+  exchange_.run(
+      {checksums.data(), ranks, DataType::int64, Residence::host}, [&](Buffer all, collectives::Stream stream) {
+        return communicator_.all_gather(part_of(all, communicator_.rank(), communicator_.world_size()), all, stream);
+      });
+  if (std::adjacent_find(checksums.begin(), checksums.end(), std::not_equal_to<>()) != checksums.end()) {
+    throw TrainingError("step " + std::to_string(steps_done_) +
+                        ": the ranks' parameters are not the same any more: " + differences(checksums));
   }
 }
 
@@ -154,16 +219,20 @@ double Trainer::evaluate() {
   std::int64_t sum = 0;
   constexpr double unit = 0x1p32;
   const std::int64_t own = ceiling(windows - communicator_.rank(), ranks);
+  std::vector<float> losses;
   for (std::int64_t begin = 0; begin < own; begin += micro_batch_) {
     const std::int64_t samples = std::min(micro_batch_, own - begin);
     clear_tokens();
     for (std::int64_t i = 0; i < samples; ++i) {
       append_tokens(corpus_.window((begin + i) * ranks + communicator_.rank(), windows, options_.model.context));
     }
-    for (const float loss : model_.forward(parameters_.data(), tokens_, targets_, samples))
-      sum += std::llround(static_cast<double>(loss) * unit);
+    const std::span<const float> on_device = model_.forward(parameters_.data(), tokens_, targets_, samples);
+    losses.resize(on_device.size());
+    stream_->copy_to_host(losses.data(), on_device.data(), on_device.size_bytes());
+    stream_->synchronize();
+    for (const float loss : losses) sum += std::llround(static_cast<double>(loss) * unit);
   }
-  reduce(&sum, 1, DataType::int64, Operation::sum);
+  exchange_.reduce({&sum, 1, DataType::int64, Residence::host}, Operation::sum);
   return static_cast<double>(sum) / unit / static_cast<double>(windows);
 }
 

@@ -1,5 +1,6 @@
 // ultra cancel: stops jobs that run and takes jobs that wait out of the queue.
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 
@@ -17,15 +18,16 @@ int cancel(const Arguments& arguments, Context& context) {
     } catch (const Refused& error) {
       // The others are still to be stopped.
       if (jobs.size() == 1) throw;
-      context.err << tinted("error:", Tint::red, context.terminal.error_colour) << " job " << job.value << ": "
-                  << error.what() << '\n';
+      context.err << tinted(spoken("error:"), Tint::red, context.terminal.error_colour) << ' '
+                  << spoken("job {0}: {1}", job.value, std::string(error.what())) << '\n';
       if (code == exit_code::ok) code = error.code;
       continue;
     }
     if (arguments.has("--json")) continue;
     const JobState state = answers.back().value.details.state;
-    context.out << "Job " << job.value << (is_terminal(state) ? " is " + word(state) : std::string(" is being stopped"))
-                << ".\n";
+    context.out << (is_terminal(state) ? spoken("Job {0} is {1}.", job.value, word(state))
+                                       : spoken("Job {0} is being stopped.", job.value))
+                << '\n';
   }
   if (arguments.has("--json")) {
     std::vector<protocol::JobView> views;

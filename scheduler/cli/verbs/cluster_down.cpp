@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/local_cluster.h"
 #include "scheduler/cli/local_files.h"
 #include "scheduler/cli/verb.h"
@@ -31,12 +32,12 @@ bool may_requeue(const Arguments& arguments, Context& context, const std::string
   if (!context.terminal.can_ask) {
     throw CommandError(
         exit_code::conflict,
-        error_line("--requeue", what, "give --requeue to stop and queue again what runs, or " + alternative));
+        error_line("--requeue", what, spoken("give --requeue to stop and queue again what runs, or {0}", alternative)));
   }
-  context.err << "Now " << what << ". Stop them and queue them again? [y/N] " << std::flush;
+  context.err << spoken("Now {0}. Stop them and queue them again? [y/N]", what) << ' ' << std::flush;
   std::string answer;
   if (std::getline(std::cin, answer) && (answer == "y" || answer == "Y" || answer == "yes")) return true;
-  throw CommandError(exit_code::conflict, error_line("", what, "nothing was changed"));
+  throw CommandError(exit_code::conflict, error_line("", what, spoken("nothing was changed")));
 }
 
 /// Asks the scheduler to end, and shows what it waits for meanwhile.
@@ -45,8 +46,8 @@ void shut_down(Client& client, bool requeue, Progress& progress) {
   while (done.wait_for(std::chrono::milliseconds(200)) != std::future_status::ready) {
     try {
       const auto cluster = client.cluster().value;
-      progress.show(cluster.jobs_running > 0 ? "Stopping " + counted(cluster.jobs_running, "job", "jobs")
-                                             : "Stopping the scheduler");
+      progress.show(cluster.jobs_running > 0 ? spoken_count(cluster.jobs_running, "Stopping {0} job", "Stopping {0} jobs")
+                                             : spoken("Stopping the scheduler"));
     } catch (const CommandError&) {
       // It is on its way out.
     }
@@ -71,49 +72,49 @@ int cluster_down(const Arguments& arguments, Context& context) {
   std::error_code error;
   if (!std::filesystem::exists(cluster_file(context.home), error)) {
     throw CommandError(exit_code::not_found,
-                       error_line("ULTRA_HOME", "there is no cluster in " + context.home,
-                                  "name the folder of one, or start one with 'ultra cluster up'"));
+                       error_line("ULTRA_HOME", spoken("there is no cluster in {0}", context.home),
+                                  spoken("name the folder of one, or start one with 'ultra cluster up'")));
   }
   const LocalLock lock(context.home);
   LocalCluster cluster(context.home, programs_folder(), LocalCluster::Malformed::is_ignored);
-  if (!cluster.anything_runs()) return say("No cluster runs in " + context.home + ".");
+  if (!cluster.anything_runs()) return say(spoken("No cluster runs in {0}.", context.home));
 
   Progress progress(context.err, context.terminal);
   Client client(cluster.socket());
   if (!cluster.scheduler() && !cluster.gang_processes().empty()) {
     // Only a scheduler can put jobs back in the queue, and its journal knows which: bring it back for that.
-    may_requeue(arguments, context, "jobs run although the scheduler is dead",
-                "start it again with 'ultra cluster up' and wait for them");
+    may_requeue(arguments, context, spoken("jobs run although the scheduler is dead"),
+                spoken("start it again with 'ultra cluster up' and wait for them"));
     try {
       const Interrupt interrupt;
       cluster.start_missing(progress, interrupt);
     } catch (const CommandError&) {
       progress.clear();
-      context.err << "The scheduler doesn't start: jobs are stopped without it.\n";
+      context.err << spoken("The scheduler doesn't start: jobs are stopped without it.") << '\n';
     }
   }
   if (cluster.scheduler()) {
     try {
       std::int64_t count = 0;
       const std::string jobs = active_jobs(client, count);
-      const std::string what = (count == 1 ? "job " + jobs + " runs" : "jobs " + jobs + " run");
-      const bool requeue = count > 0 && may_requeue(arguments, context, what, "wait for the end with 'ultra wait'");
+      const std::string what = count == 1 ? spoken("job {0} runs", jobs) : spoken("jobs {0} run", jobs);
+      const bool requeue = count > 0 && may_requeue(arguments, context, what, spoken("wait for the end with 'ultra wait'"));
       shut_down(client, requeue || arguments.has("--requeue"), progress);
       if (const auto process = cluster.scheduler())
-        await_end({*process}, std::chrono::seconds(30), [&](std::size_t) { progress.show("Stopping the scheduler"); });
+        await_end({*process}, std::chrono::seconds(30), [&](std::size_t) { progress.show(spoken("Stopping the scheduler")); });
     } catch (const Unreachable&) {
       // It hangs or is ending: signals decide, but not over running jobs that nobody gave up.
       if (!cluster.gang_processes().empty())
-        may_requeue(arguments, context, "jobs run although the scheduler doesn't answer",
-                    "look at its log in " + context.home + "/logs");
+        may_requeue(arguments, context, spoken("jobs run although the scheduler doesn't answer"),
+                    spoken("look at its log in {0}", context.home + "/logs"));
     }
     progress.clear();
   }
   cluster.stop_daemons(progress);
   if (cluster.anything_runs())
-    throw CommandError(exit_code::failure, error_line("", "some processes of " + context.home + " can't be stopped",
-                                                      "look at 'ultra cluster status' and kill them by hand"));
-  return say("The cluster is down. Its queue is kept in " + context.home + " for the next 'ultra cluster up'.");
+    throw CommandError(exit_code::failure, error_line("", spoken("some processes of {0} can't be stopped", context.home),
+                                                      spoken("look at 'ultra cluster status' and kill them by hand")));
+  return say(spoken("The cluster is down. Its queue is kept in {0} for the next 'ultra cluster up'.", context.home));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // ultra cluster status: what runs, and what the scheduler says of itself.
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/local_cluster.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
@@ -38,46 +39,42 @@ int cluster_status(const Arguments& arguments, Context& context) {
   if (arguments.has("--json")) {
     context.out << to_json_text(view) << '\n';
   } else {
-    const auto line = [&](const std::string& name, const std::string& text) {
-      context.out << name << (context.terminal.out_is_terminal ? std::string(12 - name.size(), ' ') : "\t")
-                  << printable(text) << '\n';
-    };
     const bool colour = context.terminal.out_colour;
-    line("cluster", view.cluster ? view.cluster->name + " (ultra-scheduler " + view.cluster->version + ", policy " +
-                                       view.cluster->policy + ")"
-                                 : "not answering");
+    const auto line = [&](const std::string& name, const std::string& text, Tint tint = Tint::none) {
+      context.out << name << (context.terminal.out_is_terminal ? std::string(12 - std::min<std::size_t>(11, display_width(name)), ' ') : "\t")
+                  << tinted(printable(text), tint, colour) << '\n';
+    };
+    line(spoken("cluster"), view.cluster ? spoken("{0} (ultra-scheduler {1}, policy {2})", view.cluster->name, view.cluster->version, view.cluster->policy)
+                                 : spoken("not answering"));
     if (!elsewhere) {
-      context.out << "scheduler" << (context.terminal.out_is_terminal ? "   " : "\t")
-                  << (view.scheduler.running
-                          ? tinted("runs", Tint::green, colour) + " (pid " + std::to_string(view.scheduler.pid) + ")"
-                          : tinted("not running", Tint::red, colour))
-                  << '\n';
+      const bool runs = view.scheduler.running;
+      line(spoken("scheduler"), runs ? spoken("runs (pid {0})", view.scheduler.pid) : spoken("not running"), runs ? Tint::green : Tint::red);
       const std::string running = fold(view.agents, true), missing = fold(view.agents, false);
-      line("agents",
-           running.empty() ? "none runs" : running + " run" + (missing.empty() ? "" : ", " + missing + " do not"));
+      line(spoken("agents"), running.empty()   ? spoken("none runs")
+                             : missing.empty() ? spoken("{0} run", running)
+                                               : spoken("{0} run, {1} do not", running, missing));
     }
     if (view.cluster) {
       const protocol::ClusterView& cluster = *view.cluster;
-      line("nodes", std::to_string(cluster.nodes_up) + " of " + std::to_string(cluster.nodes) + " up");
-      line("gpus",
-           std::to_string(cluster.gpus_allocated) + " of " + std::to_string(cluster.gpus) +
-               (cluster.virtual_devices ? " virtual GPUs" : " GPUs") + " in use, " + std::to_string(cluster.gpus_idle) +
-               " idle" +
-               (cluster.gpus_down > 0 ? ", " + std::to_string(cluster.gpus_down) + " on nodes that aren't up" : ""));
-      line("jobs", std::to_string(cluster.jobs_running) + " running, " + std::to_string(cluster.jobs_queued) +
-                       " queued, " + std::to_string(cluster.jobs_ended) + " ended");
-      line("up for", protocol::format_duration({(cluster.now_ms - cluster.started_ms).ms / 1000 * 1000}));
+      line(spoken("nodes"), spoken("{0} of {1} up", cluster.nodes_up, cluster.nodes));
+      std::string gpus = cluster.virtual_devices
+                             ? spoken("{0} of {1} virtual GPUs in use, {2} idle", cluster.gpus_allocated, cluster.gpus, cluster.gpus_idle)
+                             : spoken("{0} of {1} GPUs in use, {2} idle", cluster.gpus_allocated, cluster.gpus, cluster.gpus_idle);
+      if (cluster.gpus_down > 0) gpus += ", " + spoken("{0} on nodes that aren't up", cluster.gpus_down);
+      line(spoken("gpus"), gpus);
+      line(spoken("jobs"), spoken("{0} running, {1} queued, {2} ended", cluster.jobs_running, cluster.jobs_queued, cluster.jobs_ended));
+      line(spoken("up for"), protocol::format_duration({(cluster.now_ms - cluster.started_ms).ms / 1000 * 1000}));
       if (nodes) {
         for (const protocol::NodeView& node : nodes->nodes) {
           if (node.node.state != NodeState::up)
-            line("node", node.node.config.name + " is " + word(node.node.state) + " for " +
-                             protocol::format_duration({(nodes->now_ms - node.node.since_ms).ms / 1000 * 1000}));
+            line(spoken("node"), spoken("{0} is {1} for {2}", node.node.config.name, word(node.node.state),
+                                        protocol::format_duration({(nodes->now_ms - node.node.since_ms).ms / 1000 * 1000})));
         }
       }
     }
-    if (!view.http.empty()) line("http", "http://" + view.http);
-    line("socket", view.socket);
-    if (!elsewhere) line("state", view.home);
+    if (!view.http.empty()) line(spoken("http"), "http://" + view.http);
+    line(spoken("socket"), view.socket);
+    if (!elsewhere) line(spoken("state"), view.home);
   }
   if (problem) throw *problem;
   return exit_code::ok;

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/local_cluster.h"
 #include "scheduler/cli/local_files.h"
 #include "scheduler/cli/verb.h"
@@ -20,13 +21,13 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
   if (wanted.http) {
     const auto endpoint = net::parse_endpoint(*wanted.http);
     if (!endpoint || endpoint->is_unix())
-      throw CommandError(exit_code::usage, error_line("--http", "\"" + *wanted.http + "\" is not HOST:PORT",
-                                                      "write for example 127.0.0.1:8642"));
+      throw CommandError(exit_code::usage, error_line("--http", spoken("\"{0}\" is not HOST:PORT", *wanted.http),
+                                                      spoken("write for example {0}", "127.0.0.1:8642")));
     if (!net::is_loopback(*endpoint))
       throw CommandError(
           exit_code::usage,
-          error_line("--http", *wanted.http + " can be reached by other machines, and it knows no identities",
-                     "give a loopback address such as 127.0.0.1:8642"));
+          error_line("--http", spoken("{0} can be reached by other machines, and it knows no identities", *wanted.http),
+                     spoken("give a loopback address such as 127.0.0.1:8642")));
   }
   if (wanted.policy) {
     try {
@@ -63,17 +64,18 @@ void undo(LocalCluster& cluster, Context& context, bool home_is_new) {
 
 void say_up(const LocalView& view, Context& context, const std::string& headline) {
   const protocol::ClusterView& cluster = *view.cluster;
-  context.out << headline << ": " << counted(cluster.nodes, "node", "nodes") << ", "
-              << counted(cluster.gpus, cluster.virtual_devices ? "virtual GPU" : "GPU",
-                         cluster.virtual_devices ? "virtual GPUs" : "GPUs")
-              << ", policy " << cluster.policy << ".\n";
+  const std::string nodes = spoken_count(cluster.nodes, "{0} node", "{0} nodes");
+  const std::string gpus = cluster.virtual_devices ? spoken_count(cluster.gpus, "{0} virtual GPU", "{0} virtual GPUs")
+                                                   : spoken_count(cluster.gpus, "{0} GPU", "{0} GPUs");
+  const auto line = [&](const std::string& name, const std::string& text) { context.out << "  " << padded(name, 9) << text << '\n'; };
+  context.out << headline << ": " << spoken("{0}, {1}, policy {2}.", nodes, gpus, cluster.policy) << '\n';
   if (cluster.jobs_queued + cluster.jobs_running > 0)
-    context.out << "  queue    " << counted(cluster.jobs_queued, "job waits", "jobs wait") << ", "
-                << counted(cluster.jobs_running, "job runs", "jobs run") << '\n';
-  context.out << "  state    " << view.home << '\n';
-  if (!view.http.empty()) context.out << "  http     http://" << view.http << "  (/v1/cluster, /v1/jobs, /metrics)\n";
-  context.out << "  logs     " << view.home << "/logs\n"
-              << "Next: ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'\n";
+    line(spoken("queue"), spoken_count(cluster.jobs_queued, "{0} job waits", "{0} jobs wait") + ", " +
+                              spoken_count(cluster.jobs_running, "{0} job runs", "{0} jobs run"));
+  line(spoken("state"), view.home);
+  if (!view.http.empty()) line(spoken("http"), "http://" + view.http + "  (/v1/cluster, /v1/jobs, /metrics)");
+  line(spoken("logs"), view.home + "/logs");
+  context.out << spoken("Next: {0}", "ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'") << '\n';
 }
 
 int cluster_up(const Arguments& arguments, Context& context) {
@@ -90,17 +92,17 @@ int cluster_up(const Arguments& arguments, Context& context) {
     else if (view.up)
       say_up(view, context, headline);
     if (!view.up)
-      throw CommandError(exit_code::failure, error_line("ultra-scheduler", "it went away again",
-                                                        "its log is " + log_file(context.home, "scheduler")));
+      throw CommandError(exit_code::failure, error_line("ultra-scheduler", spoken("it went away again"),
+                                                        spoken("its log is {0}", log_file(context.home, "scheduler"))));
     return exit_code::ok;
   };
   if (cluster.configured() && changes.any() && (cluster.scheduler() || !cluster.agents().empty())) {
     throw CommandError(exit_code::conflict,
-                       error_line(first_change(changes), "the cluster in " + context.home + " runs with another value",
-                                  "'ultra cluster down' first"));
+                       error_line(first_change(changes), spoken("the cluster in {0} runs with another value", context.home),
+                                  spoken("'ultra cluster down' first")));
   }
   if (cluster.scheduler() && cluster.agents().size() >= cluster.nodes().size() && cluster.view().up)
-    return finish("Already up");
+    return finish(spoken("Already up"));
   try {
     cluster.configure(changes);
     if (!cluster.scheduler()) cluster.check_ports();
@@ -109,13 +111,13 @@ int cluster_up(const Arguments& arguments, Context& context) {
     interrupt.check();
   } catch (const Interrupted&) {
     undo(cluster, context, home_is_new);
-    context.err << "Interrupted: what was started is stopped again.\n";
+    context.err << spoken("Interrupted: what was started is stopped again.") << '\n';
     return exit_code::interrupted;
   } catch (...) {
     undo(cluster, context, false);  // the logs stay: they say why
     throw;
   }
-  return finish("The cluster is up");
+  return finish(spoken("The cluster is up"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
@@ -28,13 +29,12 @@ std::string mean_utilization(const protocol::NodeView& view) {
 
 std::string note(const protocol::NodeView& view) {
   std::string text;
-  if (view.node.config.virtual_devices) text = "virtual";
+  if (view.node.config.virtual_devices) text = spoken("virtual");
   if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
-    text += (text.empty() ? "" : ", ") + std::string("silent for ") +
-            protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000});
+    text += (text.empty() ? "" : ", ") + spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
   }
-  if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + std::string("no agent has joined");
-  if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + view.node.reason;
+  if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + spoken("no agent has joined");
+  if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + heard(view.node.reason);
   return text.empty() ? "-" : text;
 }
 
@@ -46,10 +46,10 @@ int nodes(const Arguments& arguments, Context& context) {
   }
   using Align = Table::Align;
   const bool bars = context.terminal.out_is_terminal;
-  std::vector<Table::Column> columns{{"NODE"}, {"STATE"}, {"GPUS", Align::right}, {"USED", Align::right}};
+  std::vector<Table::Column> columns{{spoken("NODE")}, {spoken("STATE")}, {spoken("GPUS"), Align::right}, {spoken("USED"), Align::right}};
   if (bars) columns.push_back({""});
-  for (const char* title : {"UTILIZATION", "TYPE", "JOBS", "NOTE"})
-    columns.push_back({title, std::string_view(title) == "UTILIZATION" ? Align::right : Align::left});
+  columns.push_back({spoken("UTILIZATION"), Align::right});
+  for (const std::string& title : {spoken("TYPE"), spoken("JOBS"), spoken("NOTE")}) columns.push_back({title});
   Table table(std::move(columns));
   for (const protocol::NodeView& view : answer.value.nodes) {
     const NodeConfig& config = view.node.config;

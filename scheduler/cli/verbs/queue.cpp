@@ -4,8 +4,12 @@
 
 #include <boost/describe/enumerators.hpp>
 #include <boost/mp11.hpp>
+#include <algorithm>
+#include <sstream>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/nearest.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
@@ -25,7 +29,7 @@ JobFilter filter_of(const Arguments& arguments) {
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {
     if (!filter.user.empty())
-      throw CommandError(exit_code::usage, error_line("--me", "can't be combined with --user", "give one of them"));
+      throw CommandError(exit_code::usage, error_line("--me", spoken("can't be combined with {0}", "--user"), spoken("give one of them")));
     filter.user = own_name();
   }
   if (const auto state = arguments.text("--state")) {
@@ -37,60 +41,134 @@ JobFilter filter_of(const Arguments& arguments) {
     bool known = false;
     std::string list;
     for (const std::string& one : words) known = known || one == *state, list += (list.empty() ? "" : ", ") + one;
-    if (!known) {
-      const std::string near = nearest(*state, words);
-      throw CommandError(exit_code::usage,
-                         error_line("--state", "\"" + *state + "\" is not a state",
-                                    near.empty() ? "give one of " + list : "did you mean " + near + "?"));
-    }
+    if (!known)
+      throw CommandError(exit_code::usage, error_line("--state", spoken("\"{0}\" is not a state", *state),
+                                                      did_you_mean(*state, words, spoken("give one of {0}", list))));
     filter.state = *state;
   }
   return filter;
 }
 
+struct Totals {
+  std::int64_t running = 0, waiting = 0, gpus = 0;
+};
+
+Table table_of(const protocol::JobList& list, const Terminal& terminal, Totals& totals) {
+  using Align = Table::Align;
+  Table table({{spoken("JOB"), Align::right},
+               {spoken("NAME")},
+               {spoken("USER")},
+               {spoken("ACCOUNT")},
+               {spoken("GPUS"), Align::right},
+               {spoken("STATE")},
+               {spoken("TIME")},
+               {spoken("START")},
+               {spoken("WHERE/WHY")}});
+  for (const protocol::JobView& view : list.jobs) {
+    const Job& job = view.details;
+    const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
+    table.add({std::to_string(job.job.value),
+               terminal.out_is_terminal ? clipped(or_dash(job.spec.name), 24) : or_dash(job.spec.name),
+               or_dash(job.owner.name), or_dash(job.spec.account), std::to_string(view.gpus),
+               Cell(word(job.state), tint_of(job.state)), elapsed_of_limit(job, list.now_ms),
+               planned_start(view, list.now_ms), where_or_why(view)});
+    if (is_active(job.state)) ++totals.running, totals.gpus += view.gpus;
+    if (job.state == JobState::queued || job.state == JobState::held) ++totals.waiting;
+  }
+  return table;
+}
+
+std::string summary(const Totals& totals) {
+  return spoken("{0} on {1}, {2}.", spoken_count(totals.running, "{0} job runs", "{0} jobs run"),
+                spoken_count(totals.gpus, "{0} GPU", "{0} GPUs"), spoken_count(totals.waiting, "{0} waits", "{0} wait"));
+}
+
+/// Why the table is empty: nothing waits, or a name is one that nobody has.
+std::string nothing_found(Client& client, const JobFilter& filter) {
+  std::string text = filter.state.empty() && filter.user.empty() && filter.account.empty() ? spoken("The queue is empty.")
+                                                                                           : spoken("No such jobs.");
+  if (!filter.user.empty() || !filter.account.empty()) {
+    JobFilter everybody;
+    everybody.all = true;
+    std::vector<std::string> users, accounts;
+    for (const protocol::JobView& view : client.jobs(everybody).value.jobs) {
+      users.push_back(view.details.owner.name);
+      accounts.push_back(view.details.spec.account);
+    }
+    const auto suggest = [&](const std::string& option, const std::string& name, const std::vector<std::string>& known) {
+      const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
+      const std::string near = name.empty() || is_known ? "" : did_you_mean(name, known, "");
+      if (!near.empty()) text += " " + option + " " + name + ": " + near;
+    };
+    suggest("--user", filter.user, users);
+    suggest("--account", filter.account, accounts);
+  }
+  return filter.all ? text : text + " " + spoken("Ended jobs: '{0}'.", "ultra queue --all");
+}
+
+std::string clock_text(Time now) { return local_time(now).substr(11); }
+
+/// A new table each `interval` until Ctrl-C; waits for a scheduler that went away.
+int watch(const Arguments& arguments, const JobFilter& filter, Duration interval, Context& context) {
+  const Interrupt interrupt;
+  Client client(context.socket, &interrupt);
+  LiveText live(context.out, context.environment, context.terminal);
+  std::string shown;  // the last table
+  try {
+    for (;;) {
+      const Terminal& terminal = live.terminal();
+      std::ostringstream text;
+      try {
+        const auto answer = client.jobs(filter);
+        if (arguments.has("--json")) {
+          text << answer.body << '\n';
+        } else {
+          Totals totals;
+          const Table table = table_of(answer.value, terminal, totals);
+          if (terminal.out_is_terminal)
+            text << tinted(clock_text(context.now()) + "  " + summary(totals), Tint::dim, terminal.out_colour) << '\n';
+          table.write(text, terminal);
+          if (!terminal.out_is_terminal) text << '\n';
+        }
+        shown = text.str();
+        live.show(shown);
+      } catch (const Unreachable&) {
+        if (shown.empty()) throw;
+        const std::string away = spoken("The scheduler doesn't answer; reconnecting ...");
+        if (terminal.out_is_terminal)
+          live.show(tinted(clock_text(context.now()) + "  " + away, Tint::yellow, terminal.out_colour) + shown.substr(shown.find('\n')));
+        else
+          context.err << away << '\n' << std::flush;
+      }
+      interrupt.wait(static_cast<int>(interval.ms));
+      interrupt.check();
+    }
+  } catch (const Interrupted&) {
+    return exit_code::interrupted;
+  }
+}
+
 int queue(const Arguments& arguments, Context& context) {
   const JobFilter filter = filter_of(arguments);
-  const auto answer = Client(context.socket).jobs(filter);
+  const auto interval = arguments.duration("--interval");
+  if (interval && !arguments.has("--watch"))
+    throw CommandError(exit_code::usage, error_line("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch")));
+  if (interval && (interval->ms < 100 || interval->ms > 86'400'000))
+    throw CommandError(exit_code::usage, error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
+                                                    spoken("give {0} to {1}", "100ms", "1d")));
+  if (arguments.has("--watch")) return watch(arguments, filter, interval.value_or(seconds(2)), context);
+  Client client(context.socket);
+  const auto answer = client.jobs(filter);
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';
     return exit_code::ok;
   }
-  using Align = Table::Align;
-  Table table({{"JOB", Align::right},
-               {"NAME"},
-               {"USER"},
-               {"ACCOUNT"},
-               {"GPUS", Align::right},
-               {"STATE"},
-               {"TIME"},
-               {"START"},
-               {"WHERE/WHY"}});
-  std::int64_t running = 0, queued = 0, gpus = 0;
-  for (const protocol::JobView& view : answer.value.jobs) {
-    const Job& job = view.details;
-    const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
-    table.add({std::to_string(job.job.value),
-               context.terminal.out_is_terminal ? clipped(or_dash(job.spec.name), 24) : or_dash(job.spec.name),
-               or_dash(job.owner.name), or_dash(job.spec.account), std::to_string(view.gpus),
-               Cell(word(job.state), tint_of(job.state)), elapsed_of_limit(job, answer.value.now_ms),
-               planned_start(view, answer.value.now_ms), where_or_why(view)});
-    if (is_active(job.state)) ++running, gpus += view.gpus;
-    if (job.state == JobState::queued || job.state == JobState::held) ++queued;
-  }
-  if (!context.terminal.out_is_terminal) {
-    table.write(context.out, context.terminal);
-    return exit_code::ok;
-  }
-  if (table.empty()) {
-    context.err << (filter.state.empty() && filter.user.empty() && filter.account.empty() ? "The queue is empty."
-                                                                                          : "No such jobs.")
-                << (filter.all ? "" : " Ended jobs: 'ultra queue --all'.") << '\n';
-    return exit_code::ok;
-  }
-  table.write(context.out, context.terminal);
-  context.err << tinted(counted(running, "job runs", "jobs run") + " on " + counted(gpus, "GPU", "GPUs") + ", " +
-                            counted(queued, "waits", "wait") + ".",
-                        Tint::dim, context.terminal.error_colour)
+  Totals totals;
+  const Table table = table_of(answer.value, context.terminal, totals);
+  if (!context.terminal.out_is_terminal || !table.empty()) table.write(context.out, context.terminal);
+  if (!context.terminal.out_is_terminal) return exit_code::ok;
+  context.err << (table.empty() ? nothing_found(client, filter)
+                                : tinted(summary(totals), Tint::dim, context.terminal.error_colour))
               << '\n';
   return exit_code::ok;
 }
@@ -106,11 +184,13 @@ Verb queue_verb() {
                       {"--account", "NAME", "Only this account's"},
                       {"--state", "STATE",
                        "Only queued, held, starting, running, stopping, unknown, completed, failed or cancelled ones"},
+                      {"--watch", "", "Look again and again until Ctrl-C; on a terminal in place", "-w"},
+                      {"--interval", "LENGTH", "With --watch: how often (default 2s)"},
                       json_option("the API's list")},
           .details =
               "TIME is elapsed / limit; START is the planned start of a job that waits. On a pipe the columns are "
-              "separated by tabs.\n"
-              "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --json | jq "
+              "separated by tabs; with --watch an empty line ends each table.\n"
+              "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --watch --interval 5s\n  ultra queue --json | jq "
               "'.jobs[].details.job'",
           .run = queue};
 }

@@ -1,5 +1,8 @@
 // ultra show: everything about one job, in sections for people.
+#include <algorithm>
+
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
@@ -18,7 +21,7 @@ class Page {
     if (value.empty()) return;
     const std::string shown = printable(value);
     if (context_.terminal.out_is_terminal)
-      context_.out << "  " << name << std::string(name.size() < 14 ? 14 - name.size() : 1, ' ');
+      context_.out << "  " << padded(name, std::max<std::size_t>(13, display_width(name))) << ' ';
     else
       context_.out << name << '\t';
     context_.out << tinted(shown, tint, context_.terminal.out_colour) << '\n';
@@ -50,9 +53,9 @@ std::string shell_words(const std::vector<std::string>& words) {
 
 std::string asked(const Job& job, std::int64_t gpus) {
   const Resources& resources = job.spec.resources;
-  std::string text = counted(gpus > 0 ? gpus : total_gpus(resources), "GPU", "GPUs");
+  std::string text = spoken_count(gpus > 0 ? gpus : total_gpus(resources), "{0} GPU", "{0} GPUs");
   if (resources.nodes > 0)
-    text += " (" + counted(resources.nodes, "node", "nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
+    text += " (" + spoken_count(resources.nodes, "{0} node", "{0} nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
   return text;
 }
 
@@ -71,14 +74,14 @@ std::string devices(const Allocation& allocation) {
 
 void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
   using Align = Table::Align;
-  Table table({{"RANK", Align::right},
-               {"NODE"},
-               {"EXIT"},
-               {"PEAK MEMORY", Align::right},
-               {"CPU TIME", Align::right},
-               {"GPU USE", Align::right},
-               {"COLLECTIVES", Align::right},
-               {"BYTES", Align::right}});
+  Table table({{spoken("RANK"), Align::right},
+               {spoken("NODE")},
+               {spoken("EXIT")},
+               {spoken("PEAK MEMORY"), Align::right},
+               {spoken("CPU TIME"), Align::right},
+               {spoken("GPU USE"), Align::right},
+               {spoken("COLLECTIVES"), Align::right},
+               {spoken("BYTES"), Align::right}});
   for (const RankResult& rank : ranks) {
     table.add(
         {std::to_string(rank.rank), rank.node,
@@ -91,18 +94,19 @@ void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
 }
 
 void show_attempt(const Attempt& attempt, Page& page, Context& context, Time now) {
-  page.section("Attempt " + std::to_string(attempt.attempt) +
-               (attempt.backfilled ? " (backfilled: it started in a gap, ahead of jobs before it)" : ""));
-  page.line("nodes", places(attempt.allocation));
-  page.line("devices", devices(attempt.allocation));
-  page.line("decided", when(attempt.decided_ms, now));
-  page.line("started", when(attempt.started_ms, now));
-  page.line("ended", when(attempt.ended_ms, now));
+  page.section(attempt.backfilled
+                   ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
+                   : spoken("Attempt {0}", attempt.attempt));
+  page.line(spoken("nodes"), places(attempt.allocation));
+  page.line(spoken("devices"), devices(attempt.allocation));
+  page.line(spoken("decided"), when(attempt.decided_ms, now));
+  page.line(spoken("started"), when(attempt.started_ms, now));
+  page.line(spoken("ended"), when(attempt.ended_ms, now));
   if (attempt.outcome)
-    page.line("outcome", word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+    page.line(spoken("outcome"), word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (attempt.failure) {
     const Failure& failure = *attempt.failure;
-    page.line("failure", failure_sentence(failure), Tint::red);
+    page.line(spoken("failure"), failure_sentence(failure), Tint::red);
     for (const std::string& last : failure.last_lines) page.line("  |", last);
   }
   for (const Gang& gang : attempt.gangs) show_ranks(gang.ranks, context);
@@ -118,51 +122,51 @@ int show(const Arguments& arguments, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
-  context.out << tinted("Job " + std::to_string(job.job.value), Tint::bold, context.terminal.out_colour)
+  context.out << tinted(spoken("Job {0}", job.job.value), Tint::bold, context.terminal.out_colour)
               << (job.spec.name.empty() ? "" : " " + printable(job.spec.name)) << ": "
               << tinted(word(job.state), tint_of(job.state), context.terminal.out_colour) << '\n';
-  page.line("user", job.owner.name);
-  page.line("account", job.spec.account);
-  page.line("partition", job.spec.partition);
-  page.line("qos", job.spec.qos);
-  page.line("asked", asked(job, view.gpus));
-  page.line("time", elapsed_of_limit(job, now));
-  page.line("grace", protocol::format_duration(job.spec.stop_grace_ms));
-  page.line("mpi", job.spec.mpi == MpiMode::automatic ? "auto" : job.spec.mpi == MpiMode::pmix ? "pmix" : "none");
-  page.line("command", shell_words(job.spec.command));
-  page.line("folder", job.spec.working_directory);
-  page.line("submitted", when(job.submitted_ms, now));
-  page.line("ended", when(job.ended_ms, now));
-  if (view.exit_code) page.line("exit code", std::to_string(*view.exit_code));
+  page.line(spoken("user"), job.owner.name);
+  page.line(spoken("account"), job.spec.account);
+  page.line(spoken("partition"), job.spec.partition);
+  page.line(spoken("qos"), job.spec.qos);
+  page.line(spoken("asked"), asked(job, view.gpus));
+  page.line(spoken("time"), elapsed_of_limit(job, now));
+  page.line(spoken("grace"), protocol::format_duration(job.spec.stop_grace_ms));
+  page.line(spoken("mpi"), job.spec.mpi == MpiMode::automatic ? "auto" : job.spec.mpi == MpiMode::pmix ? "pmix" : "none");
+  page.line(spoken("command"), shell_words(job.spec.command));
+  page.line(spoken("folder"), job.spec.working_directory);
+  page.line(spoken("submitted"), when(job.submitted_ms, now));
+  page.line(spoken("ended"), when(job.ended_ms, now));
+  if (view.exit_code) page.line(spoken("exit code"), std::to_string(*view.exit_code));
   if (view.planned || !view.why.empty()) {
-    page.section("Waiting");
+    page.section(spoken("Waiting"));
     if (view.planned) {
-      if (view.planned->position > 0) page.line("place", std::to_string(view.planned->position) + " in the queue");
-      page.line("planned start", when(view.planned->start_ms, now));
-      page.line("planned end", when(view.planned->end_ms, now));
-      if (!view.planned->allocation.empty()) page.line("planned nodes", places(view.planned->allocation));
+      if (view.planned->position > 0) page.line(spoken("place"), spoken("{0} in the queue", view.planned->position));
+      page.line(spoken("planned start"), when(view.planned->start_ms, now));
+      page.line(spoken("planned end"), when(view.planned->end_ms, now));
+      if (!view.planned->allocation.empty()) page.line(spoken("planned nodes"), places(view.planned->allocation));
     }
-    page.line("why", view.why);
+    page.line(spoken("why"), heard(view.why));
   }
   if (view.progress) {
-    page.section("Progress");
+    page.section(spoken("Progress"));
     char loss[32];
     std::snprintf(loss, sizeof loss, "%.4f", view.progress->loss);
-    page.line("phase", view.progress->phase);
-    page.line("step", std::to_string(view.progress->step));
-    page.line("loss", loss);
-    page.line("tokens/s", std::to_string(static_cast<std::int64_t>(view.progress->tokens_per_s)));
-    page.line("tokens", std::to_string(view.progress->tokens));
+    page.line(spoken("phase"), view.progress->phase);
+    page.line(spoken("step"), std::to_string(view.progress->step));
+    page.line(spoken("loss"), loss);
+    page.line(spoken("tokens/s"), std::to_string(static_cast<std::int64_t>(view.progress->tokens_per_s)));
+    page.line(spoken("tokens"), std::to_string(view.progress->tokens));
   }
   if (job.checkpoint) {
-    page.section("Checkpoint");
-    page.line("step", std::to_string(job.checkpoint->step));
-    page.line("path", job.checkpoint->path);
-    page.line("saved", when(job.checkpoint->at_ms, now));
+    page.section(spoken("Checkpoint"));
+    page.line(spoken("step"), std::to_string(job.checkpoint->step));
+    page.line(spoken("path"), job.checkpoint->path);
+    page.line(spoken("saved"), when(job.checkpoint->at_ms, now));
   }
   for (const Attempt& attempt : job.attempts) show_attempt(attempt, page, context, now);
   if (!view.pids.empty()) {
-    page.section("Processes");
+    page.section(spoken("Processes"));
     for (const auto& [node, pids] : view.pids) {
       std::string list;
       for (const std::int64_t pid : pids) list += (list.empty() ? "" : " ") + std::to_string(pid);
@@ -170,10 +174,10 @@ int show(const Arguments& arguments, Context& context) {
     }
   }
   if (!job.environment_names.empty()) {
-    page.section("Environment (names; the values are never shown)");
+    page.section(spoken("Environment (names; the values are never shown)"));
     std::string names;
     for (const std::string& name : job.environment_names) names += (names.empty() ? "" : " ") + name;
-    page.line("exported", names);
+    page.line(spoken("exported"), names);
   }
   return exit_code::ok;
 }

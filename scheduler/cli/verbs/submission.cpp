@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/nearest.h"
 
 namespace ultramarine::cli {
@@ -29,20 +30,18 @@ std::map<std::string, std::string> exported(const std::string& choice,
     else if (name == "NONE")
       continue;
     else if (name.empty())
-      throw CommandError(exit_code::usage, error_line("--export", "an empty name in \"" + choice + "\"",
-                                                      "give ALL, NONE or names with commas between"));
+      throw CommandError(exit_code::usage, error_line("--export", spoken("an empty name in \"{0}\"", choice),
+                                                      spoken("give ALL, NONE or names with commas between")));
     else if (name.find('=') != std::string::npos) {
       throw CommandError(
           exit_code::usage,
-          error_line("--export", "values don't belong on a command line, where everybody can read them",
-                     "set " + name.substr(0, name.find('=')) + " in the environment and give only its name"));
+          error_line("--export", spoken("values don't belong on a command line, where everybody can read them"),
+                     spoken("set {0} in the environment and give only its name", name.substr(0, name.find('=')))));
     } else if (!environment.count(name)) {
       std::vector<std::string> known{"ALL", "NONE"};
       for (const auto& [key, value] : environment) known.push_back(key);
-      const std::string near = nearest(name, known);
-      throw CommandError(exit_code::usage,
-                         error_line("--export", name + " is not set in this environment",
-                                    near.empty() ? "set it, or leave it out" : "did you mean " + near + "?"));
+      throw CommandError(exit_code::usage, error_line("--export", spoken("{0} is not set in this environment", name),
+                                                      did_you_mean(name, known, spoken("set it, or leave it out"))));
     } else
       names.insert(name);
   }
@@ -58,10 +57,8 @@ MpiMode mpi_mode(const std::string& text) {
   if (text == "auto") return MpiMode::automatic;
   if (text == "pmix") return MpiMode::pmix;
   if (text == "none") return MpiMode::none;
-  const std::string near = nearest(text, {"auto", "pmix", "none"});
-  throw CommandError(exit_code::usage,
-                     error_line("--mpi", "\"" + text + "\" is not known",
-                                near.empty() ? "give auto, pmix or none" : "did you mean " + near + "?"));
+  throw CommandError(exit_code::usage, error_line("--mpi", spoken("\"{0}\" is not known", text),
+                                                  did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none"))));
 }
 
 }  // namespace
@@ -81,19 +78,19 @@ protocol::SubmitRequest submission(const Arguments& arguments, const std::map<st
   if (gpus && (nodes || gpus_per_node)) {
     throw CommandError(
         exit_code::usage,
-        error_line("--gpus", std::string("can't be combined with ") + (nodes ? "--nodes" : "--gpus-per-node"),
-                   "give either --gpus N, or --nodes N --gpus-per-node K"));
+        error_line("--gpus", spoken("can't be combined with {0}", nodes ? "--nodes" : "--gpus-per-node"),
+                   spoken("give either --gpus N, or --nodes N --gpus-per-node K")));
   }
   if (nodes && !gpus_per_node)
     throw CommandError(exit_code::usage,
-                       error_line("--gpus-per-node", "missing beside --nodes", "add for example --gpus-per-node 8"));
+                       error_line("--gpus-per-node", spoken("missing beside {0}", "--nodes"), spoken("add for example {0}", "--gpus-per-node 8")));
   if (gpus_per_node && !nodes)
     throw CommandError(exit_code::usage,
-                       error_line("--nodes", "missing beside --gpus-per-node", "add for example --nodes 1"));
+                       error_line("--nodes", spoken("missing beside {0}", "--gpus-per-node"), spoken("add for example {0}", "--nodes 1")));
   spec.resources = nodes ? Resources{0, *nodes, *gpus_per_node} : Resources{gpus.value_or(1), 0, 0};
   if (const auto limit = arguments.duration("--time")) {
     if (limit->ms < 1000)
-      throw CommandError(exit_code::usage, error_line("--time", "shorter than a second", "give at least 1s"));
+      throw CommandError(exit_code::usage, error_line("--time", spoken("shorter than a second"), spoken("give at least {0}", "1s")));
     spec.time_limit_ms = *limit;
   }
   if (const auto grace = arguments.duration("--grace")) spec.stop_grace_ms = *grace;
@@ -112,7 +109,7 @@ protocol::SubmitRequest submission(const Arguments& arguments, const std::map<st
       entry = request.environment.erase(entry);
     }
   }
-  if (!left_out.empty()) warning = "not sent with the job, because not UTF-8: " + left_out;
+  if (!left_out.empty()) warning = spoken("not sent with the job, because not UTF-8: {0}", left_out);
   return request;
 }
 

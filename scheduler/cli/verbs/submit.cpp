@@ -3,6 +3,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
 #include "scheduler/cli/words.h"
@@ -15,21 +16,21 @@ namespace {
 void check_combinations(const Arguments& arguments) {
   if (arguments.has("--json") && arguments.has("--follow")) {
     throw CommandError(exit_code::usage,
-                       error_line("--json", "can't be combined with --follow, whose output is the job's",
-                                  "use --json --wait, then 'ultra logs JOB'"));
+                       error_line("--json", spoken("can't be combined with --follow, whose output is the job's"),
+                                  spoken("use --json --wait, then 'ultra logs JOB'")));
   }
   if (arguments.has("--rank") && !arguments.has("--follow"))
-    throw CommandError(exit_code::usage, error_line("--rank", "says which rank to follow", "add --follow"));
+    throw CommandError(exit_code::usage, error_line("--rank", spoken("says which rank to follow"), spoken("add {0}", "--follow")));
   if (arguments.has("--json") && arguments.has("--quiet"))
-    throw CommandError(exit_code::usage, error_line("--quiet", "can't be combined with --json", "give one of them"));
+    throw CommandError(exit_code::usage, error_line("--quiet", spoken("can't be combined with {0}", "--json"), spoken("give one of them")));
 }
 
 std::string submitted_sentence(const protocol::JobView& view) {
   const Job& job = view.details;
-  std::string text = "Submitted job " + std::to_string(job.job.value) + " (" + printable(job.spec.name) + ", " +
-                     counted(view.gpus > 0 ? view.gpus : total_gpus(job.spec.resources), "GPU", "GPUs");
-  if (job.spec.time_limit_ms.ms > 0) text += ", " + protocol::format_duration(job.spec.time_limit_ms) + " limit";
-  return text + ").";
+  const std::int64_t gpus = view.gpus > 0 ? view.gpus : total_gpus(job.spec.resources);
+  std::string what = printable(job.spec.name) + ", " + spoken_count(gpus, "{0} GPU", "{0} GPUs");
+  if (job.spec.time_limit_ms.ms > 0) what += ", " + spoken("{0} limit", protocol::format_duration(job.spec.time_limit_ms));
+  return spoken("Submitted job {0} ({1}).", job.job.value, what);
 }
 
 void write_json(std::ostream& out, const std::string& id, const std::string& view) {
@@ -61,11 +62,11 @@ int submit(const Arguments& arguments, Context& context) {
   std::error_code error;
   const std::string folder = std::filesystem::current_path(error).string();
   if (error && !arguments.has("--workdir"))
-    throw CommandError(exit_code::usage, error_line("--workdir", "the current folder is gone", "give one that exists"));
+    throw CommandError(exit_code::usage, error_line("--workdir", spoken("the current folder is gone"), spoken("give one that exists")));
   protocol::SubmitRequest request = submission(arguments, context.environment, folder.empty() ? "/" : folder, warning);
   request.request_key = net::random_hex(16);
   if (!warning.empty())
-    context.err << tinted("warning:", Tint::yellow, context.terminal.error_colour) << ' ' << warning << '\n';
+    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << warning << '\n';
 
   const JobId job = Client(context.socket).submit(request).value.job;
   const std::string id = std::to_string(job.value);
@@ -89,7 +90,7 @@ int submit(const Arguments& arguments, Context& context) {
       if (arguments.has("--json"))
         context.out << "{\"job\":" << id << "}\n";
       else
-        (follow ? context.err : context.out) << "Submitted job " << id << ".\n";
+        (follow ? context.err : context.out) << spoken("Submitted job {0}.", id) << '\n';
     }
   }
   context.out.flush();

@@ -1,6 +1,7 @@
 // ultra wait: returns when jobs have ended, with their code.
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
+#include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 
@@ -24,12 +25,12 @@ int wait(const Arguments& arguments, Context& context) {
       throw CommandError(
           exit_code::timed_out,
           error_line("--timeout",
-                     "job " + std::to_string(job.value) + " has not ended within " + *arguments.text("--timeout"),
-                     "it goes on; wait longer or stop it with 'ultra cancel " + std::to_string(job.value) + "'"));
+                     spoken("job {0} has not ended within {1}", job.value, *arguments.text("--timeout")),
+                     spoken("it goes on; wait longer or stop it with '{0}'", "ultra cancel " + std::to_string(job.value))));
     }
     if (code == exit_code::ok) code = exit_code_of(answer->value);
     if (!arguments.has("--json"))
-      context.out << "Job" << printable(ended_sentence(answer->value)).substr(3) << ".\n" << std::flush;
+      context.out << capitalized(printable(ended_sentence(answer->value))) << ".\n" << std::flush;
     ended.push_back(std::move(*answer));
   }
   if (arguments.has("--json")) {

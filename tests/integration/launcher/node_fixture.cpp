@@ -57,7 +57,9 @@ void VirtualNodes::start_agent(const std::string& name) {
   Node& node = nodes[name];
   node.launcher = make_shim_launcher(
       loop,
-      {.jobs_folder = folder + "/" + name + jobs_below, .shim_program = ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", .peer_host = "127.0.0.1"},
+      {.jobs_folder = folder + "/" + name + jobs_below, .shim_program = ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", .peer_host = "127.0.0.1",
+       .scratch_base = folder + "/" + name + "/scratch",
+       .api_socket = folder + "/" + name + jobs_below + "/api.sock"},
       [&node](const protocol::FromShim& message) {
         if (const auto* report = std::get_if<GangReport>(&message)) node.reports.push_back(*report);
         if (const auto* progress = std::get_if<protocol::Progress>(&message)) node.progress.push_back(*progress);

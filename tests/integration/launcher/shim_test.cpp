@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "scheduler/net/endpoint.h"
 #include "tests/integration/launcher/node_fixture.h"
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/process_start.h"
@@ -401,10 +402,16 @@ TEST_F(Shims, MeasureProcessorTimeAsUtilizationOfAVirtualDevice) {
 
 TEST_F(Shims, WorkInFoldersDeeperThanASocketAddress) {
   jobs_below = "/" + std::string(90, 'x') + "/" + std::string(90, 'y');
-  const auto launch = launch_of({test_rank, "checkpoint", "1"}, {"a"}, 1);
+  const auto launch = shell("readlink $ULTRA_SOCKET; echo ${#ULTRA_SOCKET}; " + test_rank + " checkpoint 1", {"a"}, 1);
   prepare(launch);
   start(launch);
   until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
+  std::istringstream said(output("a", 0));
+  std::string socket;
+  std::size_t length = 0;
+  ASSERT_TRUE(said >> socket >> length);
+  EXPECT_EQ(socket, path("a") + jobs_below + "/api.sock");
+  EXPECT_LE(length, net::unix_path_max) << "the way to the API through a short link";
   nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 1});
   wait_finished(launch);
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
@@ -416,7 +423,8 @@ TEST_F(Shims, AForgottenGangLeavesItsLogs) {
   nodes.at("a").launcher->forget(key);
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(nodes.at("a").launcher->folder(key))) names.push_back(entry.path().filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err", "rank_0.out.marks",
+                                                     "rank_0.err.marks", "rank_1.out.marks", "rank_1.err.marks"));
   EXPECT_EQ(output("a", 1), "kept\n");
   nodes.at("a").reports.clear();
   nodes.at("a").launcher->adopt();

@@ -241,7 +241,7 @@ TEST_F(Train, BadInputIsOneLineWithTheOptionAndExitCode2) {
   expect(tiny(5) + " --ranks 3", "--global-batch: 8 samples can't be shared evenly by 3 ranks; use a multiple of 3");
   expect(tiny(5) + " --heads 3", "--width: 16 isn't a multiple of --heads 3");
   expect(tiny(5) + " --wat", "--wat");
-  expect(tiny(5) + " --backend smoke", "--backend: unknown backend \"smoke\": this build has in_process, mpi");
+  expect(tiny(5) + " --backend smoke", "--backend: unknown backend \"smoke\": this build has in_process, mpi, nccl");
   expect(tiny(5) + " --checkpoint-directory " + folder_ + "/text.txt/in", "--checkpoint-directory: can't make ");
   expect(tiny(5) + " --resume", "--resume: needs --checkpoint-directory");
   expect("sample --checkpoint " + folder_ + "/text.txt",
@@ -263,7 +263,7 @@ TEST_F(Train, AWorldThatTheBackendDoesNotSeeIsAnError) {
 TEST_F(Train, HelpNamesEveryOptionAndExitCode) {
   const Result help = run("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* word : {"--data", "--global-batch", "--checkpoint-directory", "--resume", "--backend", "baseline",
+  for (const char* word : {"--data", "--global-batch", "--checkpoint-directory", "--resume", "--device", "--backend", "baseline",
                            "sample", "reduce-check", "85"}) {
     EXPECT_THAT(help.out, HasSubstr(word));
   }

@@ -79,7 +79,7 @@ TEST(CommandLineWords, MistakesNameTheWordAndTheNearestRightOne) {
   EXPECT_EQ(mistake({"cancel"}), "JOB: none given; name it by its number: ultra cancel 12 ('ultra queue' lists them)");
   EXPECT_EQ(mistake({"submit", "--gpus", "2", "--"}),
             "command: nothing to run; give it after --, for example: ultra submit --gpus 8 -- python3 train.py");
-  EXPECT_EQ(mistake({"queue", "--color", "blue"}), "--color: \"blue\" is not known; give auto, always or never");
+  EXPECT_EQ(mistake({"queue", "--color", "blue"}), "--color: \"blue\" is not known; give one of auto, always, never");
 }
 
 TEST(CommandLineWords, HelpIsEverywhereAndNamesEveryOption) {
@@ -205,7 +205,16 @@ TEST(Nearest, ForgivesAThirdOfTheLettersAndPrefixes) {
   EXPECT_EQ(nearest("s", known), "");
   EXPECT_EQ(nearest("frobnicate", known), "");
   EXPECT_EQ(nearest("", known), "");
-  EXPECT_EQ(did_you_mean("shwo", known), "; did you mean show?");
+  EXPECT_EQ(did_you_mean("shwo", known, "no idea"), "did you mean show?");
+  EXPECT_EQ(did_you_mean("frobnicate", known, "no idea"), "no idea");
+}
+
+TEST(Places, TheServicesSocketServesWhereThereIsNoOwnCluster) {
+  const std::string here = "/proc/self/exe", nowhere = "/nowhere/scheduler.sock";  // any file that exists, and none
+  EXPECT_EQ(socket_path(std::nullopt, {}, "/h/.ultramarine", here), here);
+  EXPECT_EQ(socket_path(std::nullopt, {}, "/h/.ultramarine", nowhere), "/h/.ultramarine/scheduler.sock");
+  EXPECT_EQ(socket_path(std::nullopt, {{"ULTRA_HOME", "/h"}}, "/h", here), "/h/scheduler.sock") << "asked for";
+  EXPECT_EQ(socket_path(std::nullopt, {{"ULTRA_SOCKET", "/s"}}, "/h", here), "/s");
 }
 
 TEST(Places, SocketComesFromOptionThenVariableThenHome) {

@@ -11,7 +11,7 @@ namespace {
 
 class Widths : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(std::setlocale(LC_CTYPE, "C.UTF-8"), nullptr); }
+  void SetUp() override { ASSERT_NE(std::setlocale(LC_CTYPE, "C"), nullptr); }  // no width may depend on the locale
 };
 
 TEST_F(Widths, CountColumnsAsPeopleSeeThem) {
@@ -20,6 +20,24 @@ TEST_F(Widths, CountColumnsAsPeopleSeeThem) {
   EXPECT_EQ(display_width("e\xCC\x81"), 1U);  // a combining accent takes none
   EXPECT_EQ(display_width("é"), 1U);
   EXPECT_EQ(display_width("\xFF\xFE"), 2U);  // broken bytes count one each
+}
+
+TEST_F(Widths, WhatPeopleTakeForOneCharacterIsOne) {
+  EXPECT_EQ(display_width("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB"), 2U);  // 한 in three conjoining letters
+  EXPECT_EQ(display_width("😀"), 2U);
+  EXPECT_EQ(display_width("👍🏽"), 2U);            // with a skin tone
+  EXPECT_EQ(display_width("👩‍👩‍👧"), 2U);        // three people, joined
+  EXPECT_EQ(display_width("🇰🇷🇺🇸"), 4U);          // two flags of two letters each
+  EXPECT_EQ(display_width("❤️"), 2U);             // asked for as an emoji; without that it is a narrow sign
+  EXPECT_EQ(display_width("❤"), 1U);
+  EXPECT_EQ(display_width("ｱ"), 1U);             // half-width
+  EXPECT_EQ(display_width("１"), 2U);            // full-width
+  EXPECT_EQ(display_width("a\xE2\x80\x8B" "b"), 2U);  // a blank of no width
+  EXPECT_EQ(clipped("👩‍👩‍👧x", 2), "…");
+  EXPECT_EQ(clipped("👩‍👩‍👧xy", 3), "👩‍👩‍👧…");
+  EXPECT_EQ(clipped("e\xCC\x81" "abc", 3), "e\xCC\x81" "a…");
+  EXPECT_EQ(padded("학습", 6), "학습  ");
+  EXPECT_EQ(padded("학습", 3), "학…");
 }
 
 TEST_F(Widths, ClippingNeverCutsACharacterInHalf) {
@@ -36,6 +54,8 @@ TEST_F(Widths, PrintableTextCantMoveTheCursor) {
             "?x");  // C1 control: CSI in one character
   EXPECT_EQ(printable("ok 학습"), "ok 학습");
   EXPECT_EQ(printable("bad \xFF byte"), "bad ? byte");
+  EXPECT_EQ(printable("a\xE2\x80\xAE" "b"), "a?b");  // turns the rest of the line around
+  EXPECT_EQ(printable("e\033\xCC\x81"), "e?\xCC\x81");  // a mark can't hide one
 }
 
 TEST_F(Widths, OverlongAndTruncatedUtf8IsBroken) {

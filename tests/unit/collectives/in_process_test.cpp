@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <barrier>
+#include <cmath>
 #include <functional>
 #include <thread>
 
 #include "collectives/backends.h"
+#include "collectives/bf16.h"
 #include "collectives/in_process/in_process.h"
 #include "conformance.h"
 #include "tests/support/ranks.h"
@@ -30,6 +32,22 @@ TEST_P(InProcess, ConformsLikeEveryBackend) {
   EXPECT_THAT(problems, testing::Each(testing::IsEmpty()));
 }
 INSTANTIATE_TEST_SUITE_P(WorldSizes, InProcess, testing::Values(1, 2, 3, 4, 7));
+
+TEST(Bf16, RoundsToTheNearestAndTiesToEven) {
+  // Of all bf16, what lies between two neighbours goes to the nearer, what lies halfway to the even one.
+  for (std::uint32_t upper = 0; upper < 0x7f80U; ++upper) {
+    const auto low = static_cast<std::uint16_t>(upper), high = static_cast<std::uint16_t>(upper + 1);
+    const std::uint32_t bits = upper << 16;
+    ASSERT_EQ(to_bf16(std::bit_cast<float>(bits)), low);
+    ASSERT_EQ(to_bf16(std::bit_cast<float>(bits + 0x7fffU)), low);
+    ASSERT_EQ(to_bf16(std::bit_cast<float>(bits + 0x8001U)), high);
+    ASSERT_EQ(to_bf16(std::bit_cast<float>(bits + 0x8000U)), upper % 2 == 0 ? low : high);
+    ASSERT_EQ(to_bf16(-std::bit_cast<float>(bits + 0x8001U)), high | 0x8000U);
+    ASSERT_EQ(from_bf16(low), std::bit_cast<float>(bits));
+  }
+  EXPECT_TRUE(std::isnan(from_bf16(to_bf16(std::bit_cast<float>(0x7f800001U)))));  // and not infinity
+  EXPECT_EQ(from_bf16(to_bf16(INFINITY)), INFINITY);
+}
 
 TEST(InProcessReduction, AddsInTheOrderOfRanks) {
   // (1e8 + -1e8) + 1 = 1 in float, while 1e8 + (-1e8 + 1) = 0: the result shows the order.
@@ -61,11 +79,26 @@ TEST(InProcessErrors, AMismatchIsReportedByEveryRank) {
        },
        "all_reduce sum of 2 int64"},
       {[](Communicator& c, Buffer b) { return c.broadcast(b, 1); }, "broadcast of 2 float32 from rank 1"},
+      {[](Communicator& c, Buffer b) {
+         b.type = DataType::bf16;
+         return c.all_reduce(b, Operation::sum);
+       },
+       "all_reduce sum of 2 bf16"},
+      {[](Communicator& c, Buffer b) {
+         b.count = 3;
+         return c.all_gather(part_of(b, 1, 3), b);
+       },
+       "all_gather of 1 float32"},
+      {[](Communicator& c, Buffer b) {
+         b.count = 6;
+         return c.reduce_scatter(b, part_of(b, 1, 3), Operation::sum);
+       },
+       "reduce_scatter sum of 2 float32"},
       {[](Communicator& c, Buffer) { return c.barrier(); }, "barrier"},
   };
   for (const Case& example : cases) {
     const auto errors = on_ranks(3, [&](Communicator& communicator) {
-      std::int64_t storage[2] = {};
+      std::int64_t storage[8] = {};
       const Buffer buffer{storage, 2, DataType::float32, Residence::host};
       auto pending = communicator.rank() == 1 ? example.odd(communicator, buffer)
                                               : communicator.all_reduce(buffer, Operation::sum);
@@ -103,8 +136,9 @@ TEST(InProcessErrors, ADeadlineNamesOperationSequenceAndRankAndAllHearOfIt) {
     }
   });
   EXPECT_THAT(errors,
-              testing::Each(testing::AllOf(HasSubstr("all_reduce sum of 1 float32 (collective 2): rank 0 waited 20 ms"),
-                                           HasSubstr("not entered by rank 1"))));
+              testing::Each(HasSubstr(
+                  "all_reduce sum of 1 float32 (collective 2): rank 0 waited 20 ms for collective 2, not entered by "
+                  "rank 1")));
 }
 
 TEST(InProcessErrors, ARankThatLeavesOrDropsItsPendingFailsTheOthersAtOnce) {
@@ -138,7 +172,7 @@ TEST(InProcessErrors, LeavingAfterTheLastCollectiveIsNoError) {
 }
 
 TEST(Backends, AreFoundByNameAndAnUnknownOneNamesThoseThatThereAre) {
-  EXPECT_EQ(backend_names(), "in_process, mpi");
+  EXPECT_EQ(backend_names(), "in_process, mpi, nccl");
   const auto communicators = find_backend("in_process").make(2);
   ASSERT_EQ(communicators.size(), 2U);
   EXPECT_EQ(communicators[1]->rank(), 1);
@@ -150,7 +184,7 @@ TEST(Backends, AreFoundByNameAndAnUnknownOneNamesThoseThatThereAre) {
     find_backend("smoke");
     FAIL();
   } catch (const CollectiveError& error) {
-    EXPECT_STREQ(error.what(), "unknown backend \"smoke\": this build has in_process, mpi");
+    EXPECT_STREQ(error.what(), "unknown backend \"smoke\": this build has in_process, mpi, nccl");
   }
   EXPECT_THROW(make_in_process(0), CollectiveError);
 }

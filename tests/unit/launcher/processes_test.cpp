@@ -35,6 +35,9 @@ class Processes : public testing::Test {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // orphans come to this process, as they do to a shim
   }
   ~Processes() override {
+    for (const int file : {out_file, err_file}) {
+      if (file >= 0) ::close(file);
+    }
     EXPECT_TRUE(descendants_of(::getpid()).empty()) << "a process was left behind";
     for (const ProcessIdentity& left : descendants_of(::getpid())) send_signal(left, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0) {
@@ -44,12 +47,14 @@ class Processes : public testing::Test {
   }
 
   RankStart shell(const std::string& script) {
+    if (out_file < 0) out_file = ::open((folder + "/out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (err_file < 0) err_file = ::open((folder + "/err").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     return {.program = "/bin/sh",
             .arguments = {"sh", "-c", script},
             .environment = {{"PATH", "/bin:/usr/bin"}, {"MARK", folder}},
             .working_directory = folder,
-            .output_file = folder + "/out",
-            .error_file = folder + "/err"};
+            .output = out_file,
+            .error = err_file};
   }
   RankStart program(const std::string& mode, const std::string& argument) {
     RankStart start = shell("");
@@ -72,6 +77,7 @@ class Processes : public testing::Test {
   }
   std::string text_of_file(const std::string& name) { return read_whole(folder + "/" + name).value_or("none"); }
 
+  int out_file = -1, err_file = -1;
   std::string folder;
 };
 
@@ -118,9 +124,11 @@ TEST_F(Processes, SaysWhichStepOfAStartFailed) {
   EXPECT_EQ(result.step, StartStep::program);
   EXPECT_EQ(result.error_number, ENOENT);
 
-  start = shell("true");
-  start.output_file = folder + "/no/out";
-  EXPECT_EQ(start_rank(start).step, StartStep::output);
+  start = shell("echo nowhere");
+  start.output = start.error = -1;
+  result = start_rank(start);
+  EXPECT_EQ(result.step, StartStep::none);
+  EXPECT_EQ(wait_for(result.pid), 0) << "without an output it writes to /dev/null";
 }
 
 TEST_F(Processes, RanksDieWithTheProcessThatStartedThem) {

@@ -51,11 +51,50 @@ TEST(GangLayout, NumbersRanksAlongTheAllocation) {
   const GangLayout layout(uneven);
   EXPECT_EQ(layout.world_size(), 4);
   EXPECT_EQ(layout.first_node(), "node02");
-  EXPECT_EQ(layout.ranks()[2], (RankPlace{.rank = 2, .local_rank = 2, .node_rank = 0, .node = "node02", .device = 4}));
-  EXPECT_EQ(layout.ranks()[3], (RankPlace{.rank = 3, .local_rank = 0, .node_rank = 1, .node = "node05", .device = 0}));
+  EXPECT_EQ(layout.ranks()[2], (RankPlace{.rank = 2, .local_rank = 2, .node_rank = 0, .node = "node02", .devices = {4}}));
+  EXPECT_EQ(layout.ranks()[3], (RankPlace{.rank = 3, .local_rank = 0, .node_rank = 1, .node = "node05", .devices = {0}}));
   EXPECT_EQ(layout.on_node("node05").size(), 1U);
   EXPECT_EQ(layout.node_of(3), "node05");
   EXPECT_EQ(layout.node_of(4), "");
+}
+
+TEST(GangLayout, SoManyRanksOnEachNodeSeeAllOfItsDevices) {
+  const GangLayout layout(uneven, 0, 2);
+  ASSERT_EQ(layout.world_size(), 4);
+  EXPECT_EQ(layout.ranks()[1], (RankPlace{.rank = 1, .local_rank = 1, .node_rank = 0, .node = "node02", .devices = {1, 3, 4}}));
+  EXPECT_EQ(layout.ranks()[3], (RankPlace{.rank = 3, .local_rank = 1, .node_rank = 1, .node = "node05", .devices = {0}}));
+  EXPECT_EQ(GangLayout(uneven, 0, 3).ranks()[2].devices, (std::vector<std::int64_t>{4})) << "as many as devices: one each";
+  EXPECT_THAT(GangLayout(uneven, 0, 3).devices_on("node02"), ElementsAre(1, 3, 4));
+}
+
+TEST(GangLayout, SpreadsANumberOfRanksInBlocks) {
+  const Allocation three = {{"a", {0, 1}}, {"b", {0, 1}}, {"c", {0, 1}}};
+  EXPECT_THAT(GangLayout(three, 4).ranks_per_node(), ElementsAre(2, 1, 1));
+  EXPECT_THAT(GangLayout(three, 8).ranks_per_node(), ElementsAre(3, 3, 2));
+  EXPECT_EQ(GangLayout(three, 4).node_of(1), "a");
+  EXPECT_EQ(GangLayout(three, 4).node_of(2), "b");
+  EXPECT_THAT(GangLayout(uneven, 4).ranks_per_node(), ElementsAre(3, 1)) << "as many as devices: one each";
+  EXPECT_THAT(GangLayout(uneven, 4, 4).ranks_per_node(), ElementsAre(2, 2)) << "unless somebody said how many per node at the most";
+}
+
+TEST(GangLayout, FewerRanksThanNodesLeaveTheLastNodesAlone) {
+  const GangLayout layout({{"a", {0, 1}}, {"b", {0, 1}}, {"c", {0, 1}}}, 2);
+  EXPECT_THAT(layout.nodes(), ElementsAre("a", "b"));
+  EXPECT_TRUE(layout.on_node("c").empty());
+  EXPECT_THAT(layout.nodes_of("*"), ElementsAre("a", "b"));
+}
+
+TEST(GangLayout, AScriptIsOneRankOnTheFirstNodeWithAllItsDevices) {
+  protocol::LaunchSpec launch;
+  launch.kind = protocol::LaunchKind::script;
+  launch.allocation = uneven;
+  launch.spec.ranks_per_node = 3;
+  const GangLayout layout = layout_of(launch);
+  ASSERT_EQ(layout.world_size(), 1);
+  EXPECT_THAT(layout.nodes(), ElementsAre("node02"));
+  EXPECT_THAT(layout.ranks()[0].devices, ElementsAre(1, 3, 4));
+  launch.kind = protocol::LaunchKind::ranks;
+  EXPECT_EQ(layout_of(launch).world_size(), 6);
 }
 
 TEST(GangLayout, NamesSetsOfRanksTheSameOnEveryNode) {
@@ -136,6 +175,35 @@ TEST(RankEnvironment, DropsTheVariablesOfAnotherLauncherAndKeepsTheUsersTuning) 
                                        testing::Pair("PATH", default_path), testing::Key("PMIX_MCA_gds")));
   const GangLayout layout(uneven);
   EXPECT_EQ(rank_environment(launch, layout, layout.ranks()[0], {}).at("OMP_NUM_THREADS"), "4");
+}
+
+TEST(RankEnvironment, SubmittedFromInsideAnotherJobNothingOfThatJobIsInherited) {
+  auto launch = launch_of(true);
+  launch.environment = {{"TORCHELASTIC_RUN_ID", "3.1.1"}, {"MASTER_ADDR", "elsewhere"}, {"RANK", "3"},
+                        {"SLURM_PROCID", "3"},            {"SLURM_JOB_ID", "9"},        {"KEEP", "me"}};
+  EXPECT_THAT(base_environment(launch), ElementsAre(testing::Pair("KEEP", "me"), testing::Key("PATH")));
+  launch.environment.erase("TORCHELASTIC_RUN_ID");
+  EXPECT_EQ(base_environment(launch).at("MASTER_ADDR"), "elsewhere") << "what a person exported is his choice";
+  launch.key.gang = 2;
+  EXPECT_EQ(base_environment(launch).at("SLURM_PROCID"), "3") << "a gang comes from the job's own script";
+}
+
+TEST(RankEnvironment, CpusOfARankAreItsThreads) {
+  auto launch = launch_of(true);
+  launch.spec.cpus_per_rank = 6;
+  const GangLayout layout(uneven);
+  EXPECT_EQ(rank_environment(launch, layout, layout.ranks()[0], {}).at("OMP_NUM_THREADS"), "6");
+  launch.environment["OMP_NUM_THREADS"] = "2";
+  EXPECT_EQ(rank_environment(launch, layout, layout.ranks()[0], {}).at("OMP_NUM_THREADS"), "2");
+}
+
+TEST(RankEnvironment, PlainJobsKnowNothingOfSlurm) {
+  const auto launch = launch_of(true);
+  const GangLayout layout(uneven);
+  for (const auto& [name, value] : rank_environment(launch, layout, layout.ranks()[0], {.scratch_folder = "/scratch/12.2"})) {
+    EXPECT_FALSE(name.starts_with("SLURM")) << name;
+    EXPECT_FALSE(name.starts_with("OMPI_")) << name;
+  }
 }
 
 TEST(MpiEnvironment, SeparatesNodesOfOneHostAndLeavesTuningToTheUser) {

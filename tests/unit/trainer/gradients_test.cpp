@@ -5,7 +5,8 @@
 #include <numeric>
 
 #include "support.h"
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/arena.h"
+#include "worker/trainer/device/cpu/kernels.h"
 #include "worker/trainer/model.h"
 
 namespace ultramarine::trainer {

@@ -128,8 +128,11 @@ TEST(AdamW, TakesTheHandComputedStepAndDecaysOnlyWhatShouldDecay) {
   const std::size_t count = layout.parameter_count();
   std::vector<float> g(count, 1.0F), w(count, 1.0F), m(count, 0.0F), v(count, 0.0F);
   const OptimizerConfig config{.beta_1 = 0.9, .beta_2 = 0.95, .epsilon = 0, .weight_decay = 0.5};
+  const auto apply = [&](const Tensor& tensor, const AdamwStep& step) {
+    adamw(tensor.count, step, &g[tensor.offset], &w[tensor.offset], &m[tensor.offset], &v[tensor.offset]);
+  };
   // Gradient 0.5 after scaling. At step 1 both corrected moments are the gradient's own, so the update is lr * sign.
-  update(config, layout, 1, 0.1, 0.5, g, w, m, v);
+  update(config, layout, 1, 0.1, 0.5, apply);
   EXPECT_NEAR(m[0], 0.05, 1e-7);
   EXPECT_NEAR(v[0], 0.0125, 1e-7);
   EXPECT_NEAR(w[layout.final_norm_weight], 1 - 0.1, 1e-6);
@@ -139,7 +142,7 @@ TEST(AdamW, TakesTheHandComputedStepAndDecaysOnlyWhatShouldDecay) {
   // Step 2 with gradient 0: m = 0.045 / 0.19, v = 0.011875 / 0.0975.
   std::fill(g.begin(), g.end(), 0.0F);
   const double before = w[0];
-  update(config, layout, 2, 0.1, 1.0, g, w, m, v);
+  update(config, layout, 2, 0.1, 1.0, apply);
   EXPECT_NEAR(w[0], before - 0.1 * (0.045 / 0.19) / std::sqrt(0.011875 / 0.0975), 1e-6);
 }
 

@@ -10,7 +10,7 @@
 
 #include "tests/support/ranks.h"
 #include "worker/trainer/corpus.h"
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/device/cpu/kernels.h"
 #include "worker/trainer/options.h"
 #include "worker/trainer/random_numbers.h"
 

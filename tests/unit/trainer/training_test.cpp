@@ -94,10 +94,53 @@ TEST(Training, RanksWhoseParametersDifferAreFoundAtTheStepAndAllStop) {
     // The lowest bit of one number on one rank (a norm's weight, near 1: small numbers may lose the bit in the next
     // update).
     if (communicator.rank() == 1)
-      trainer.mutable_parameters()[0] = std::nextafter(trainer.mutable_parameters()[0], 0.0F);
+      trainer.set_parameter(0, std::nextafter(trainer.parameters()[0], 0.0F));
     trainer.step(false);
   });
-  EXPECT_THAT(errors, Each(HasSubstr("step 2: the ranks' parameters are not the same any more")));
+  EXPECT_THAT(errors, Each(HasSubstr("step 2: the ranks' parameters are not the same any more: rank 1 has ")));
+  EXPECT_THAT(errors, Each(HasSubstr(", the other 2 have ")));
+}
+
+TEST(Training, OnTheCpuAStepIsWhatThePlainFunctionsGiveBitByBit) {
+  const Corpus corpus = small_corpus();
+  TrainOptions options = tiny_options();
+  options.micro_batch = 3;  // 3 + 3 + 2
+  Model<float> model(options.model, options.micro_batch);
+  const std::size_t count = model.layout().parameter_count();
+  Arena<float> parameters(count), first(count), second(count), gradients(count);
+  initialize(model.layout(), options.seed, parameters);
+  std::vector<double> losses;
+  for (std::int64_t step = 1; step <= 5; ++step) {
+    std::fill(gradients.begin(), gradients.end(), 0.0F);
+    float sum = 0;
+    for (std::int64_t begin = 0; begin < options.global_batch; begin += options.micro_batch) {
+      const std::int64_t samples = std::min(options.micro_batch, options.global_batch - begin);
+      std::vector<std::uint8_t> tokens, targets;
+      for (std::int64_t i = 0; i < samples; ++i) {
+        const Bytes bytes = corpus.sample(options.seed, step, begin + i, options.model.context);
+        tokens.insert(tokens.end(), bytes.begin(), bytes.end() - 1);
+        targets.insert(targets.end(), bytes.begin() + 1, bytes.end());
+      }
+      for (const float loss : model.forward(parameters.data(), tokens, targets, samples)) sum += loss;
+      model.backward(parameters.data(), gradients.data());
+    }
+    const double average = 1.0 / static_cast<double>(options.global_batch), norm = norm_of(gradients) * average;
+    losses.push_back(static_cast<double>(sum) * average);
+    const double clip = norm > options.optimizer.gradient_norm_max ? options.optimizer.gradient_norm_max / norm : 1.0;
+    update(options.optimizer, model.layout(), step, learning_rate_at(options.optimizer, step, options.steps),
+           average * clip, [&](const Tensor& tensor, const AdamwStep& own) {
+             adamw(tensor.count, own, &gradients[tensor.offset], &parameters[tensor.offset], &first[tensor.offset],
+                   &second[tensor.offset]);
+           });
+  }
+  const auto errors = on_ranks(1, [&](collectives::Communicator& communicator) {
+    Trainer trainer(options, corpus, communicator);
+    for (const double loss : losses) EXPECT_EQ(trainer.step(false).loss, loss);
+    EXPECT_EQ(trainer.parameters(), parameters);
+    EXPECT_EQ(trainer.first_moments(), first);
+    EXPECT_EQ(trainer.second_moments(), second);
+  });
+  EXPECT_THAT(errors, Each(""));
 }
 
 TEST(Training, ANumberThatIsNoneEndsTheRunOnAllRanks) {
@@ -105,7 +148,7 @@ TEST(Training, ANumberThatIsNoneEndsTheRunOnAllRanks) {
   const TrainOptions options = tiny_options();
   const auto errors = on_ranks(2, [&](collectives::Communicator& communicator) {
     Trainer trainer(options, corpus, communicator);
-    if (communicator.rank() == 1) trainer.mutable_parameters()[0] = std::nanf("");
+    if (communicator.rank() == 1) trainer.set_parameter(0, std::nanf(""));
     trainer.step(false);
   });
   EXPECT_THAT(errors, Each(HasSubstr("step 1: the loss is not finite")));
@@ -153,7 +196,7 @@ Outcome run(const TrainOptions& options, const Corpus& corpus, int ranks, const 
     // Only the last rank is asked to stop: the others must hear of it.
     const bool asked = communicator.rank() == ranks - 1;
     outcome.codes[static_cast<std::size_t>(communicator.rank())] =
-        run_training(options, corpus, communicator, progress, out, errors, asked ? stop : never);
+        run_training(options, corpus, communicator, cpu_device(), progress, out, errors, asked ? stop : never);
   });
   std::fclose(out);
   std::fclose(errors);
@@ -318,11 +361,11 @@ TEST(Progress, TellsStepsPhasesCheckpointsAndEqualCollectivesOfAllRanks) {
   EXPECT_THAT(phases, testing::ElementsAre("evaluating"));
   EXPECT_THAT(checkpoints, testing::ElementsAre(folder / "checkpoints/step_00000007.checkpoint"));
   ASSERT_EQ(last_of_rank.size(), 4U);
-  // The start's broadcast, two all-reduces a step, one of the evaluation.
+  // The start's broadcast, an all-reduce and an all-gather of a checksum each step, one all-reduce of the evaluation.
   const auto parameters = static_cast<std::int64_t>(Layout(options.model).parameter_count());
   for (const auto& [rank, collective] : last_of_rank) {
     EXPECT_EQ(collective.count, 1 + 2 * 7 + 1) << rank;
-    EXPECT_EQ(collective.bytes, 4 * parameters + 7 * (4 * (parameters + 2) + 16) + 8) << rank;
+    EXPECT_EQ(collective.bytes, 4 * parameters + 7 * (4 * (parameters + 2) + 8 * 4) + 8) << rank;
   }
 }
 
@@ -371,7 +414,7 @@ TEST(ReduceCheck, IsExactOnAnyNumberOfRanks) {
     std::FILE* out = open_memstream(&text, &size);
     const auto errors = on_ranks(ranks, [&](collectives::Communicator& communicator) {
       ProgressReporter progress("", communicator.rank());
-      EXPECT_EQ(run_reduce_check(1003, communicator, progress, out, std::chrono::seconds(20)), 0);
+      EXPECT_EQ(run_reduce_check(1003, communicator, cpu_device(), progress, out, std::chrono::seconds(20)), 0);
     });
     std::fclose(out);
     EXPECT_THAT(errors, Each(""));

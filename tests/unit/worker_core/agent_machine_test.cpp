@@ -203,6 +203,37 @@ TEST_F(AgentMachineTest, DevicesOfALiveGangAreNotSharedAndFreeOnceItEnds) {
   EXPECT_EQ(only<LaunchPrepare>(command(prepare(key_of(4), {2}))).size(), 1u);
 }
 
+TEST_F(AgentMachineTest, GangsOfOneAttemptShareItsDevices) {
+  run(key_of(1, 1, 1), {0, 1});
+  EXPECT_EQ(only<LaunchPrepare>(command(prepare(key_of(1, 1, 2), {0, 1}))).size(), 1u);
+  EXPECT_EQ(only<LaunchPrepare>(command(prepare(key_of(1, 1, 3), {0, 1}))).size(), 1u);
+  EXPECT_NE(detail(command(prepare(key_of(2), {1}))).find("held by job 1"), std::string::npos) << "but nobody else does";
+  shim(report(key_of(1, 1, 1), GangPhase::finished));
+  shim(report(key_of(1, 1, 2), GangPhase::finished));
+  EXPECT_NE(detail(command(prepare(key_of(3), {1}))).find("held by job 1"), std::string::npos) << "until the last of them has ended";
+  shim(report(key_of(1, 1, 3), GangPhase::finished));
+  EXPECT_EQ(only<LaunchPrepare>(command(prepare(key_of(4), {1}))).size(), 1u);
+}
+
+TEST(LaunchCheck, RemembersWhichRanksAreHere) {
+  LaunchSpec launch = prepare(key_of(1), {4, 5}).launch;  // the second node of the allocation; the first has 3 devices
+  const auto ranks_here = [&] {
+    const GangRecord record = record_of(node01(), launch);
+    EXPECT_EQ(record.devices, (std::vector<std::int64_t>{4, 5}));
+    return std::pair(record.first_rank, rank_count(record));
+  };
+  EXPECT_EQ(ranks_here(), std::pair(std::int64_t{3}, std::int64_t{2}));
+  launch.spec.ranks_per_node = 4;
+  EXPECT_EQ(ranks_here(), std::pair(std::int64_t{4}, std::int64_t{4}));
+  launch.spec.ranks_per_node = 0;
+  launch.spec.ranks = 3;
+  EXPECT_EQ(ranks_here(), std::pair(std::int64_t{2}, std::int64_t{1}));
+  launch.kind = LaunchKind::script;
+  launch.allocation = {{"node01", {4, 5}}};
+  EXPECT_EQ(ranks_here(), std::pair(std::int64_t{0}, std::int64_t{1}));
+  EXPECT_EQ(rank_count(GangRecord{.devices = {1, 2, 3}}), 3) << "of an agent's memory from before there was such a number";
+}
+
 TEST_F(AgentMachineTest, DevicesAreHeldAfterARestartTooBeforeTheShimSpeaks) {
   run(key_of(1), {0, 1});
   AgentMachine restarted(node01(), machine.memory());

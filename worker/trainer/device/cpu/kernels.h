@@ -1,11 +1,12 @@
-// The operations of the model and their gradients, on plain arrays, for float (training) and double (checking
-// gradients). Arrays are row-major: [rows, width] has row r at r * width. `d_x` is the gradient of the loss with
-// respect to x; gradients of parameters and of residual inputs are added to what is there (+=), all others are written.
-// Nothing here allocates.
+// The operations of device/operations.h on the CPU, for float (training) and double (checking gradients). Arrays are
+// row-major: [rows, width] has row r at r * width. `d_x` is the gradient of the loss with respect to x; gradients of
+// parameters and of residual inputs are added to what is there (+=), all others are written. Nothing here allocates.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "worker/trainer/device/operations.h"
 
 namespace ultramarine::trainer {
 
@@ -17,7 +18,7 @@ void multiply(Transposed a_transposed, Transposed b_transposed, int m, int n, in
 void multiply(Transposed a_transposed, Transposed b_transposed, int m, int n, int k, double alpha, const double* a,
               int a_stride, const double* b, int b_stride, double beta, double* c, int c_stride);
 
-/// out[rows, outputs] = in[rows, inputs] * weight[outputs, inputs]^T + bias[outputs]
+/// out[rows, outputs] = in[rows, inputs] * weight[outputs, inputs]^T + bias[outputs]; no bias, and no d_bias, if null.
 template <class Real>
 void linear_forward(std::size_t rows, std::size_t inputs, std::size_t outputs, const Real* in, const Real* weight,
                     const Real* bias, Real* out);
@@ -56,9 +57,6 @@ void causal_softmax_backward(std::size_t length, const double* probabilities, do
 /// Causal attention of `heads` heads over `samples` sequences. qkv [samples, length, 3 width] holds queries, keys,
 /// values side by side; probabilities [samples, heads, length, length] are kept for backward; out [samples, length,
 /// width].
-struct AttentionShape {
-  std::size_t samples, length, heads, width;
-};
 template <class Real>
 void attention_forward(AttentionShape shape, const Real* qkv, Real* probabilities, Real* out);
 /// `scratch` [length, length]. d_qkv is written.
@@ -75,6 +73,10 @@ void cross_entropy_forward(std::size_t rows, std::size_t classes, double* logits
 template <class Real>
 void cross_entropy_backward(std::size_t rows, std::size_t classes, Real* probabilities, const std::uint8_t* targets,
                             Real weight);
+
+/// means[samples] of values[samples, length]
+template <class Real>
+void mean_of_rows(std::size_t samples, std::size_t length, const Real* values, Real* means);
 
 /// out[samples, length, width] = token_table[token] + position_table[position]
 template <class Real>

@@ -2,7 +2,7 @@
 // matrix products by OpenBLAS. Only values that are later reduced over ranks are computed here, so ranks on different
 // CPUs may round differently; what every rank computes for itself from reduced values is in optimizer.cpp, the same on
 // every CPU.
-#include "worker/trainer/kernels.h"
+#include "worker/trainer/device/cpu/kernels.h"
 
 #include <cblas.h>
 
@@ -225,7 +225,7 @@ void linear_forward(std::size_t rows, std::size_t inputs, std::size_t outputs, c
                     const Real* bias, Real* out) {
   multiply(Transposed::no, Transposed::yes, narrow(rows), narrow(outputs), narrow(inputs), Real(1), in, narrow(inputs),
            weight, narrow(inputs), Real(0), out, narrow(outputs));
-  bias_forward(rows, outputs, bias, out);
+  if (bias) bias_forward(rows, outputs, bias, out);
 }
 
 template <class Real>
@@ -235,7 +235,7 @@ void linear_backward(std::size_t rows, std::size_t inputs, std::size_t outputs, 
            narrow(outputs), weight, narrow(inputs), Real(0), d_in, narrow(inputs));
   multiply(Transposed::yes, Transposed::no, narrow(outputs), narrow(inputs), narrow(rows), Real(1), d_out,
            narrow(outputs), in, narrow(inputs), Real(1), d_weight, narrow(inputs));
-  bias_backward(rows, outputs, d_out, d_bias);
+  if (d_bias) bias_backward(rows, outputs, d_out, d_bias);
 }
 
 ULTRAMARINE_EVERY_CPU void layer_norm_forward(std::size_t rows, std::size_t width, const float* in, const float* weight,
@@ -343,6 +343,15 @@ void cross_entropy_backward(std::size_t rows, std::size_t classes, Real* probabi
 }
 
 template <class Real>
+void mean_of_rows(std::size_t samples, std::size_t length, const Real* values, Real* means) {
+  for (std::size_t sample = 0; sample < samples; ++sample) {
+    Real sum = 0;
+    for (std::size_t t = 0; t < length; ++t) sum += values[sample * length + t];
+    means[sample] = sum / static_cast<Real>(length);
+  }
+}
+
+template <class Real>
 void embedding_forward(std::size_t samples, std::size_t length, std::size_t width, const std::uint8_t* tokens,
                        const Real* token_table, const Real* position_table, Real* out) {
   for (std::size_t row = 0; row < samples * length; ++row) {
@@ -376,6 +385,7 @@ void set_compute_threads(int threads) { openblas_set_num_threads(threads); }
   template void attention_forward(AttentionShape, const Real*, Real*, Real*);                                        \
   template void attention_backward(AttentionShape, const Real*, const Real*, const Real*, Real*, Real*);             \
   template void cross_entropy_backward(std::size_t, std::size_t, Real*, const std::uint8_t*, Real);                  \
+  template void mean_of_rows(std::size_t, std::size_t, const Real*, Real*);                                          \
   template void embedding_forward(std::size_t, std::size_t, std::size_t, const std::uint8_t*, const Real*,           \
                                   const Real*, Real*);                                                               \
   template void embedding_backward(std::size_t, std::size_t, std::size_t, const std::uint8_t*, const Real*, Real*,   \

@@ -1,0 +1,148 @@
+// The table.
+#include "scheduler/api/routes.h"
+
+#include "scheduler/api/openapi.h"
+#include "scheduler/protocol/api_messages.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+using protocol::SchemaBook;
+using protocol::Travel;
+namespace json = protocol::json;
+
+constexpr const char* text_plain = "text/plain; charset=utf-8";
+constexpr const char* text_metrics = "text/plain; version=0.0.4; charset=utf-8";
+constexpr const char* application_json = "application/json";
+constexpr const char* overview =
+    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /v1/openapi.json /metrics /livez /readyz (changes go through "
+    "the Unix socket: see `ultra`)\n";
+
+template <class T>
+json::object received(SchemaBook& book) {
+  return book.schema<T>(Travel::received);
+}
+template <class T>
+json::object sent(SchemaBook& book) {
+  return book.schema<T>(Travel::sent);
+}
+json::object empty_object(SchemaBook&) { return {{"type", "object"}, {"maxProperties", 0}}; }
+json::object any_object(SchemaBook&) { return {{"type", "object"}}; }
+json::value no_members() { return json::object(); }
+
+const Content nothing{};
+const Content plain_text{text_plain};
+const Content empty_body{application_json, empty_object, no_members, true, false};
+template <class T>
+Content reply() {
+  return {application_json, received<T>};
+}
+
+json::value job_to_submit() {
+  json::object spec;
+  spec["name"] = "hello";
+  spec["command"] = {"sh", "-c", "echo rank $RANK of $WORLD_SIZE"};
+  spec["working_directory"] = "/tmp";
+  spec["resources"] = {{"gpus", 2}};
+  spec["time_limit_ms"] = 600'000;
+  return {{"spec", spec}, {"environment", {{"GREETING", "hello"}}}};
+}
+
+/// What `ultra run` asks for; it runs until somebody stops it.
+json::value gang_to_run() { return {{"spec", {{"command", {"sleep", "600"}}}}, {"environment", json::object()}}; }
+
+const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
+const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
+const Parameter one_rank{"rank", ParameterKind::number, "only this rank's output", 0, INT32_MAX};
+const Parameter follow{"follow", ParameterKind::flag, "go on until the last rank has ended"};
+const Parameter since{"since_ms", ParameterKind::number, "only what was written at or after this moment, in milliseconds since 1970"};
+
+std::vector<Route> make_routes() {
+  return {
+      {"GET", "/", "overview", "What there is to see here, for people.", true, false, {}, nothing, plain_text, {},
+       [](const ExchangePtr& e, const Call&) { e->answer(200, overview, text_plain); }},
+      {"GET", "/livez", "alive", "Whether the daemon is at work.", true, false, {}, nothing, plain_text,
+       {{503, "", "one round has taken more than 15 s"}},
+       [](const ExchangePtr& e, const Call&) {
+         const bool alive = e->backend.alive();
+         e->answer(alive ? 200 : 503, alive ? "alive\n" : "the daemon's thread has been at one round for more than 15 s\n", text_plain);
+       }},
+      {"GET", "/readyz", "ready", "Whether questions and changes are answered.", true, false, {}, nothing, plain_text,
+       {{503, "", "the journal is being read, or nothing could be written for 10 s"}},
+       [](const ExchangePtr& e, const Call&) {
+         const std::string problem = e->backend.why_not_ready();
+         e->answer(problem.empty() ? 200 : 503, problem.empty() ? "ready\n" : problem + "\n", text_plain);
+       }},
+      {"GET", "/metrics", "metrics", "Metrics in Prometheus' text format.", true, false, {}, nothing, {text_metrics}, {},
+       [](const ExchangePtr& e, const Call&) {
+         e->backend.metrics_text([e](std::string text) { e->answer(200, std::move(text), text_metrics); });
+       }},
+      {"GET", "/favicon.ico", "favicon", "Nothing: browsers ask for it.", true, false, {}, nothing, nothing, {},
+       [](const ExchangePtr& e, const Call&) { e->answer(204, "", text_plain); }},
+      {"GET", "/v1/openapi.json", "openapi", "This document.", true, false, {}, nothing, {application_json, any_object}, {},
+       [](const ExchangePtr& e, const Call& call) { e->answer(200, openapi_document(call.version), application_json); }},
+      {"GET", "/v1/cluster", "show_cluster", "The cluster in numbers.", true, true, {}, nothing, reply<protocol::ClusterView>(), {},
+       [](const ExchangePtr& e, const Call& call) { show_cluster(e, call.version); }},
+      {"GET", "/v1/nodes", "list_nodes", "All nodes, with what their devices do.", true, true, {}, nothing, reply<protocol::NodeList>(), {},
+       [](const ExchangePtr& e, const Call&) { list_nodes(e); }},
+      {"GET", "/v1/jobs", "list_jobs",
+       "Jobs that have not ended. Without identity no users are shown; commands, folders and names of variables only to a job's owner and "
+       "administrators.",
+       true, true,
+       {{"state", ParameterKind::job_states, "only jobs in these states, ended ones too; words with commas between"},
+        {"user", ParameterKind::text, "only this user's, by name or number"},
+        {"account", ParameterKind::text, "only of this account"},
+        {"all", ParameterKind::flag, "ended ones too"}},
+       nothing, reply<protocol::JobList>(), {{403, "not_permitted", "a user was named at the address without identity"}},
+       [](const ExchangePtr& e, const Call&) { list_jobs(e); }},
+      {"POST", "/v1/jobs", "submit_job", "Submits a job. Its number comes back when it is on disk.", false, true, {},
+       {application_json, sent<protocol::SubmitRequest>, job_to_submit}, reply<protocol::SubmitReply>(),
+       {{400, "impossible", "no state of this cluster can run it"},
+        {403, "not_permitted", "this cluster starts jobs only as the user who runs it"},
+        {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
+       [](const ExchangePtr& e, const Call&) { submit_job(e); }},
+      {"GET", "/v1/jobs/ID", "show_job", "One job, or an array as a whole.", false, true, {}, nothing, reply<protocol::JobView>(), {},
+       [](const ExchangePtr& e, const Call& call) { show_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
+       reply<protocol::JobView>(), {}, [](const ExchangePtr& e, const Call& call) { wait_for_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job, or all elements of an array: it never runs, or is stopped.", false, true, {}, empty_body,
+       reply<protocol::JobView>(), {others_job}, [](const ExchangePtr& e, const Call& call) { cancel_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
+       reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't run"}},
+       [](const ExchangePtr& e, const Call& call) { requeue_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/logs", "job_output", "What the ranks wrote, one LogLine a line, as it comes.", false, true, {one_rank, follow, since},
+       nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
+       [](const ExchangePtr& e, const Call& call) { stream_job_output(e, call.job); }},
+      {"GET", "/v1/jobs/ID/events", "job_history", "What happened to a job, one sentence an event. Details only for its owner and administrators.",
+       false, true, {}, nothing, reply<protocol::EventList>(), {}, [](const ExchangePtr& e, const Call& call) { show_history(e, call.job); }},
+      {"POST", "/v1/jobs/ID/gangs", "request_gang",
+       "Starts one more gang over the nodes of a running script, as `ultra run` does. The environment is the caller's.", false, true, {},
+       {application_json, sent<protocol::GangRequest>, gang_to_run}, reply<protocol::GangReply>(),
+       {{403, "not_permitted", "the job is not yours"}, {409, "conflict", "the job is no script, or its script does not run"}},
+       [](const ExchangePtr& e, const Call& call) { request_gang(e, call); }},
+      {"GET", "/v1/jobs/ID/gangs/N/wait", "wait_for_gang", "One gang of a job, as soon as it has finished or the time is over.", false, true,
+       {timeout}, nothing, reply<protocol::GangView>(), {others_job},
+       [](const ExchangePtr& e, const Call& call) { wait_for_gang(e, call); }},
+      {"GET", "/v1/jobs/ID/gangs/N/logs", "gang_output", "What the ranks of one gang wrote, one LogLine a line, as it comes.", false, true,
+       {one_rank, follow, since}, nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
+       [](const ExchangePtr& e, const Call& call) { stream_gang_output(e, call); }},
+      {"POST", "/v1/jobs/ID/gangs/N/stop", "stop_gang", "Stops a gang; the job goes on.", false, true, {}, empty_body,
+       reply<protocol::GangView>(), {others_job, {409, "conflict", "gang 1 is the job itself: cancel the job"}},
+       [](const ExchangePtr& e, const Call& call) { stop_gang(e, call); }},
+      {"POST", "/v1/shutdown", "shut_down",
+       "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
+       false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},
+       {{403, "not_permitted", "you may not"}, {409, "conflict", "jobs run, and `requeue` is false"}},
+       [](const ExchangePtr& e, const Call&) { shut_down(e); }},
+  };
+}
+
+}  // namespace
+
+const std::vector<Route>& routes() {
+  static const std::vector<Route> all = make_routes();
+  return all;
+}
+
+}  // namespace ultramarine::api

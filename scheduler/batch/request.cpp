@@ -1,0 +1,330 @@
+#include "scheduler/batch/request.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "scheduler/batch/shape.h"
+
+namespace ultramarine::batch {
+namespace {
+
+constexpr const char* script_output = "slurm-%j.out";
+constexpr const char* array_output = "slurm-%A_%a.out";
+
+std::string join(const std::vector<std::string>& words, const char* between) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+  return text;
+}
+
+std::string join(const std::vector<std::int64_t>& numbers) {
+  std::vector<std::string> words;
+  for (const std::int64_t number : numbers) words.push_back(std::to_string(number));
+  return join(words, ", ");
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return text;
+}
+
+/// What a person who meets a refused or doubtful option calls it.
+std::string option_name(const Given& given) { return "--" + std::string(known_name(*given.rule)); }
+
+class Reader {
+ public:
+  explicit Reader(const Submission& submission) : submission_(submission) {}
+
+  Request read() {
+    collect();
+    for (const Given& given : given_) {
+      if (given.rule->treatment == Treatment::refused) throw Problem(given.where, "it can't be kept", std::string(given.rule->remedy));
+    }
+    read_names();
+    read_sizes();
+    read_run();
+    read_files();
+    read_order();
+    read_recorded();
+    return std::move(request_);
+  }
+
+ private:
+  bool is_script() const { return !submission_.name.empty(); }
+
+  /// Fills given_, weak before strong.
+  void collect() {
+    if (is_script()) {
+      const Directives directives = read_directives(submission_.name, submission_.text);
+      given_ = given_in_lines(submission_.name, directives.slurm, Dialect::slurm);
+      const auto ours = given_in_lines(submission_.name, directives.ultra, Dialect::ultra);
+      given_.insert(given_.end(), ours.begin(), ours.end());
+      if (!directives.foreign.empty())
+        warn(submission_.name + ":" + join(directives.foreign) + ": " + join(directives.foreign_marks, " and ") + " lines are not read");
+      if (!directives.late.empty())
+        warn(submission_.name + ":" + join(directives.late) + ": not read, because line " + std::to_string(directives.first_command) +
+             " is a command already; move directives above it");
+    }
+    const auto variables = given_in_environment(submission_.environment, is_script());
+    given_.insert(given_.end(), variables.begin(), variables.end());
+    given_.insert(given_.end(), submission_.command_line.begin(), submission_.command_line.end());
+  }
+
+  void warn(std::string line) { request_.warnings.push_back(std::move(line)); }
+
+  /// The strongest and last word on this; null when nobody said anything or only "". `field`: of spec, for refusals that come later.
+  const Given* take(Meaning meaning, const char* field = nullptr) {
+    const auto found = std::find_if(given_.rbegin(), given_.rend(), [&](const Given& given) { return given.rule->meaning == meaning; });
+    if (found == given_.rend() || (found->value.empty() && found->rule->takes == Takes::value && may_be_empty(meaning))) return nullptr;
+    request_.honoured.push_back(found->where);
+    if (field) request_.places[field] = found->where;
+    return &*found;
+  }
+  static bool may_be_empty(Meaning meaning) {
+    switch (meaning) {
+      case Meaning::name:
+      case Meaning::account:
+      case Meaning::partition:
+      case Meaning::qos:
+      case Meaning::output:
+      case Meaning::error:
+      case Meaning::folder:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void read_names() {
+    JobSpec& spec = request_.spec;
+    spec.command = submission_.command;
+    if (is_script()) spec.script = Script{submission_.text};
+    const Given* given = take(Meaning::name, "name");
+    spec.name = given ? given->value : std::filesystem::path(spec.command.front()).filename().string();
+    if ((given = take(Meaning::account, "account"))) spec.account = given->value;
+    if ((given = take(Meaning::qos, "qos"))) spec.qos = given->value;
+    if ((given = take(Meaning::strict_names))) spec.strict_names = true;
+    if (!(given = take(Meaning::partition, "partition"))) return;
+    spec.partition = given->value.substr(0, given->value.find(','));
+    if (spec.partition.size() < given->value.size() && given->dialect == Dialect::slurm)
+      warn(given->where + ": of several partitions the first is taken, " + spec.partition);
+    else
+      spec.partition = given->value;
+  }
+
+  // --- sizes ---
+
+  static std::optional<Asked> asked(const Given* given, std::int64_t least = 1) {
+    if (!given) return std::nullopt;
+    return Asked{count_value(given->value, given->where, least), given->where};
+  }
+
+  /// Options that say the same thing in several ways: a stronger level puts away all of them that weaker levels gave.
+  void put_away_weaker(const std::vector<Meaning>& meanings) {
+    const auto says = [&](const Given& given) {
+      return std::find(meanings.begin(), meanings.end(), given.rule->meaning) != meanings.end() &&
+             (given.rule->meaning != Meaning::gres || gres_value(given.value, given.where).gpus);
+    };
+    const auto strongest = std::find_if(given_.rbegin(), given_.rend(), says);
+    if (strongest == given_.rend()) return;
+    const Level level = strongest->level;
+    given_.erase(std::remove_if(given_.begin(), given_.end(), [&](const Given& given) { return says(given) && given.level < level; }),
+                 given_.end());
+  }
+
+  std::optional<Asked> asked_gpus(Meaning meaning, const char* field) {
+    const Given* given = take(meaning, field);
+    if (!given) return std::nullopt;
+    return named(gpus_value(given->value, given->where), given->where);
+  }
+
+  /// The number, once the type is noted.
+  Asked named(const GpuCount& gpus, const std::string& where) {
+    std::string& type = request_.spec.gpu_type;
+    if (!gpus.type.empty()) {
+      if (!type.empty() && lower(type) != lower(gpus.type))
+        throw Problem(where, "GPUs of type " + gpus.type + " asked, but " + request_.places["gpu_type"] + " says " + type, "give one type");
+      type = gpus.type;
+      request_.places["gpu_type"] = where;
+    }
+    return {gpus.count, where};
+  }
+
+  void read_sizes() {
+    put_away_weaker({Meaning::gpus, Meaning::gpus_per_node, Meaning::gpus_per_task, Meaning::gres});
+    put_away_weaker({Meaning::tasks, Meaning::tasks_per_node, Meaning::tasks_per_gpu});
+    Sizes sizes;
+    if (const Given* given = take(Meaning::nodes, "resources.nodes")) {
+      const Range nodes = range_value(given->value, given->where);
+      sizes.nodes = Asked{nodes.min, given->where};
+      if (nodes.max > nodes.min) warn(given->where + ": the smallest number is asked for, " + std::to_string(nodes.min));
+    }
+    sizes.tasks = asked(take(Meaning::tasks, "ranks"));
+    sizes.tasks_per_node = asked(take(Meaning::tasks_per_node, "ranks_per_node"));
+    sizes.tasks_per_gpu = asked(take(Meaning::tasks_per_gpu, "ranks"));
+    if (const auto cpus = asked(take(Meaning::cpus_per_task, "cpus_per_rank"))) request_.spec.cpus_per_rank = cpus->count;
+    sizes.gpus = asked_gpus(Meaning::gpus, "resources.gpus");
+    sizes.gpus_per_node = asked_gpus(Meaning::gpus_per_node, "resources.gpus_per_node");
+    sizes.gpus_per_task = asked_gpus(Meaning::gpus_per_task, "resources.gpus");
+    read_gres(sizes);
+    if (const Given* given = take(Meaning::gpu_type, "gpu_type")) request_.spec.gpu_type = given->value;
+    sizes.exclusive =
+        std::any_of(given_.begin(), given_.end(), [](const Given& given) { return given.rule->meaning == Meaning::exclusive; });
+    const Shape shape = shape_of(sizes);
+    request_.spec.resources = shape.resources;
+    request_.spec.ranks = shape.ranks;
+    request_.spec.ranks_per_node = shape.ranks_per_node;
+    request_.whole_nodes = shape.whole_nodes;
+    for (const std::string& line : shape.warnings) warn(line);
+    if (shape.gpus_by_default && is_script())
+      warn(submission_.name + ": no GPUs asked for, so it gets " +
+           (shape.whole_nodes           ? "all of each node (--exclusive)"
+            : shape.resources.nodes > 1 ? "1 on each node"
+                                        : "1") +
+           "; say how many with --gpus-per-node");
+  }
+
+  void read_gres(Sizes& sizes) {
+    const Given* given = take(Meaning::gres, "resources.gpus_per_node");
+    if (!given) return;
+    const Gres gres = gres_value(given->value, given->where);
+    if (!gres.others.empty()) {
+      request_.spec.recorded["gres"] = gres.others;
+      warn(given->where + ": kept with the job but without effect: " + gres.others);
+    }
+    if (!gres.gpus) return;
+    const Asked per_node = named(*gres.gpus, given->where);
+    if (sizes.gpus_per_node && sizes.gpus_per_node->count != per_node.count)
+      throw Problem(per_node.where,
+                    std::to_string(per_node.count) + " GPUs per node asked, but " + sizes.gpus_per_node->where + " says " +
+                        std::to_string(sizes.gpus_per_node->count),
+                    "leave out one of the two");
+    sizes.gpus_per_node = per_node;
+  }
+
+  // --- how it runs ---
+
+  void read_run() {
+    JobSpec& spec = request_.spec;
+    if (const Given* given = take(Meaning::time, "time_limit_ms"))
+      spec.time_limit_ms = given->dialect == Dialect::slurm ? slurm_time_value(given->value, given->where)
+                                                            : time_value(given->value, given->where, seconds(1));
+    if (const Given* given = take(Meaning::grace, "stop_grace_ms")) spec.stop_grace_ms = time_value(given->value, given->where, {0});
+    if (const Given* given = take(Meaning::mpi, "mpi"))
+      spec.mpi = choice<MpiMode>(*given, {{"auto", MpiMode::automatic}, {"pmix", MpiMode::pmix}, {"none", MpiMode::none}});
+    if (const Given* given = take(Meaning::signal, "warning")) spec.warning = signal_value(given->value, given->where);
+    if (const Given* given = take(Meaning::environment)) {
+      request_.environment = given->value;
+      request_.environment_where = given->where;
+      request_.environment_values = given->level != Level::command_line;
+    }
+    request_.wait = take(Meaning::wait) != nullptr;
+    request_.parsable = take(Meaning::parsable) != nullptr;
+  }
+
+  template <class T>
+  static T choice(const Given& given, const std::vector<std::pair<std::string, T>>& known) {
+    std::string words;
+    for (const auto& [word, value] : known) {
+      if (given.value == word) return value;
+      words += words.empty() ? word : word == known.back().first ? " or " + word : ", " + word;
+    }
+    throw Problem(given.where, "\"" + given.value + "\" is not known", "give " + words);
+  }
+
+  void read_files() {
+    JobSpec& spec = request_.spec;
+    const Given* folder = take(Meaning::folder, "working_directory");
+    const std::filesystem::path path = folder ? folder->value : submission_.folder;
+    spec.working_directory =
+        path.is_absolute() ? path.string() : (std::filesystem::path(submission_.folder) / path).lexically_normal().string();
+    if (const Given* given = take(Meaning::output, "output")) spec.output = given->value;
+    if (const Given* given = take(Meaning::error, "error")) spec.error = given->value;
+    if (const Given* given = take(Meaning::open_mode, "append_output"))
+      spec.append_output = choice<bool>(*given, {{"append", true}, {"a", true}, {"truncate", false}, {"t", false}});
+    if (const Given* given = take(Meaning::log_limit, "log_bytes_max")) spec.log_bytes_max = size_value(given->value, given->where);
+  }
+
+  /// Arrays, and which jobs must come before.
+  void read_order() {
+    if (const Given* given = take(Meaning::array, "array_indices")) {
+      ArrayIndices array = array_value(given->value, given->where);
+      request_.array_indices = std::move(array.indices);
+      request_.array_limit = array.limit;
+    }
+    if (is_script() && request_.spec.output.empty()) request_.spec.output = request_.array_indices.empty() ? script_output : array_output;
+    put_away_weaker({Meaning::dependency, Meaning::after});
+    for (const Given& given : given_) {
+      const bool is_last = &given == last(Meaning::dependency);
+      if (given.rule->meaning == Meaning::after)
+        add(after_value(given.value, given.where), given.where);
+      else if (is_last && !given.value.empty())
+        add(slurm_dependency_value(given.value, given.where), given.where);
+    }
+  }
+
+  const Given* last(Meaning meaning) const {
+    const auto found = std::find_if(given_.rbegin(), given_.rend(), [&](const Given& given) { return given.rule->meaning == meaning; });
+    return found == given_.rend() ? nullptr : &*found;
+  }
+
+  void add(const std::vector<TypedDependency>& dependencies, const std::string& where) {
+    request_.honoured.push_back(where);
+    request_.places["dependencies"] = where;
+    for (const TypedDependency& typed : dependencies) {
+      if (typed.element)
+        request_.element_dependencies.push_back(typed);
+      else
+        request_.spec.dependencies.push_back({typed.job, typed.condition});
+    }
+  }
+
+  // --- what changes nothing ---
+
+  void read_recorded() {
+    put_away_weaker({Meaning::memory});
+    check_memory();
+    std::vector<std::string> names;
+    for (const Given& given : given_) {
+      if (given.rule->treatment != Treatment::recorded) continue;
+      check_recorded(given);
+      request_.spec.recorded[std::string(known_name(*given.rule))] = given.value;
+      if (given.rule->meaning == Meaning::exclusive && request_.whole_nodes) continue;  // it had an effect
+      if (std::find(names.begin(), names.end(), option_name(given)) == names.end()) names.push_back(option_name(given));
+    }
+    if (names.empty()) return;
+    warn((is_script() ? submission_.name + ": " : "") + "kept with the job but without effect: " + join(names, ", "));
+  }
+
+  static void check_recorded(const Given& given) {
+    if (given.rule->meaning == Meaning::count) count_value(given.value, given.where);
+    if (given.rule->meaning == Meaning::memory || given.rule->meaning == Meaning::disk) memory_value(given.value, given.where);
+    if (given.rule->meaning == Meaning::hosts) hosts_value(given.value, given.where);
+    if (given.rule->meaning == Meaning::exclusive && !given.value.empty() && given.value != "user" && given.value != "mcs" &&
+        given.level < Level::slurm_variable)
+      throw Problem(given.where, "\"" + given.value + "\" is not known", "write --exclusive, --exclusive=user or --exclusive=mcs");
+  }
+
+  /// Memory is said in one way only.
+  void check_memory() const {
+    const Given* first = nullptr;
+    for (const Given& given : given_) {
+      const std::string_view name = known_name(*given.rule);
+      if (name != "mem" && name != "mem-per-cpu" && name != "mem-per-gpu") continue;
+      if (first && known_name(*first->rule) != name)
+        throw Problem(given.where, "memory is said by " + first->where + " already", "leave out one of the two");
+      first = &given;
+    }
+  }
+
+  const Submission& submission_;
+  std::vector<Given> given_;  // weak before strong
+  Request request_;
+};
+
+}  // namespace
+
+Request request_of(const Submission& submission) { return Reader(submission).read(); }
+
+}  // namespace ultramarine::batch

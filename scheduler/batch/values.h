@@ -1,0 +1,74 @@
+// The forms of single values: counts, sizes of memory, GPU requests, arrays, dependencies, signals. Each function takes the text and, for its
+// error, the place that it was given at; it throws Problem. Knows no option names.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/batch/problem.h"
+#include "scheduler/model/job.h"
+
+namespace ultramarine::batch {
+
+/// A whole number from 1 (or `least`) to 1,000,000.
+std::int64_t count_value(const std::string& text, const std::string& where, std::int64_t least = 1);
+
+/// N, or MIN-MAX.
+struct Range {
+  std::int64_t min = 0, max = 0;
+};
+Range range_value(const std::string& text, const std::string& where);
+
+/// Slurm's time forms; a bare number is minutes, seconds round up to minutes; 0, -1, UNLIMITED, INFINITE = longest_time_limit.
+/// Our own forms (2h) are taken as well.
+Duration slurm_time_value(const std::string& text, const std::string& where);
+/// 30s, 2h, 1-12:00; at least `least`.
+Duration time_value(const std::string& text, const std::string& where, Duration least);
+
+/// `512`, `64G`, `16gb`: a whole number, bare = megabytes, 0 = all of the node. In bytes.
+std::int64_t memory_value(const std::string& text, const std::string& where);
+/// `100MiB`, `2G`, bytes with a unit.
+std::int64_t size_value(const std::string& text, const std::string& where);
+
+/// Checks a hostlist; a text with a / names a file and is not read.
+void hosts_value(const std::string& text, const std::string& where);
+
+/// `[TYPE:]N`.
+struct GpuCount {
+  std::int64_t count = 0;
+  std::string type;
+};
+GpuCount gpus_value(const std::string& text, const std::string& where);
+
+/// `gpu[:TYPE][:N]` and other kinds, with commas between.
+struct Gres {
+  std::optional<GpuCount> gpus;
+  std::string others;  // the entries that are no GPUs, as typed
+};
+Gres gres_value(const std::string& text, const std::string& where);
+
+/// `0-15%4`, `1,3,5-7`, `0-15:4`.
+struct ArrayIndices {
+  std::vector<std::int64_t> indices;  // ascending, no two the same, 1 to 10,000
+  std::int64_t limit = 0;             // 0 = all at once
+};
+ArrayIndices array_value(const std::string& text, const std::string& where);
+
+/// A dependency as typed. `element`: of 12_3, the 3; who knows the cluster says which job that is.
+struct TypedDependency {
+  JobId job;
+  std::optional<std::int64_t> element;
+  DependencyCondition condition = DependencyCondition::ok;
+};
+/// Slurm's: `afterok:12:13,afterany:14_3`. What can't be honoured (aftercorr, singleton, ?, after:12+5) is refused with the remedy.
+std::vector<TypedDependency> slurm_dependency_value(const std::string& text, const std::string& where);
+/// Ours: `12`, `12:any,13:notok`.
+std::vector<TypedDependency> after_value(const std::string& text, const std::string& where);
+
+/// `[B:]SIGNAL[@SECONDS]`: a name with or without SIG, or a number.
+WarningSignal signal_value(const std::string& text, const std::string& where);
+
+}  // namespace ultramarine::batch

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --gpus-per-nodes=4
+./run

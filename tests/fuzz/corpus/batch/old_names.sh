@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --tasks=4 --workdir=/data/run --share --cluster=here --gres=gpu:4
+./run

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --time=0 -G 1
+./run

@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --nodes=2 --gpus=7
+./run
