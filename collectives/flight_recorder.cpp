@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 namespace ultramarine::collectives {
 namespace {
@@ -50,10 +52,9 @@ std::string file_name(int rank) {
 
 std::string flight_record_folder() {
   std::string folder = environment("ULTRA_FLIGHT_RECORD");
-  if (!folder.empty()) return folder;
-  const std::string progress = environment("ULTRA_PROGRESS");
-  const std::size_t slash = progress.rfind('/');
-  return slash == std::string::npos ? "" : progress.substr(0, slash + 1);
+  if (!folder.empty() || environment("ULTRA_JOB_ID").empty()) return folder;
+  std::error_code error;
+  return std::filesystem::current_path(error).string();
 }
 
 FlightRecorder::FlightRecorder(std::string_view backend, int rank, int world_size)

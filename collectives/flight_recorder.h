@@ -1,9 +1,9 @@
 // The last 1,000 collectives of a rank, kept in memory and written to a file when one of them fails or passes its
 // deadline: with the files of all ranks side by side one sees who stopped where. Every communicator has one.
 //
-// The file is flight-rank-R.jsonl (with a job: flight-job-J-attempt-A-rank-R.jsonl) in the folder ULTRA_FLIGHT_RECORD,
-// else beside the socket ULTRA_PROGRESS, that is in the job's own folder; with neither, none is written. First line:
-// what failed; then one line for each collective, oldest first. Times are microseconds since the Unix epoch.
+// The file is flight-rank-R.jsonl (of a job: flight-job-J-attempt-A-rank-R.jsonl) in the folder ULTRA_FLIGHT_RECORD; without
+// it, a job's is in its working directory, where it outlives the job, and other processes write none. First line: what failed;
+// then one line for each collective, oldest first. Times are microseconds since the Unix epoch.
 #pragma once
 
 #include <cstdint>

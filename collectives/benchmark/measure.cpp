@@ -161,7 +161,6 @@ double Benchmark::time(const Shape& shape, const Buffers& buffers) {
       pendings.push_back(start(shape, buffers));
       if (!in_stream) pendings.back()->wait(settings_.deadline);
     }
-    if (!pendings.empty()) pendings.back()->wait(settings_.deadline);
     for (auto& pending : pendings) pending->wait(settings_.deadline);
   };
   run(settings_.warmup);

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "scheduler/batch/shape.h"
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::batch {
 namespace {
@@ -136,7 +137,7 @@ class Reader {
   std::optional<Asked> asked_gpus(Meaning meaning, const char* field) {
     const Given* given = take(meaning, field);
     if (!given) return std::nullopt;
-    return named(gpus_value(given->value, given->where), given->where);
+    return named(gpus_value(given->value, given->where, given->dialect == Dialect::ultra ? 1 : 0), given->where);
   }
 
   /// The number, once the type is noted.
@@ -230,7 +231,10 @@ class Reader {
       if (given.value == word) return value;
       words += words.empty() ? word : word == known.back().first ? " or " + word : ", " + word;
     }
-    throw Problem(given.where, "\"" + given.value + "\" is not known", "give " + words);
+    std::vector<std::string> names;
+    for (const auto& [word, value] : known) names.push_back(word);
+    const std::string near = protocol::nearest_word(given.value, names);
+    throw Problem(given.where, "\"" + given.value + "\" is not known", near.empty() ? "give " + words : "did you mean " + near + "?");
   }
 
   void read_files() {

@@ -11,7 +11,7 @@ namespace ultramarine::batch {
 namespace {
 
 constexpr std::int64_t count_max = 1'000'000;
-constexpr std::int64_t array_count_max = 10'000, array_index_max = 1'000'000'000;
+constexpr std::int64_t array_count_max = 10'000, array_index_max = 4'000'000;
 constexpr std::int64_t kibi = 1024, mebi = kibi * 1024, gibi = mebi * 1024, tebi = gibi * 1024;
 constexpr std::int64_t signal_before_max_s = 65'535;
 
@@ -155,7 +155,7 @@ void hosts_value(const std::string& text, const std::string& where) {
   if (!protocol::expand_hostlist(text)) throw Problem(where, quoted(text) + " is no list of nodes", "write for example node[01-04],node07");
 }
 
-GpuCount gpus_value(const std::string& text, const std::string& where) {
+GpuCount gpus_value(const std::string& text, const std::string& where, std::int64_t least) {
   if (text.find(',') != std::string::npos)
     throw Problem(where, quoted(text) + " asks for several kinds of GPUs", "give one, and submit a job for each kind");
   const std::size_t colon = text.rfind(':');
@@ -164,7 +164,7 @@ GpuCount gpus_value(const std::string& text, const std::string& where) {
     gpus.type = text.substr(0, colon);
     if (!is_name(gpus.type)) throw Problem(where, quoted(gpus.type) + " is no type of GPU", "write TYPE:N, for example a100:4");
   }
-  gpus.count = count_value(text.substr(colon == std::string::npos ? 0 : colon + 1), where, 0);
+  gpus.count = count_value(text.substr(colon == std::string::npos ? 0 : colon + 1), where, least);
   return gpus;
 }
 

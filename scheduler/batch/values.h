@@ -41,7 +41,7 @@ struct GpuCount {
   std::int64_t count = 0;
   std::string type;
 };
-GpuCount gpus_value(const std::string& text, const std::string& where);
+GpuCount gpus_value(const std::string& text, const std::string& where, std::int64_t least = 0);
 
 /// `gpu[:TYPE][:N]` and other kinds, with commas between.
 struct Gres {

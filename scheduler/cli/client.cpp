@@ -21,13 +21,13 @@ Answer<T> decoded(std::string body) {
     T value = protocol::from_json<T>(body);
     return {std::move(value), std::move(body)};
   } catch (const protocol::DecodeError& error) {
-    throw CommandError(exit_code::failure,
-                       error_line("", spoken("the scheduler's answer can't be read ({0})", std::string(error.what())),
-                                  spoken("do ultra and ultra-scheduler have the same version?")));
+    throw CommandError(exit_code::failure, error_line("", spoken("the scheduler's answer can't be read ({0})", std::string(error.what())),
+                                                      spoken("do ultra and ultra-scheduler have the same version?")));
   }
 }
 
-std::string job_path(JobId job, const char* rest = "") { return "/v1/jobs/" + std::to_string(job.value) + rest; }
+std::string job_path(const JobName& job, const std::string& rest = "") { return "/v1/jobs/" + job.text + rest; }
+std::string gang_path(std::int64_t gang, const char* rest) { return "/gangs/" + std::to_string(gang) + rest; }
 
 bool refused_at_the_door(const net::NetError& error) {
   switch (error.error_number) {
@@ -53,8 +53,7 @@ bool refused_at_the_door(const net::NetError& error) {
   }
   if (reply.message.empty()) reply.message = spoken("the scheduler refused with status {0}", response.status);
   if (reply.field.empty() && reply.code == "not_found" && path.rfind("/v1/jobs/", 0) == 0) reply.field = "job";
-  throw Refused(exit_code_for(reply.code, response.status),
-                error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
+  throw Refused(exit_code_for(reply.code, response.status), error_line(option_for_field(reply.field), reply.message, reply.remedy), reply);
 }
 
 }  // namespace
@@ -74,6 +73,20 @@ std::string option_for_field(const std::string& path) {
                                                           {"command", "command"},
                                                           {"working_directory", "--workdir"},
                                                           {"environment", "--export"},
+                                                          {"gpu_type", "--gpu-type"},
+                                                          {"ranks", "--ranks"},
+                                                          {"ranks_per_node", "--ranks-per-node"},
+                                                          {"cpus_per_rank", "--cpus-per-rank"},
+                                                          {"dependencies", "--after"},
+                                                          {"output", "--output"},
+                                                          {"error", "--error"},
+                                                          {"log_bytes_max", "--log-limit"},
+                                                          {"warning", "--signal"},
+                                                          {"script", "script"},
+                                                          {"array_indices", "--array"},
+                                                          {"array_limit", "--array"},
+                                                          {"since_ms", "--since"},
+                                                          {"gang", "--gang"},
                                                           {"rank", "--rank"},
                                                           {"state", "--state"},
                                                           {"user", "--user"},
@@ -119,9 +132,8 @@ void Client::unreachable(const net::NetError& error) const {
   std::error_code ignored;
   std::string why;
   if (error.error_number == EACCES || error.error_number == EPERM) {
-    throw CommandError(exit_code::not_permitted,
-                       error_line("", spoken("the socket {0} is not yours to use", socket_),
-                                  spoken("ask its owner, or name another with --socket or ULTRA_HOME")));
+    throw CommandError(exit_code::not_permitted, error_line("", spoken("the socket {0} is not yours to use", socket_),
+                                                            spoken("ask its owner, or name another with --socket or ULTRA_HOME")));
   }
   if (!std::filesystem::exists(folder, ignored))
     why = spoken("there is no folder {0}", folder);
@@ -131,8 +143,7 @@ void Client::unreachable(const net::NetError& error) const {
     why = spoken("nobody listens there");
   else
     why = heard(error.what());
-  throw Unreachable(
-      printable(spoken("no scheduler answers at {0} ({1}): start one with 'ultra cluster up'", socket_, why)), false);
+  throw Unreachable(printable(spoken("no scheduler answers at {0} ({1}): start one with 'ultra cluster up'", socket_, why)), false);
 }
 
 std::string Client::call(const Request& request) {
@@ -186,11 +197,9 @@ Answer<protocol::JobList> Client::jobs(const JobFilter& filter) {
   return decoded<protocol::JobList>(call(request));
 }
 
-Answer<protocol::JobView> Client::job(JobId job) {
-  return decoded<protocol::JobView>(call({"GET", job_path(job), {}, ""}));
-}
+Answer<protocol::JobView> Client::job(const JobName& job) { return decoded<protocol::JobView>(call({"GET", job_path(job), {}, ""})); }
 
-Answer<protocol::JobView> Client::wait(JobId job, std::chrono::milliseconds up_to) {
+Answer<protocol::JobView> Client::wait(const JobName& job, std::chrono::milliseconds up_to) {
   const auto bounded = std::clamp<std::int64_t>(up_to.count(), 0, 60'000);
   return decoded<protocol::JobView>(call({"GET",
                                           job_path(job, "/wait"),
@@ -199,13 +208,28 @@ Answer<protocol::JobView> Client::wait(JobId job, std::chrono::milliseconds up_t
                                           std::chrono::milliseconds(bounded) + std::chrono::seconds(15)}));
 }
 
-Answer<protocol::JobView> Client::cancel(JobId job) {
+Answer<protocol::JobView> Client::cancel(const JobName& job) {
   return decoded<protocol::JobView>(call({"POST", job_path(job, "/cancel"), {}, "{}"}));
 }
-Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
-Answer<protocol::ClusterView> Client::cluster() {
-  return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""}));
+
+protocol::GangReply Client::start_gang(const JobName& job, const protocol::GangRequest& request) {
+  return decoded<protocol::GangReply>(call({"POST", job_path(job, "/gangs"), {}, protocol::to_json(request)})).value;
 }
+protocol::GangView Client::wait_for_gang(const JobName& job, std::int64_t gang, std::chrono::milliseconds up_to) {
+  const auto bounded = std::clamp<std::int64_t>(up_to.count(), 0, 60'000);
+  return decoded<protocol::GangView>(call({"GET",
+                                           job_path(job, gang_path(gang, "/wait")),
+                                           {{"timeout_ms", std::to_string(bounded)}},
+                                           "",
+                                           std::chrono::milliseconds(bounded) + std::chrono::seconds(15)}))
+      .value;
+}
+protocol::GangView Client::stop_gang(const JobName& job, std::int64_t gang) {
+  return decoded<protocol::GangView>(call({"POST", job_path(job, gang_path(gang, "/stop")), {}, "{}"})).value;
+}
+
+Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
+Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 
 void Client::shutdown(bool requeue) {
   protocol::ShutdownRequest request;
@@ -222,24 +246,28 @@ bool Client::ready() {
   }
 }
 
-void Client::logs(JobId job, std::optional<std::int64_t> rank, bool follow,
+void Client::logs(const JobName& job, const OutputChoice& choice, bool follow,
                   const std::function<void(const protocol::LogLine&, std::string_view)>& on_line) {
   net::Request request;
   request.method = "GET";
-  request.path = job_path(job, "/logs");
-  if (rank) request.query["rank"] = std::to_string(*rank);
+  request.path = job_path(job, choice.gang ? gang_path(*choice.gang, "/logs") : "/logs");
+  if (choice.ranks.size() == 1) request.query["rank"] = std::to_string(choice.ranks.front());
+  if (choice.since) request.query["since_ms"] = std::to_string(choice.since->ms);
   if (follow) request.query["follow"] = "1";
   std::string pending;
   const auto take_line = [&](std::string_view text) {
-    if (!text.empty()) on_line(decoded<protocol::LogLine>(std::string(text)).value, text);
+    if (text.empty()) return;
+    const auto line = decoded<protocol::LogLine>(std::string(text)).value;
+    const auto& ranks = choice.ranks;
+    if (ranks.empty() || std::binary_search(ranks.begin(), ranks.end(), line.rank) || (!line.error.empty() && line.rank <= 0))
+      on_line(line, text);
   };
   std::exception_ptr failure;  // carried around the network code, which isn't ours to unwind
   const auto take_piece = [&](std::string_view piece) {
     try {
       pending += piece;
       std::size_t from = 0;
-      for (std::size_t end = pending.find('\n'); end != std::string::npos;
-           from = end + 1, end = pending.find('\n', from)) {
+      for (std::size_t end = pending.find('\n'); end != std::string::npos; from = end + 1, end = pending.find('\n', from)) {
         take_line(std::string_view(pending).substr(from, end - from));
       }
       pending.erase(0, from);

@@ -10,6 +10,7 @@
 
 #include "scheduler/cli/command_error.h"
 #include "scheduler/cli/interrupt.h"
+#include "scheduler/cli/job_name.h"
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -39,6 +40,13 @@ struct JobFilter {
   std::string state, user, account;  // "" = any
 };
 
+/// Which output to read: of all ranks when `ranks` is empty, of the job's first gang when `gang` is absent, all when `since` is.
+struct OutputChoice {
+  std::vector<std::int64_t> ranks;
+  std::optional<std::int64_t> gang;
+  std::optional<Time> since;
+};
+
 class Client {
  public:
   /// `interrupt`: waiting calls end with Interrupted when it is raised.
@@ -48,17 +56,23 @@ class Client {
   /// A lost connection is tried again with the same request_key, so that it stays one job.
   Answer<protocol::SubmitReply> submit(const protocol::SubmitRequest& request);
   Answer<protocol::JobList> jobs(const JobFilter& filter);
-  Answer<protocol::JobView> job(JobId job);
+  /// An array that is named by its number comes as one view of all its elements; so do wait and cancel.
+  Answer<protocol::JobView> job(const JobName& job);
   /// Returns when the job has ended or `up_to` (at most 60 s) is over.
-  Answer<protocol::JobView> wait(JobId job, std::chrono::milliseconds up_to);
-  Answer<protocol::JobView> cancel(JobId job);
+  Answer<protocol::JobView> wait(const JobName& job, std::chrono::milliseconds up_to);
+  Answer<protocol::JobView> cancel(const JobName& job);
+  /// Asks for one more gang inside a running job. Not tried again: a second one would start.
+  protocol::GangReply start_gang(const JobName& job, const protocol::GangRequest& request);
+  /// Returns when the gang has finished or `up_to` (at most 60 s) is over.
+  protocol::GangView wait_for_gang(const JobName& job, std::int64_t gang, std::chrono::milliseconds up_to);
+  protocol::GangView stop_gang(const JobName& job, std::int64_t gang);
   Answer<protocol::NodeList> nodes();
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.
   bool ready();
-  /// Hands over each line (value and JSON text) until the scheduler ends the stream.
-  void logs(JobId job, std::optional<std::int64_t> rank, bool follow,
+  /// Hands over each line of the chosen ranks (value and JSON text) until the scheduler ends the stream.
+  void logs(const JobName& job, const OutputChoice& choice, bool follow,
             const std::function<void(const protocol::LogLine&, std::string_view)>& on_line);
 
  private:

@@ -52,6 +52,8 @@ std::string positional_words(Positionals positionals) {
       return " JOB...";
     case Positionals::command:
       return " -- COMMAND [ARGUMENT...]";
+    case Positionals::script_or_command:
+      return " SCRIPT [ARGUMENT...] | -- COMMAND [ARGUMENT...]";
   }
   return "";
 }
@@ -80,7 +82,7 @@ void add_options(CLI::App& app, const std::vector<Option>& options, const std::s
 class Parser {
  public:
   explicit Parser(const std::vector<Verb>& verbs) : app_(spoken("ultra: submit and watch jobs on a GPU cluster"), "ultra") {
-    app_.set_help_flag("-h,--help", spoken("Print this help"));
+    app_.set_help_flag("-h,--help", spoken("Print this help"))->group(spoken("Options"));
     app_.formatter(std::make_shared<HelpFormatter>("ultra VERB [OPTIONS]"));
     app_.fallthrough();
     add_options(app_, global_options(), spoken("Options"));
@@ -94,7 +96,7 @@ class Parser {
         if (!next) {
           next = at->add_subcommand(word);
           next->group(spoken("Verbs"))->fallthrough();
-          next->set_help_flag("-h,--help", spoken("Print this help"));
+          next->set_help_flag("-h,--help", spoken("Print this help"))->group(spoken("Options"));
           next->formatter(
               std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
           next->description(spoken("start, stop and look at a cluster on this machine"));
@@ -137,7 +139,7 @@ class Parser {
     };
     collect(result.verb->options);
     collect(global_options());
-    if (result.verb->positionals != Positionals::command) result.arguments.positionals = positionals_;
+    if (!takes_command(*result.verb)) result.arguments.positionals = positionals_;
     take_globals(result);
     return result;
   }
@@ -154,9 +156,10 @@ class Parser {
     for (std::size_t i = 0; i < words.size(); ++i) {
       const std::string& word = words[i];
       const auto verb = by_app_.find(at);
-      const bool takes_command = verb != by_app_.end() && verb->second->positionals == Positionals::command;
+      const bool command_follows = verb != by_app_.end() && takes_command(*verb->second);
       if (word == "--" && !only_positionals) {
-        if (takes_command) return take_command(words, i + 1, at, result, kept);
+        result.arguments.after_dashes = true;
+        if (command_follows) return take_command(words, i + 1, at, result, kept);
         only_positionals = true;
         kept.push_back(word);
         continue;
@@ -169,7 +172,8 @@ class Parser {
         const std::size_t equals = word.rfind("--", 0) == 0 ? word.find('=') : std::string::npos;
         const std::string name = word.substr(0, equals);
         const Option& option = known_option(name, verb == by_app_.end() ? nullptr : verb->second);
-        if (!seen.insert(option.name).second) usage_error(error_line(option.name, spoken("given twice"), spoken("give it once")));
+        const bool again = !seen.insert(option.name).second;
+        if (again && !option.repeatable) usage_error(error_line(option.name, spoken("given twice"), spoken("give it once")));
         kept.push_back(equals == std::string::npos ? option.name : option.name + word.substr(equals));
         if (option.value_name.empty()) {
           if (equals != std::string::npos)
@@ -183,6 +187,7 @@ class Parser {
         }
         if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1)
           usage_error(error_line(option.name, spoken("its value is empty"), spoken("write {0}", option.name + " " + option.value_name)));
+        if (again) join_with_earlier(kept, option.name);
         continue;
       }
       if (verb == by_app_.end()) {
@@ -190,7 +195,7 @@ class Parser {
         kept.push_back(word);
         continue;
       }
-      if (takes_command)
+      if (command_follows)
         return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
       if (verb->second->positionals == Positionals::none)
         usage_error(
@@ -205,7 +210,7 @@ class Parser {
       result.text_is_error = true;
       return {};
     }
-    if (verb->second->positionals == Positionals::command) return take_command(words, words.size(), at, result, kept);
+    if (takes_command(*verb->second)) return take_command(words, words.size(), at, result, kept);
     if (verb->second->positionals != Positionals::none && positionals == 0) {
       usage_error(error_line("JOB", spoken("none given"),
                              spoken("name it by its number: {0} ('ultra queue' lists them)", "ultra " + verb->second->path + " 12")));
@@ -218,12 +223,23 @@ class Parser {
                                         CommandLine& result, std::vector<std::string> kept) {
     result.verb = by_app_.at(at);
     result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
-    if (result.arguments.positionals.empty()) {
+    if (result.arguments.positionals.empty() && result.verb->positionals == Positionals::command) {
       usage_error(
           error_line("command", spoken("nothing to run"),
-                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " --gpus 8 -- python3 train.py")));
+                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " -- python3 train.py")));
     }
     return kept;
+  }
+
+  static bool takes_command(const Verb& verb) {
+    return verb.positionals == Positionals::command || verb.positionals == Positionals::script_or_command;
+  }
+
+  /// The last word repeats an option of an earlier one: one word with both values is left.
+  static void join_with_earlier(std::vector<std::string>& kept, const std::string& name) {
+    const std::string value = kept.back().substr(name.size() + 1);
+    kept.pop_back();
+    *std::find_if(kept.begin(), kept.end(), [&](const std::string& word) { return word.starts_with(name + "="); }) += "," + value;
   }
 
   static bool matches(const Option& option, const std::string& name) {

@@ -53,6 +53,14 @@ Interrupt::~Interrupt() {
 
 bool Interrupt::raised() const { return signal_raised; }
 
+void Interrupt::take() {
+  signal_raised = false;
+  std::uint64_t count = 0;
+  if (read(fd_, &count, sizeof count) < 0) {
+    // Nothing was there to be read: it was not raised.
+  }
+}
+
 void Interrupt::wait(int milliseconds) const {
   pollfd readable{fd_, POLLIN, 0};
   poll(&readable, 1, milliseconds);

@@ -13,6 +13,8 @@ class Interrupt {
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
   bool raised() const;
+  /// Takes notice of it: not raised until the next signal.
+  void take();
   /// Readable once raised.
   int fd() const { return fd_; }
   /// Returns after `milliseconds` or as soon as it is raised.

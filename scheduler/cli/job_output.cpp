@@ -1,55 +1,49 @@
 #include "scheduler/cli/job_output.h"
 
+#include <algorithm>
+
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/patience.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/proof.h"
 
 namespace ultramarine::cli {
 namespace {
 
-/// Repeats `call` while the scheduler is away, for half a minute since it was last heard; then the error is true.
-class Patience {
- public:
-  Patience(const Interrupt& interrupt, const std::function<Time()>& now) : interrupt_(interrupt), now_(now) {}
-
-  template <class Call>
-  auto operator()(Call call) {
-    for (;;) {
-      try {
-        auto result = call();
-        heard_ = now_();
-        return result;
-      } catch (const Unreachable&) {
-        if (!heard_ || now_() - *heard_ > seconds(30)) throw;
-        interrupt_.wait(250);
-        interrupt_.check();
-      }
-    }
-  }
-
- private:
-  const Interrupt& interrupt_;
-  const std::function<Time()>& now_;
-  std::optional<Time> heard_;  // a scheduler that was never heard isn't waited for
-};
-
 std::string waiting_line(const protocol::JobView& view, Time now) {
-  const std::string number = std::to_string(view.details.job.value);
+  const std::string number = name_of(view);
   const bool has_place = view.planned && view.planned->position > 0;
-  return (has_place ? spoken("Job {0} waits (place {1} in the queue).", number, view.planned->position)
-                    : spoken("Job {0} waits.", number)) +
+  return (has_place ? spoken("Job {0} waits (place {1} in the queue).", number, view.planned->position) : spoken("Job {0} waits.", number)) +
          " " + outlook(view, now);
 }
 
 }  // namespace
 
+LinePattern::LinePattern(const std::string& option, const std::string& expression) : compiled_(new regex_t) {
+  const int problem = regcomp(compiled_.get(), expression.c_str(), REG_EXTENDED | REG_NOSUB);
+  if (problem == 0) return;
+  char why[200];
+  regerror(problem, compiled_.get(), why, sizeof why);
+  delete compiled_.release();  // nothing was compiled, so there is nothing to free
+  throw CommandError(exit_code::usage, error_line(option, std::string("\"") + expression + "\": " + why, spoken("see 'man 7 regex'")));
+}
+
+void LinePattern::Free::operator()(regex_t* compiled) const {
+  regfree(compiled);
+  delete compiled;
+}
+
+bool LinePattern::is_in(const std::string& line) const { return regexec(compiled_.get(), line.c_str(), 0, nullptr, 0) == 0; }
+
+void JobOutput::write_line(const Key& key, const std::string& line, bool newline) {
+  if (!only_ || only_->is_in(line)) write(key, line, newline);
+}
+
 void JobOutput::write(const Key& key, std::string_view line, bool newline) {
   std::ostream& to = key.second == "err" ? err_ : out_;
-  if (prefix_) {
+  if (form_ == OutputForm::labelled) {
     static constexpr Tint tints[] = {Tint::blue, Tint::green, Tint::yellow, Tint::red};
-    to << tinted("[" + std::to_string(key.first) + "]", tints[static_cast<std::size_t>(key.first) % std::size(tints)],
-                 colour_)
-       << ' ';
+    to << tinted("[" + std::to_string(key.first) + "]", tints[static_cast<std::size_t>(key.first) % std::size(tints)], colour_) << ' ';
   }
   to << line;
   if (newline) to << '\n';
@@ -76,13 +70,13 @@ void JobOutput::take(const protocol::LogLine& piece) {
   if (known == bytes.size()) return;
   taken = position;
   std::string_view fresh = std::string_view(bytes).substr(known);
-  if (!prefix_) {
+  if (form_ == OutputForm::bytes) {
     write(key, fresh, false);
   } else {
     std::string& unfinished = unfinished_[key];
     for (std::size_t end = fresh.find('\n'); end != std::string_view::npos; end = fresh.find('\n')) {
       unfinished += fresh.substr(0, end);
-      write(key, unfinished, true);
+      write_line(key, unfinished, true);
       unfinished.clear();
       fresh.remove_prefix(end + 1);
     }
@@ -99,17 +93,22 @@ void JobOutput::begin_attempt() {
 
 void JobOutput::finish() {
   for (const auto& [key, line] : unfinished_) {
-    if (!line.empty()) write(key, line, true);
+    if (!line.empty()) write_line(key, line, true);
   }
   unfinished_.clear();
   out_.flush();
 }
 
-protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64_t> rank, Context& context,
-                             const Interrupt& interrupt) {
+OutputForm form_of(const protocol::JobView* view, const OutputChoice& choice) {
+  const bool script = view && view->details.spec.script && !choice.gang;
+  return choice.ranks.size() == 1 || script ? OutputForm::bytes : OutputForm::labelled;
+}
+
+protocol::JobView follow_job(Client& client, const JobName& job, const OutputChoice& choice, Context& context, const Interrupt& interrupt,
+                             const LinePattern* only) {
   Patience patience(interrupt, context.now);
   Progress progress(context.err, context.terminal);
-  JobOutput output(context.out, context.err, !rank, context.terminal.out_colour);
+  std::optional<JobOutput> output;
   std::size_t attempt = 0;
   int pause_ms = 200;
   for (;;) {
@@ -125,33 +124,34 @@ protocol::JobView follow_job(Client& client, JobId job, std::optional<std::int64
     }
     progress.clear();
     if (details.attempts.size() != attempt) {
-      if (attempt != 0) output.begin_attempt();
+      if (output)
+        output->begin_attempt();
+      else
+        output.emplace(context.out, context.err, form_of(&view, choice), context.terminal.out_colour, only);
       attempt = details.attempts.size();
       if (!is_terminal(details.state)) {
         const std::string where = places(details.attempts.back().allocation);
-        context.err << (attempt > 1 ? spoken("Job {0} (attempt {1}) runs on {2}.", job.value, attempt, where)
-                                    : spoken("Job {0} runs on {1}.", job.value, where))
+        context.err << (attempt > 1 ? spoken("Job {0} (attempt {1}) runs on {2}.", job.text, attempt, where)
+                                    : spoken("Job {0} runs on {1}.", job.text, where))
                     << '\n';
         context.err.flush();
       }
     }
-    output.rewind();
     patience([&] {
-      output.rewind();
-      client.logs(job, rank, true, [&](const protocol::LogLine& piece, std::string_view) { output.take(piece); });
+      output->rewind();
+      client.logs(job, choice, true, [&](const protocol::LogLine& piece, std::string_view) { output->take(piece); });
       return true;
     });
     const protocol::JobView after = patience([&] { return client.wait(job, std::chrono::milliseconds(500)).value; });
     if (is_terminal(after.details.state) && after.details.attempts.size() == attempt) {
-      output.finish();
+      output->finish();
       return after;
     }
   }
 }
 
-std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job, std::optional<Time> deadline,
-                                                      Context& context, const Interrupt& interrupt,
-                                                      Progress& progress) {
+std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, const JobName& job, std::optional<Time> deadline, Context& context,
+                                                      const Interrupt& interrupt, Progress& progress) {
   Patience patience(interrupt, context.now);
   auto answer = patience([&] { return client.job(job); });
   while (!is_terminal(answer.value.details.state)) {
@@ -161,7 +161,7 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, JobId job,
     if (state == JobState::queued || state == JobState::held)
       progress.show(waiting_line(answer.value, now));
     else
-      progress.show(spoken("Job {0} is {1} on {2}: {3}", job.value, word(state), where_or_why(answer.value),
+      progress.show(spoken("Job {0} is {1} on {2}: {3}", job.text, word(state), where_or_why(answer.value),
                            elapsed_of_limit(answer.value.details, now)));
     std::int64_t up_to = context.terminal.error_is_terminal ? 1000 : 10'000;
     if (deadline) up_to = std::min(up_to, (*deadline - now).ms);
@@ -181,8 +181,8 @@ void say_end(const protocol::JobView& view, Context& context) {
   context.err.flush();
 }
 
-void say_detached(JobId job, Context& context) {
-  const std::string number = std::to_string(job.value);
+void say_detached(const JobName& job, Context& context) {
+  const std::string& number = job.text;
   context.err << '\n'
               << spoken("Detached: job {0} goes on. Follow it again with '{1}'; stop it with '{2}'.", number,
                         "ultra logs " + number + " --follow", "ultra cancel " + number)

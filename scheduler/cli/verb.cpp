@@ -68,6 +68,20 @@ std::vector<JobId> Arguments::jobs() const {
   return ids;
 }
 
+std::vector<JobName> Arguments::job_names() const {
+  std::vector<JobName> names;
+  for (const std::string& given : positionals) {
+    const auto these = parse_job_names(given);
+    if (these.empty()) {
+      throw CommandError(exit_code::usage,
+                         error_line("JOB", spoken("\"{0}\" is not a job", given),
+                                    spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them")));
+    }
+    names.insert(names.end(), these.begin(), these.end());
+  }
+  return names;
+}
+
 std::string Context::variable(const std::string& name) const {
   const auto found = environment.find(name);
   return found == environment.end() ? "" : found->second;
@@ -81,8 +95,8 @@ const std::vector<Option>& global_options() {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), queue_verb(),  show_verb(),
-          logs_verb(),       cancel_verb(),       wait_verb(),           nodes_verb(),  version_verb()};
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(),  queue_verb(), top_verb(),
+          show_verb(),       logs_verb(),         cancel_verb(),         wait_verb(),   nodes_verb(), version_verb()};
 }
 
 }  // namespace ultramarine::cli

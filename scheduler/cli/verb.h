@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/terminal.h"
 #include "scheduler/model/time.h"
 
@@ -22,6 +23,7 @@ struct Option {
   std::string value_name;  // "N"; "" = a flag
   std::string help;
   std::string letter = {};  // "-f", or none
+  bool repeatable = false;  // given several times, its values are joined by commas
 };
 
 /// What was typed after the verb, already checked for unknown and repeated options and missing values.
@@ -29,6 +31,7 @@ class Arguments {
  public:
   std::map<std::string, std::string> values;  // option -> value ("" for a flag)
   std::vector<std::string> positionals;       // for `command...`: the words after `--` as they are
+  bool after_dashes = false;                  // a `--` stood before them
 
   bool has(const std::string& option) const { return values.count(option) > 0; }
   std::optional<std::string> text(const std::string& option) const;
@@ -38,6 +41,8 @@ class Arguments {
   std::optional<Duration> duration(const std::string& option) const;
   /// The positionals as job numbers. Throws CommandError (usage).
   std::vector<JobId> jobs() const;
+  /// The positionals as names of jobs: 12, 12_3 (an element of array 12), 12_[1-5,7] (several; taken apart). Throws CommandError (usage).
+  std::vector<JobName> job_names() const;
 };
 
 /// Everything that a verb may see of the world it runs in.
@@ -53,7 +58,8 @@ struct Context {
   std::string variable(const std::string& name) const;
 };
 
-enum class Positionals { none, one_job, jobs, command };
+/// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing).
+enum class Positionals { none, one_job, jobs, command, script_or_command };
 
 struct Verb {
   std::string path;     // "cluster up"
@@ -69,7 +75,9 @@ Verb cluster_up_verb();
 Verb cluster_down_verb();
 Verb cluster_status_verb();
 Verb submit_verb();
+Verb run_verb();
 Verb queue_verb();
+Verb top_verb();
 Verb show_verb();
 Verb logs_verb();
 Verb cancel_verb();

@@ -1,11 +1,15 @@
 #include "scheduler/cli/words.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <boost/describe/enum_to_string.hpp>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -54,6 +58,11 @@ Tint tint_of(NodeState state) {
       return Tint::red;
   }
   return Tint::none;
+}
+
+std::string own_user_name() {
+  const passwd* user = getpwuid(geteuid());
+  return user ? user->pw_name : std::to_string(geteuid());
 }
 
 std::string counted(std::int64_t count, const std::string& singular, const std::string& plural) {
@@ -173,7 +182,7 @@ std::string capitalized(std::string sentence) {
 
 std::string ended_sentence(const protocol::JobView& view) {
   const Job& job = view.details;
-  const std::string number = std::to_string(job.job.value);
+  const std::string number = name_of(view);
   std::string text = spoken("job {0} {1}", number, word(job.state));
   const Attempt* attempt = job.attempts.empty() ? nullptr : &job.attempts.back();
   if (job.state == JobState::completed) {

@@ -15,6 +15,8 @@ std::string word(Outcome outcome);
 Tint tint_of(JobState state);
 Tint tint_of(NodeState state);
 
+/// Of the user who runs this program; the number of one who has no name.
+std::string own_user_name();
 /// "1 GPU", "8 GPUs".
 std::string counted(std::int64_t count, const std::string& singular, const std::string& plural);
 /// "now", "in 14m", "3m ago".

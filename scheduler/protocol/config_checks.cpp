@@ -245,6 +245,9 @@ void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
   };
   check("partitions", "partition", cluster.names.partitions, names_of(cluster.partitions));
   check("accounts", "account", cluster.names.accounts, names_of(cluster.accounts));
+  std::vector<std::string> levels = names_of(cluster.qos);
+  levels.emplace_back("normal");  // exists in any case
+  check("qos", "QOS", cluster.names.qos, levels);
   check("gpu_types", "GPU type", cluster.names.gpu_types, {types.begin(), types.end()});
 }
 

@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <numeric>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -72,6 +74,26 @@ class CudaConformance : public testing::Test {
   cudaEvent_t event_ = nullptr;
   float *values_ = nullptr, *others_ = nullptr;
 };
+
+TEST_F(CudaConformance, TheMachineIsRecorded) {
+  cudaDeviceProp properties{};
+  ASSERT_CUDA(cudaGetDeviceProperties(&properties, 0));
+  int devices = 0, driver = 0, runtime = 0, nccl = 0;
+  ASSERT_CUDA(cudaGetDeviceCount(&devices));
+  ASSERT_CUDA(cudaDriverGetVersion(&driver));
+  ASSERT_CUDA(cudaRuntimeGetVersion(&runtime));
+  ASSERT_EQ(ncclGetVersion(&nccl), ncclSuccess);
+  RecordProperty("machine_gpu", properties.name);
+  RecordProperty("machine_gpus", devices);
+  RecordProperty("machine_cuda_driver", driver);
+  RecordProperty("machine_cuda_runtime", runtime);
+  RecordProperty("machine_nccl", nccl);
+  EXPECT_EQ(runtime, CUDART_VERSION) << "the library is that of the headers";
+  EXPECT_GE(driver / 1000, runtime / 1000);
+  std::ifstream file("/proc/driver/nvidia/version");  // the driver's own number, where there is a driver
+  std::string line;
+  if (std::getline(file, line)) RecordProperty("machine_driver", line);
+}
 
 TEST_F(CudaConformance, AddressesAreAlignedAndFreedOnce) {
   void* memory = nullptr;

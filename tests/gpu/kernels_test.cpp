@@ -285,5 +285,22 @@ TEST_F(CudaKernels, AWholeModelsLossesAndGradients) {
   }
 }
 
+TEST_F(CudaKernels, AnEventOrdersTwoStreams) {
+  const auto second = device_->make_stream();
+  const auto event = device_->make_event();
+  EXPECT_TRUE(event->done()) << "nothing was recorded";
+  const std::size_t count = 100'000;
+  const auto a = up(std::vector<float>(count, 1.0F)), b = up(std::vector<float>(count, 2.0F)), sum = room(count),
+             twice = room(count);
+  operations().add(*stream_, count, a.data(), b.data(), sum.data());
+  stream_->record(*event);
+  second->wait(*event);
+  operations().add(*second, count, sum.data(), sum.data(), twice.data());
+  second->synchronize();
+  EXPECT_TRUE(second->done());
+  EXPECT_TRUE(event->done()) << "what came after it is done";
+  EXPECT_EQ(down(twice), std::vector<float>(count, 6.0F));
+}
+
 }  // namespace
 }  // namespace ultramarine::trainer

@@ -65,7 +65,9 @@ __global__ void probe_two_barriers_kernel(float* values) {
 }
 ULTRAMARINE_KERNEL(probe_two_barriers_kernel);
 
-__global__ void probe_wrong_mask_kernel(float* values) { values[threadIdx.x] = __shfl_xor_sync(0xffffU, values[threadIdx.x], 1); }
+__global__ void probe_wrong_mask_kernel(float* values) {
+  values[threadIdx.x] = __shfl_xor_sync(0xffffU, values[threadIdx.x], 1);
+}
 ULTRAMARINE_KERNEL(probe_wrong_mask_kernel);
 
 __global__ void probe_absent_lane_kernel(float* values) {
@@ -74,11 +76,12 @@ __global__ void probe_absent_lane_kernel(float* values) {
 ULTRAMARINE_KERNEL(probe_absent_lane_kernel);
 
 cudaError_t fill(float* values, int count, float start, cudaStream_t stream) {
-  return launch(probe_fill_kernel, dim3((count + block_threads - 1) / block_threads), dim3(block_threads), 0, stream, values, count,
-                start);
+  return launch(probe_fill_kernel, dim3((count + block_threads - 1) / block_threads), dim3(block_threads), 0, stream,
+                values, count, start);
 }
 cudaError_t block_sum(const float* values, int count, float* sum, cudaStream_t stream) {
-  return launch(probe_block_sum_kernel, dim3(1), dim3(block_threads), block_threads * sizeof(float), stream, values, count, sum);
+  return launch(probe_block_sum_kernel, dim3(1), dim3(block_threads), block_threads * sizeof(float), stream, values,
+                count, sum);
 }
 cudaError_t odd_lanes(const float* values, unsigned* bits, cudaStream_t stream) {
   return launch(probe_odd_lanes_kernel, dim3(1), dim3(32), 0, stream, values, bits);

@@ -47,16 +47,14 @@ foreach(library cudart_fake nccl_fake)
   target_include_directories(${library} INTERFACE ${fake_gpu_sources})
 endforeach()
 
-# gpu_emulated(target FILES...): .cu files compiled by the ordinary compiler through the emulation header.
+# gpu_emulated(target FILES...): sources that include .cu files, compiled by the ordinary compiler through the emulation header.
 function(gpu_emulated target)
   add_library(${target} OBJECT ${ARGN})
-  set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   ultramarine_cuda_headers(${target})
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR} ${fake_gpu_sources})
   target_compile_options(${target} PRIVATE -O2 -g1 -Wall -Wextra)
 endfunction()
-file(GLOB trainer_kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/worker/trainer/device/cuda/*.cu)
-gpu_emulated(cuda_kernels_emulated ${trainer_kernels})
+gpu_emulated(cuda_kernels_emulated ${CMAKE_SOURCE_DIR}/tests/gpu/all_kernels.cpp)
 
 # The plug-in with the host objects of the real one, on the fakes.
 add_library(ultramarine_cuda_fake SHARED $<TARGET_OBJECTS:ultramarine_cuda_device> $<TARGET_OBJECTS:ultramarine_nccl>

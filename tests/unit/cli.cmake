@@ -5,7 +5,9 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/fake_api.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/follow_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
   DEPENDS ultramarine_cli)

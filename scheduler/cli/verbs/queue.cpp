@@ -1,7 +1,4 @@
 // ultra queue: who runs, who waits, until when and why.
-#include <pwd.h>
-#include <unistd.h>
-
 #include <boost/describe/enumerators.hpp>
 #include <boost/mp11.hpp>
 #include <algorithm>
@@ -17,11 +14,6 @@
 namespace ultramarine::cli {
 namespace {
 
-std::string own_name() {
-  const passwd* user = getpwuid(geteuid());
-  return user ? user->pw_name : std::to_string(geteuid());
-}
-
 JobFilter filter_of(const Arguments& arguments) {
   JobFilter filter;
   filter.all = arguments.has("--all");
@@ -30,7 +22,7 @@ JobFilter filter_of(const Arguments& arguments) {
   if (arguments.has("--me")) {
     if (!filter.user.empty())
       throw CommandError(exit_code::usage, error_line("--me", spoken("can't be combined with {0}", "--user"), spoken("give one of them")));
-    filter.user = own_name();
+    filter.user = own_user_name();
   }
   if (const auto state = arguments.text("--state")) {
     std::vector<std::string> words;

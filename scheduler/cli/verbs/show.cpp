@@ -1,9 +1,12 @@
 // ultra show: everything about one job, in sections for people.
+#include <boost/describe/enum_to_string.hpp>
 #include <algorithm>
+#include <cstring>
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/show.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -14,9 +17,7 @@ class Page {
  public:
   explicit Page(Context& context) : context_(context) {}
 
-  void section(const std::string& title) {
-    context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n';
-  }
+  void section(const std::string& title) { context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n'; }
   void line(const std::string& name, const std::string& value, Tint tint = Tint::none) {
     if (value.empty()) return;
     const std::string shown = printable(value);
@@ -38,8 +39,7 @@ std::string shell_words(const std::vector<std::string>& words) {
     if (!text.empty()) text += ' ';
     const bool plain =
         !word.empty() &&
-        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") ==
-            std::string::npos;
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == std::string::npos;
     if (plain) {
       text += word;
       continue;
@@ -54,14 +54,11 @@ std::string shell_words(const std::vector<std::string>& words) {
 std::string asked(const Job& job, std::int64_t gpus) {
   const Resources& resources = job.spec.resources;
   std::string text = spoken_count(gpus > 0 ? gpus : total_gpus(resources), "{0} GPU", "{0} GPUs");
-  if (resources.nodes > 0)
-    text += " (" + spoken_count(resources.nodes, "{0} node", "{0} nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
+  if (resources.nodes > 0) text += " (" + spoken_count(resources.nodes, "{0} node", "{0} nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
   return text;
 }
 
-std::string when(const std::optional<Time>& time, Time now) {
-  return time ? local_time(*time) + " (" + relative(*time, now) + ")" : "";
-}
+std::string when(const std::optional<Time>& time, Time now) { return time ? local_time(*time) + " (" + relative(*time, now) + ")" : ""; }
 
 std::string devices(const Allocation& allocation) {
   std::string text;
@@ -70,6 +67,11 @@ std::string devices(const Allocation& allocation) {
     for (std::size_t i = 0; i < node.devices.size(); ++i) text += (i ? "," : "") + std::to_string(node.devices[i]);
   }
   return text;
+}
+
+void show_failure(const Failure& failure, Page& page) {
+  page.line(spoken("failure"), failure_sentence(failure), Tint::red);
+  for (const std::string& last : failure.last_lines) page.line("  |", last);
 }
 
 void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
@@ -83,46 +85,101 @@ void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
                {spoken("COLLECTIVES"), Align::right},
                {spoken("BYTES"), Align::right}});
   for (const RankResult& rank : ranks) {
-    table.add(
-        {std::to_string(rank.rank), rank.node,
-         Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none),
-         bytes_text(rank.peak_memory_bytes), protocol::format_duration(rank.cpu_time_ms),
-         percent(rank.device_utilization_permille), std::to_string(rank.collective_count),
-         bytes_text(rank.collective_bytes)});
+    table.add({std::to_string(rank.rank), rank.node,
+               Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none),
+               bytes_text(rank.peak_memory_bytes), protocol::format_duration(rank.cpu_time_ms), percent(rank.device_utilization_permille),
+               std::to_string(rank.collective_count), bytes_text(rank.collective_bytes)});
   }
   if (!table.empty()) table.write(context.out, context.terminal);
 }
 
-void show_attempt(const Attempt& attempt, Page& page, Context& context, Time now) {
-  page.section(attempt.backfilled
-                   ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
-                   : spoken("Attempt {0}", attempt.attempt));
+/// One gang of a job that has several: of a script, the first is the script itself.
+void show_gang(const Gang& gang, const JobSpec& spec, Page& page, Context& context, Time now) {
+  page.section(gang.spec ? spoken("Gang {0}", gang.gang) : spoken("Gang {0} (the script)", gang.gang));
+  if (gang.spec) {
+    page.line(spoken("command"), shell_words(gang.spec->command));
+    if (gang.spec->working_directory != spec.working_directory) page.line(spoken("folder"), gang.spec->working_directory);
+  }
+  page.line(spoken("requested"), when(gang.requested_ms, now));
+  page.line(spoken("started"), when(gang.started_ms, now));
+  page.line(spoken("finished"), when(gang.finished_ms, now));
+  if (gang.stop_requested) page.line(spoken("stop"), spoken("asked for"));
+  if (gang.outcome) page.line(spoken("outcome"), word(*gang.outcome), *gang.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+  if (gang.failure && gang.spec) show_failure(*gang.failure, page);
+  show_ranks(gang.ranks, context);
+}
+
+void show_attempt(const Attempt& attempt, const JobSpec& spec, Page& page, Context& context, Time now) {
+  page.section(attempt.backfilled ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
+                                  : spoken("Attempt {0}", attempt.attempt));
   page.line(spoken("nodes"), places(attempt.allocation));
   page.line(spoken("devices"), devices(attempt.allocation));
   page.line(spoken("decided"), when(attempt.decided_ms, now));
   page.line(spoken("started"), when(attempt.started_ms, now));
   page.line(spoken("ended"), when(attempt.ended_ms, now));
-  if (attempt.outcome)
-    page.line(spoken("outcome"), word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
-  if (attempt.failure) {
-    const Failure& failure = *attempt.failure;
-    page.line(spoken("failure"), failure_sentence(failure), Tint::red);
-    for (const std::string& last : failure.last_lines) page.line("  |", last);
+  if (attempt.outcome) page.line(spoken("outcome"), word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+  if (attempt.failure) show_failure(*attempt.failure, page);
+  if (attempt.gangs.size() == 1 && !spec.script) {
+    show_ranks(attempt.gangs.front().ranks, context);
+    return;
   }
-  for (const Gang& gang : attempt.gangs) show_ranks(gang.ranks, context);
+  for (const Gang& gang : attempt.gangs) show_gang(gang, spec, page, context, now);
 }
 
-int show(const Arguments& arguments, Context& context) {
-  const auto answer = Client(context.socket).job(arguments.jobs().front());
-  if (arguments.has("--json")) {
-    context.out << answer.body << '\n';
-    return exit_code::ok;
-  }
-  const protocol::JobView& view = answer.value;
+std::string ranks_asked(const JobSpec& spec) {
+  if (spec.ranks > 0) return std::to_string(spec.ranks);
+  return spec.ranks_per_node > 0 ? spoken("{0} on each node", spec.ranks_per_node) : "";
+}
+
+std::string dependencies(const std::vector<Dependency>& dependencies) {
+  std::string text;
+  for (const Dependency& one : dependencies)
+    text += (text.empty() ? "" : ", ") + std::to_string(one.job.value) + " " + boost::describe::enum_to_string(one.condition, "?");
+  return text;
+}
+
+std::string warning_text(const WarningSignal& warning) {
+  const std::string when_sent = protocol::format_duration(warning.before_ms);
+  const char* name = sigabbrev_np(static_cast<int>(warning.signal));
+  const std::string signal = name ? "SIG" + std::string(name) : std::to_string(warning.signal);
+  return warning.shell ? spoken("{0} to the script, {1} before the limit", signal, when_sent)
+                       : spoken("{0} {1} before the limit", signal, when_sent);
+}
+
+/// What was asked for beyond a plain command's options.
+void show_more_asked(const Job& job, Page& page) {
+  const JobSpec& spec = job.spec;
+  page.line(spoken("gpu type"), spec.gpu_type);
+  page.line(spoken("ranks"), ranks_asked(spec));
+  if (spec.cpus_per_rank > 0) page.line(spoken("cpus per rank"), std::to_string(spec.cpus_per_rank));
+  page.line(spoken("after"), dependencies(spec.dependencies));
+  page.line(spoken("output"), spec.output.empty() ? "" : spec.output + (spec.append_output ? " (" + spoken("appended to") + ")" : ""));
+  page.line(spoken("error"), spec.error);
+  if (spec.log_bytes_max > 0) page.line(spoken("log limit"), bytes_text(spec.log_bytes_max));
+  if (spec.warning) page.line(spoken("signal"), warning_text(*spec.warning));
+}
+
+void show_element(const ArrayElement& element, Page& page) {
+  std::string text = spoken("index {0} of array {1}, which has {2}", element.index, element.array.value, element.count);
+  if (element.limit > 0) text += "; " + spoken("at most {0} at once", element.limit);
+  page.line(spoken("array"), text);
+}
+
+/// The states of all elements.
+void show_array(const protocol::JobView& view, Page& page) {
+  page.section(spoken("Elements"));
+  for (const auto& [state, indices] : view.array->states)
+    page.line(state, ranges_text(indices) + " (" + std::to_string(indices.size()) + ")");
+}
+
+}  // namespace
+
+void write_job(const protocol::JobView& view, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
-  context.out << tinted(spoken("Job {0}", job.job.value), Tint::bold, context.terminal.out_colour)
+  context.out << tinted((view.array ? spoken("Array {0}", name_of(view)) : spoken("Job {0}", name_of(view))), Tint::bold,
+                        context.terminal.out_colour)
               << (job.spec.name.empty() ? "" : " " + printable(job.spec.name)) << ": "
               << tinted(word(job.state), tint_of(job.state), context.terminal.out_colour) << '\n';
   page.line(spoken("user"), job.owner.name);
@@ -133,11 +190,22 @@ int show(const Arguments& arguments, Context& context) {
   page.line(spoken("time"), elapsed_of_limit(job, now));
   page.line(spoken("grace"), protocol::format_duration(job.spec.stop_grace_ms));
   page.line(spoken("mpi"), job.spec.mpi == MpiMode::automatic ? "auto" : job.spec.mpi == MpiMode::pmix ? "pmix" : "none");
-  page.line(spoken("command"), shell_words(job.spec.command));
+  if (job.array && !view.array) show_element(*job.array, page);
+  if (job.spec.script)
+    page.line(spoken("script"),
+              shell_words(job.spec.command) + " (" + spoken("printed by '{0}'", "ultra show " + name_of(view) + " --script") + ")");
+  else
+    page.line(spoken("command"), shell_words(job.spec.command));
   page.line(spoken("folder"), job.spec.working_directory);
+  show_more_asked(job, page);
   page.line(spoken("submitted"), when(job.submitted_ms, now));
   page.line(spoken("ended"), when(job.ended_ms, now));
   if (view.exit_code) page.line(spoken("exit code"), std::to_string(*view.exit_code));
+  if (view.array) show_array(view, page);
+  if (!job.spec.recorded.empty()) {
+    page.section(spoken("Kept without effect"));
+    for (const auto& [name, value] : job.spec.recorded) page.line("--" + name, value.empty() ? spoken("yes") : value);
+  }
   if (view.planned || !view.why.empty()) {
     page.section(spoken("Waiting"));
     if (view.planned) {
@@ -164,7 +232,7 @@ int show(const Arguments& arguments, Context& context) {
     page.line(spoken("path"), job.checkpoint->path);
     page.line(spoken("saved"), when(job.checkpoint->at_ms, now));
   }
-  for (const Attempt& attempt : job.attempts) show_attempt(attempt, page, context, now);
+  for (const Attempt& attempt : job.attempts) show_attempt(attempt, job.spec, page, context, now);
   if (!view.pids.empty()) {
     page.section(spoken("Processes"));
     for (const auto& [node, pids] : view.pids) {
@@ -179,6 +247,29 @@ int show(const Arguments& arguments, Context& context) {
     for (const std::string& name : job.environment_names) names += (names.empty() ? "" : " ") + name;
     page.line(spoken("exported"), names);
   }
+}
+
+namespace {
+
+int print_script(const protocol::JobView& view, Context& context) {
+  if (!view.details.spec.script) {
+    throw CommandError(exit_code::conflict, error_line("--script", spoken("job {0} is no script", name_of(view)),
+                                                       spoken("see its command with '{0}'", "ultra show " + name_of(view))));
+  }
+  context.out << view.details.spec.script->text;
+  return exit_code::ok;
+}
+
+int show(const Arguments& arguments, Context& context) {
+  const std::vector<JobName> asked_for = arguments.job_names();
+  if (asked_for.size() > 1)
+    throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+  const auto answer = Client(context.socket).job(asked_for.front());
+  if (arguments.has("--script")) return print_script(answer.value, context);
+  if (arguments.has("--json"))
+    context.out << answer.body << '\n';
+  else
+    write_job(answer.value, context);
   return exit_code::ok;
 }
 
@@ -188,8 +279,10 @@ Verb show_verb() {
   return {.path = "show",
           .summary = "show everything about one job",
           .positionals = Positionals::one_job,
-          .options = {json_option("the API's job")},
-          .details = "Examples:\n  ultra show 12\n  ultra show 12 --json | jq .details.attempts[-1].failure",
+          .options = {{"--script", "", "Print the script that was submitted, as it was then"}, json_option("the API's job")},
+          .details =
+              "Examples:\n  ultra show 12\n  ultra show 12_3\n  ultra show 12 --script > again.sh\n  ultra show 12 --json | jq "
+              ".details.attempts[-1].failure",
           .run = show};
 }
 

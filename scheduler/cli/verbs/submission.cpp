@@ -1,116 +1,173 @@
 #include "scheduler/cli/verbs/submission.h"
 
-#include <filesystem>
+#include <unistd.h>
+
 #include <set>
 
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/nearest.h"
+#include "scheduler/cli/terminal.h"
 
 namespace ultramarine::cli {
 namespace {
 
-constexpr std::int64_t count_max = 1'000'000;
 /// What a program needs to find itself and its user; sent whatever --export says, if set.
 const std::set<std::string>& basic_names() {
   static const std::set<std::string> names{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM"};
   return names;
 }
 
-std::map<std::string, std::string> exported(const std::string& choice,
-                                            const std::map<std::string, std::string>& environment) {
-  std::set<std::string> names;
-  bool all = false;
-  std::size_t from = 0;
-  while (from <= choice.size()) {
-    const std::size_t comma = std::min(choice.find(',', from), choice.size());
-    const std::string name = choice.substr(from, comma - from);
-    from = comma + 1;
-    if (name == "ALL")
-      all = true;
-    else if (name == "NONE")
-      continue;
-    else if (name.empty())
-      throw CommandError(exit_code::usage, error_line("--export", spoken("an empty name in \"{0}\"", choice),
-                                                      spoken("give ALL, NONE or names with commas between")));
-    else if (name.find('=') != std::string::npos) {
-      throw CommandError(
-          exit_code::usage,
-          error_line("--export", spoken("values don't belong on a command line, where everybody can read them"),
-                     spoken("set {0} in the environment and give only its name", name.substr(0, name.find('=')))));
-    } else if (!environment.count(name)) {
-      std::vector<std::string> known{"ALL", "NONE"};
-      for (const auto& [key, value] : environment) known.push_back(key);
-      throw CommandError(exit_code::usage, error_line("--export", spoken("{0} is not set in this environment", name),
-                                                      did_you_mean(name, known, spoken("set it, or leave it out"))));
-    } else
-      names.insert(name);
-  }
-  if (all) return environment;
-  std::map<std::string, std::string> chosen;
-  for (const auto& [name, value] : environment) {
-    if (names.count(name) || basic_names().count(name)) chosen[name] = value;
-  }
-  return chosen;
+[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
+  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
 }
 
-MpiMode mpi_mode(const std::string& text) {
-  if (text == "auto") return MpiMode::automatic;
-  if (text == "pmix") return MpiMode::pmix;
-  if (text == "none") return MpiMode::none;
-  throw CommandError(exit_code::usage, error_line("--mpi", spoken("\"{0}\" is not known", text),
-                                                  did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none"))));
+/// The part of the environment that goes along. A name that isn't set is an error on the command line, and left out in a script.
+class Export {
+ public:
+  Export(const batch::Request& asked, const std::map<std::string, std::string>& environment)
+      : choice_(asked.environment),
+        where_(asked.environment_where.empty() ? "--export" : asked.environment_where),
+        values_allowed_(asked.environment_values),
+        environment_(environment) {}
+
+  std::map<std::string, std::string> chosen() {
+    for (std::size_t from = 0; from <= choice_.size();) {
+      const std::size_t comma = std::min(choice_.find(',', from), choice_.size());
+      take(choice_.substr(from, comma - from));
+      from = comma + 1;
+    }
+    std::map<std::string, std::string> chosen;
+    for (const auto& [name, value] : environment_) {
+      if (all_ || names_.count(name) || basic_names().count(name)) chosen[name] = value;
+    }
+    for (const auto& [name, value] : values_) chosen[name] = value;
+    return chosen;
+  }
+
+ private:
+  void take(const std::string& word) {
+    const std::size_t equals = word.find('=');
+    const std::string name = word.substr(0, equals);
+    if (word == "ALL") {
+      all_ = true;
+    } else if (word == "NONE" || (word == "NIL" && values_allowed_)) {
+      return;
+    } else if (name.empty()) {
+      usage_error(where_, spoken("an empty name in \"{0}\"", choice_), spoken("give ALL, NONE or names with commas between"));
+    } else if (equals != std::string::npos && values_allowed_) {
+      values_[name] = word.substr(equals + 1);
+    } else if (equals != std::string::npos) {
+      usage_error(where_, spoken("values don't belong on a command line, where everybody can read them"),
+                  spoken("set {0} in the environment and give only its name", name));
+    } else if (environment_.count(name) || values_allowed_) {
+      names_.insert(name);
+    } else {
+      std::vector<std::string> known{"ALL", "NONE"};
+      for (const auto& [key, value] : environment_) known.push_back(key);
+      usage_error(where_, spoken("{0} is not set in this environment", name), did_you_mean(name, known, spoken("set it, or leave it out")));
+    }
+  }
+
+  const std::string choice_, where_;
+  const bool values_allowed_;
+  const std::map<std::string, std::string>& environment_;
+  bool all_ = false;
+  std::set<std::string> names_;
+  std::map<std::string, std::string> values_;
+};
+
+/// A command, unlike a script, says its shape in one of two ways.
+void check_shape_of_command(const Arguments& arguments) {
+  const bool nodes = arguments.has("--nodes"), gpus_per_node = arguments.has("--gpus-per-node");
+  if (arguments.has("--gpus") && (nodes || gpus_per_node)) {
+    usage_error("--gpus", spoken("can't be combined with {0}", nodes ? "--nodes" : "--gpus-per-node"),
+                spoken("give either --gpus N, or --nodes N --gpus-per-node K"));
+  }
+  if (nodes && !gpus_per_node)
+    usage_error("--gpus-per-node", spoken("missing beside {0}", "--nodes"), spoken("add for example {0}", "--gpus-per-node 8"));
+  if (gpus_per_node && !nodes)
+    usage_error("--nodes", spoken("missing beside {0}", "--gpus-per-node"), spoken("add for example {0}", "--nodes 1"));
+}
+
+batch::Submission all_that_was_said(const Arguments& arguments, const std::map<std::string, std::string>& environment,
+                                    const std::string& folder, const std::optional<ScriptFile>& script) {
+  batch::Submission said;
+  if (script) {
+    said.name = script->name;
+    said.text = script->text;
+  }
+  said.command = arguments.positionals;
+  said.folder = folder;
+  said.environment = environment;
+  for (const auto& [option, value] : arguments.values) {
+    const std::string name = option.substr(2);
+    const batch::OptionRule* rule = batch::find_option(batch::Dialect::ultra, name);
+    if (rule && rule->treatment == batch::Treatment::honoured) said.command_line.push_back(batch::given_on_command_line(name, value));
+  }
+  return said;
+}
+
+bool starts_with_any(const std::string& name, std::initializer_list<const char*> beginnings) {
+  for (const char* beginning : beginnings) {
+    if (name.starts_with(beginning)) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
-protocol::SubmitRequest submission(const Arguments& arguments, const std::map<std::string, std::string>& environment,
-                                   const std::string& current_folder, std::string& warning) {
-  protocol::SubmitRequest request;
-  JobSpec& spec = request.spec;
-  spec.command = arguments.positionals;
-  spec.name = arguments.text("--name").value_or(std::filesystem::path(spec.command.front()).filename().string());
-  spec.account = arguments.text("--account").value_or("");
-  spec.partition = arguments.text("--partition").value_or("");
-  spec.qos = arguments.text("--qos").value_or("");
-  const auto gpus = arguments.whole_number("--gpus", 1, count_max);
-  const auto nodes = arguments.whole_number("--nodes", 1, count_max);
-  const auto gpus_per_node = arguments.whole_number("--gpus-per-node", 1, count_max);
-  if (gpus && (nodes || gpus_per_node)) {
-    throw CommandError(
-        exit_code::usage,
-        error_line("--gpus", spoken("can't be combined with {0}", nodes ? "--nodes" : "--gpus-per-node"),
-                   spoken("give either --gpus N, or --nodes N --gpus-per-node K")));
-  }
-  if (nodes && !gpus_per_node)
-    throw CommandError(exit_code::usage,
-                       error_line("--gpus-per-node", spoken("missing beside {0}", "--nodes"), spoken("add for example {0}", "--gpus-per-node 8")));
-  if (gpus_per_node && !nodes)
-    throw CommandError(exit_code::usage,
-                       error_line("--nodes", spoken("missing beside {0}", "--gpus-per-node"), spoken("add for example {0}", "--nodes 1")));
-  spec.resources = nodes ? Resources{0, *nodes, *gpus_per_node} : Resources{gpus.value_or(1), 0, 0};
-  if (const auto limit = arguments.duration("--time")) {
-    if (limit->ms < 1000)
-      throw CommandError(exit_code::usage, error_line("--time", spoken("shorter than a second"), spoken("give at least {0}", "1s")));
-    spec.time_limit_ms = *limit;
-  }
-  if (const auto grace = arguments.duration("--grace")) spec.stop_grace_ms = *grace;
-  spec.mpi = mpi_mode(arguments.text("--mpi").value_or("auto"));
-  const std::string folder = arguments.text("--workdir").value_or(current_folder);
-  spec.working_directory = std::filesystem::path(folder).is_absolute()
-                               ? folder
-                               : (std::filesystem::path(current_folder) / folder).lexically_normal().string();
-  request.environment = exported(arguments.text("--export").value_or("ALL"), environment);
+std::map<std::string, std::string> without_job_variables(std::map<std::string, std::string> environment) {
+  if (!environment.count("ULTRA_JOB_ID")) return environment;
+  static const std::set<std::string> ours{"RANK",        "LOCAL_RANK",  "WORLD_SIZE",          "LOCAL_WORLD_SIZE",
+                                          "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES"};
+  std::erase_if(environment, [&](const auto& entry) {
+    const std::string& name = entry.first;
+    if (name == "ULTRA_HOME" || name.starts_with("ULTRA_SUBMIT_")) return false;
+    return ours.count(name) > 0 || starts_with_any(name, {"ULTRA_", "SLURM_", "SLURMD_", "PMIX_", "GROUP_", "ROLE_", "TORCHELASTIC_"});
+  });
+  return environment;
+}
+
+std::string leave_out_other_than_utf8(std::map<std::string, std::string>& environment) {
   std::string left_out;
-  for (auto entry = request.environment.begin(); entry != request.environment.end();) {
-    if (is_utf8(entry->first) && is_utf8(entry->second)) {
-      ++entry;
-    } else {
-      left_out += (left_out.empty() ? "" : ", ") + printable(entry->first);
-      entry = request.environment.erase(entry);
-    }
+  std::erase_if(environment, [&](const auto& entry) {
+    if (is_utf8(entry.first) && is_utf8(entry.second)) return false;
+    left_out += (left_out.empty() ? "" : ", ") + printable(entry.first);
+    return true;
+  });
+  return left_out;
+}
+
+Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
+                      const std::optional<ScriptFile>& script) {
+  if (!script) check_shape_of_command(arguments);
+  batch::Request asked;
+  try {
+    asked = batch::request_of(all_that_was_said(arguments, environment, current_folder, script));
+  } catch (const batch::Problem& problem) {
+    usage_error(problem.where, heard(problem.problem), heard(problem.remedy));
   }
-  if (!left_out.empty()) warning = spoken("not sent with the job, because not UTF-8: {0}", left_out);
-  return request;
+  Submission made;
+  made.request.environment = Export(asked, without_job_variables(environment)).chosen();
+  made.request.spec = std::move(asked.spec);
+  made.request.array_indices = std::move(asked.array_indices);
+  made.request.array_limit = asked.array_limit;
+  made.element_dependencies = std::move(asked.element_dependencies);
+  made.whole_nodes = asked.whole_nodes;
+  made.wait = asked.wait;
+  made.parsable = asked.parsable;
+  made.honoured = std::move(asked.honoured);
+  made.warnings = std::move(asked.warnings);
+  made.places = std::move(asked.places);
+  if (script) {
+    // What the script's shell is told as SLURM_SUBMIT_DIR and SLURM_SUBMIT_HOST.
+    made.request.environment["ULTRA_SUBMIT_DIR"] = current_folder;
+    char host[256] = {};
+    if (gethostname(host, sizeof host - 1) == 0) made.request.environment["ULTRA_SUBMIT_HOST"] = host;
+  }
+  const std::string left_out = leave_out_other_than_utf8(made.request.environment);
+  if (!left_out.empty()) made.warnings.push_back(spoken("not sent with the job, because not UTF-8: {0}", left_out));
+  return made;
 }
 
 }  // namespace ultramarine::cli

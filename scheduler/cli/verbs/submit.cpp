@@ -1,5 +1,8 @@
-// ultra submit: hands a command to the cluster, with the shell's environment, and if asked stays with it.
+// ultra submit: hands a script or a command to the cluster, with the shell's environment, and if asked stays with it.
 #include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
@@ -8,47 +11,158 @@
 #include "scheduler/cli/verbs/submission.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/proof.h"
+#include "scheduler/protocol/codec.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
+
+/// What --dry-run prints.
+struct DryRun {
+  JobSpec spec;
+  bool whole_nodes = false;  // gpus_per_node becomes all that a node has
+  std::vector<std::int64_t> array_indices;
+  std::int64_t array_limit = 0;
+  std::vector<std::string> environment_names;
+  std::vector<std::string> honoured;            // where each option that counts was given
+  std::map<std::string, std::string> recorded;  // options that change nothing
+  std::vector<std::string> warnings;
+};
+BOOST_DESCRIBE_STRUCT(DryRun, (), (spec, whole_nodes, array_indices, array_limit, environment_names, honoured, recorded, warnings))
+
 namespace {
 
-void check_combinations(const Arguments& arguments) {
-  if (arguments.has("--json") && arguments.has("--follow")) {
-    throw CommandError(exit_code::usage,
-                       error_line("--json", spoken("can't be combined with --follow, whose output is the job's"),
-                                  spoken("use --json --wait, then 'ultra logs JOB'")));
-  }
-  if (arguments.has("--rank") && !arguments.has("--follow"))
-    throw CommandError(exit_code::usage, error_line("--rank", spoken("says which rank to follow"), spoken("add {0}", "--follow")));
-  if (arguments.has("--json") && arguments.has("--quiet"))
-    throw CommandError(exit_code::usage, error_line("--quiet", spoken("can't be combined with {0}", "--json"), spoken("give one of them")));
+[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
+  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
 }
 
-std::string submitted_sentence(const protocol::JobView& view) {
+void check_combinations(const Arguments& arguments) {
+  const bool json = arguments.has("--json"), follow = arguments.has("--follow");
+  if (json && follow)
+    usage_error("--json", spoken("can't be combined with --follow, whose output is the job's"),
+                spoken("use --json --wait, then 'ultra logs JOB'"));
+  if (arguments.has("--rank") && !follow) usage_error("--rank", spoken("says which rank to follow"), spoken("add {0}", "--follow"));
+  for (const char* brief : {"--quiet", "--parsable"}) {
+    if (json && arguments.has(brief)) usage_error(brief, spoken("can't be combined with {0}", "--json"), spoken("give one of them"));
+  }
+  if (arguments.has("--wrap") && !arguments.positionals.empty())
+    usage_error("--wrap", spoken("can't be combined with a script or a command"), spoken("put everything into the text of --wrap"));
+  if (arguments.positionals.empty() && !arguments.has("--wrap"))
+    usage_error("command", spoken("nothing to run"),
+                spoken("give a script, or a command after --, for example: {0}", "ultra submit --gpus 8 -- python3 train.py"));
+}
+
+// --- the script ---
+
+std::string read_all(std::istream& stream) {
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+/// A word that people give only to files of job scripts.
+bool is_named_like_a_script(const std::string& word) {
+  const std::string ending = std::filesystem::path(word).extension().string();
+  return ending == ".sh" || ending == ".sbatch" || ending == ".slurm" || ending == ".job";
+}
+
+/// Takes the script that the arguments name, if they do: - is stdin, --wrap a line of shell, and a file a script when it looks like one.
+std::optional<ScriptFile> find_script(Arguments& arguments) {
+  if (const auto line = arguments.text("--wrap")) {
+    arguments.positionals = {"wrap"};
+    return ScriptFile{"wrap", "#!/bin/sh\n# Made from: ultra submit --wrap\n" + *line + "\n"};
+  }
+  if (arguments.after_dashes) return std::nullopt;
+  std::string& word = arguments.positionals.front();
+  if (word == "-") {
+    word = "stdin";
+    return ScriptFile{word, read_all(std::cin)};
+  }
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(word, error)) {
+    if (is_named_like_a_script(word)) usage_error(word, spoken("no such file"), spoken("a command that is no script goes after --"));
+    return std::nullopt;
+  }
+  std::ifstream file(word, std::ios::binary);
+  std::string text = read_all(file);
+  if (!file) usage_error(word, spoken("it can't be read"), spoken("check its permissions"));
+  if (!batch::looks_like_script(text) && !is_named_like_a_script(word)) return std::nullopt;
+  return ScriptFile{word, std::move(text)};
+}
+
+// --- what only the scheduler knows ---
+
+void ask_the_scheduler(Submission& made, Client& client) {
+  JobSpec& spec = made.request.spec;
+  if (made.whole_nodes) {
+    for (const auto& view : client.nodes().value.nodes)
+      spec.resources.gpus_per_node = std::max(spec.resources.gpus_per_node, view.node.config.gpus);
+  }
+  for (const batch::TypedDependency& typed : made.element_dependencies) {
+    const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
+    spec.dependencies.push_back({client.job(name).value.details.job, typed.condition});
+  }
+}
+
+/// A refusal of something that a script says names the script's line.
+[[noreturn]] void refuse_at_its_place(const Refused& refused, const Submission& made) {
+  const std::string field = refused.reply.field.starts_with("spec.") ? refused.reply.field.substr(5) : refused.reply.field;
+  auto place = made.places.find(field.substr(0, field.find('[')));
+  if (place == made.places.end() && field.starts_with("resources")) {
+    for (const char* other : {"resources.gpus", "resources.gpus_per_node", "resources.nodes"}) {
+      if (place == made.places.end()) place = made.places.find(other);
+    }
+  }
+  if (place == made.places.end()) throw refused;
+  throw Refused(refused.code, error_line(place->second, heard(refused.reply.message), heard(refused.reply.remedy)), refused.reply);
+}
+
+// --- what is said ---
+
+std::string submitted_sentence(const protocol::JobView& view, std::int64_t count, std::int64_t limit) {
   const Job& job = view.details;
   const std::int64_t gpus = view.gpus > 0 ? view.gpus : total_gpus(job.spec.resources);
-  std::string what = printable(job.spec.name) + ", " + spoken_count(gpus, "{0} GPU", "{0} GPUs");
-  if (job.spec.time_limit_ms.ms > 0) what += ", " + spoken("{0} limit", protocol::format_duration(job.spec.time_limit_ms));
-  return spoken("Submitted job {0} ({1}).", job.job.value, what);
+  std::string about = printable(job.spec.name) + ", ";
+  if (count > 1 || job.array)
+    about += spoken_count(count, "{0} element of {1}", "{0} elements of {1}", counted(gpus, "GPU", "GPUs"));
+  else
+    about += counted(gpus, "GPU", "GPUs");
+  if (limit > 0) about += ", " + spoken("at most {0} at once", limit);
+  if (job.spec.time_limit_ms.ms > 0) about += ", " + spoken("{0} limit", protocol::format_duration(job.spec.time_limit_ms));
+  return job.array ? spoken("Submitted array {0} ({1}).", job.array->array.value, about)
+                   : spoken("Submitted job {0} ({1}).", job.job.value, about);
 }
 
 void write_json(std::ostream& out, const std::string& id, const std::string& view) {
   out << "{\"job\":" << id << ",\"view\":" << view << "}\n";
 }
 
-int stay_with(Client& client, JobId job, const Arguments& arguments, Context& context, const Interrupt& interrupt) {
+void warn(const std::vector<std::string>& lines, Context& context) {
+  for (const std::string& line : lines)
+    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(line)) << '\n';
+}
+
+void print_dry_run(const Submission& made, Context& context) {
+  DryRun dry{made.request.spec,          made.whole_nodes, made.request.array_indices, made.request.array_limit, {}, made.honoured,
+             made.request.spec.recorded, made.warnings};
+  for (const auto& [name, value] : made.request.environment) dry.environment_names.push_back(name);
+  context.out << protocol::to_json(dry) << '\n';
+}
+
+int stay_with(Client& client, const protocol::SubmitReply& reply, const Arguments& arguments, Context& context, const Interrupt& interrupt,
+              bool brief) {
+  const JobId job = reply.job;
   try {
     if (arguments.has("--follow")) {
-      const auto view = follow_job(client, job, arguments.whole_number("--rank", 0, 1'000'000), context, interrupt);
+      OutputChoice choice;
+      if (const auto rank = arguments.whole_number("--rank", 0, 1'000'000)) choice.ranks = {*rank};
+      const auto view = follow_job(client, job, choice, context, interrupt);
       say_end(view, context);
       return exit_code_of(view);
     }
     Progress progress(context.err, context.terminal);
     const auto answer = wait_for_end(client, job, std::nullopt, context, interrupt, progress);
     if (arguments.has("--json")) write_json(context.out, std::to_string(job.value), answer->body);
-    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || arguments.has("--quiet")))
-      say_end(answer->value, context);
+    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || brief)) say_end(answer->value, context);
     return exit_code_of(answer->value);
   } catch (const Interrupted&) {
     say_detached(job, context);
@@ -56,79 +170,115 @@ int stay_with(Client& client, JobId job, const Arguments& arguments, Context& co
   }
 }
 
-int submit(const Arguments& arguments, Context& context) {
+/// The line or the JSON that tells that the job is accepted.
+void say_accepted(const protocol::SubmitReply& reply, const Submission& made, const Arguments& arguments, Context& context, bool wait) {
+  const std::string id = std::to_string(reply.job.value);
+  std::ostream& to = arguments.has("--follow") ? context.err : context.out;  // with --follow, stdout is the job's
+  try {
+    const auto answer = Client(context.socket).job(reply.job);
+    if (arguments.has("--json")) {
+      if (!wait) write_json(context.out, id, answer.body);
+      return;
+    }
+    to << submitted_sentence(answer.value, reply.count, made.request.array_limit) << '\n';
+    if (!is_terminal(answer.value.details.state) && !answer.value.details.array) to << outlook(answer.value, context.now()) << '\n';
+  } catch (const CommandError&) {
+    // The job is safe; only its details can't be had now.
+    if (arguments.has("--json"))
+      context.out << "{\"job\":" << id << "}\n";
+    else
+      to << spoken("Submitted job {0}.", id) << '\n';
+  }
+}
+
+int submit(const Arguments& given, Context& context) {
+  Arguments arguments = given;
   check_combinations(arguments);
-  std::string warning;
+  const auto script = find_script(arguments);
   std::error_code error;
   const std::string folder = std::filesystem::current_path(error).string();
-  if (error && !arguments.has("--workdir"))
-    throw CommandError(exit_code::usage, error_line("--workdir", spoken("the current folder is gone"), spoken("give one that exists")));
-  protocol::SubmitRequest request = submission(arguments, context.environment, folder.empty() ? "/" : folder, warning);
-  request.request_key = net::random_hex(16);
-  if (!warning.empty())
-    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << warning << '\n';
-
-  const JobId job = Client(context.socket).submit(request).value.job;
-  const std::string id = std::to_string(job.value);
-  const bool follow = arguments.has("--follow"), wait = arguments.has("--wait");
+  if (error && !arguments.has("--workdir") && !arguments.has("--chdir"))
+    usage_error("--workdir", spoken("the current folder is gone"), spoken("give one that exists"));
+  Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script);
+  if (arguments.has("--follow") && !made.request.array_indices.empty())
+    usage_error("--follow", spoken("an array has many elements"), spoken("use --wait, then 'ultra logs JOB_INDEX'"));
+  if (arguments.has("--dry-run")) {
+    print_dry_run(made, context);
+    return exit_code::ok;
+  }
+  warn(made.warnings, context);
+  Client asking(context.socket);
+  ask_the_scheduler(made, asking);
+  made.request.request_key = net::random_hex(16);
+  protocol::SubmitReply reply;
+  try {
+    reply = asking.submit(made.request).value;
+  } catch (const Refused& refused) {
+    refuse_at_its_place(refused, made);
+  }
+  warn(reply.warnings, context);
+  const bool follow = arguments.has("--follow"), wait = made.wait, brief = arguments.has("--quiet") || made.parsable;
   std::optional<Interrupt> interrupt;
   if (follow || wait) interrupt.emplace();
-  if (arguments.has("--quiet")) {
-    (follow ? context.err : context.out) << id << '\n';
-  } else {
-    try {
-      const auto answer = Client(context.socket).job(job);
-      if (arguments.has("--json")) {
-        if (!wait) write_json(context.out, id, answer.body);
-      } else {
-        std::ostream& to = follow ? context.err : context.out;  // with --follow, stdout is the job's
-        to << submitted_sentence(answer.value) << '\n';
-        if (!is_terminal(answer.value.details.state)) to << outlook(answer.value, context.now()) << '\n';
-      }
-    } catch (const CommandError&) {
-      // The job is safe; only its details can't be had now.
-      if (arguments.has("--json"))
-        context.out << "{\"job\":" << id << "}\n";
-      else
-        (follow ? context.err : context.out) << spoken("Submitted job {0}.", id) << '\n';
-    }
-  }
+  if (brief)
+    (follow ? context.err : context.out) << reply.job.value << '\n';
+  else
+    say_accepted(reply, made, arguments, context, wait);
   context.out.flush();
   if (!interrupt) return exit_code::ok;
   Client client(context.socket, &*interrupt);
-  return stay_with(client, job, arguments, context, *interrupt);
+  return stay_with(client, reply, arguments, context, *interrupt, brief);
 }
 
 }  // namespace
 
 Verb submit_verb() {
-  return {.path = "submit",
-          .summary = "hand a command to the cluster",
-          .positionals = Positionals::command,
-          .options = {{"--gpus", "N", "GPUs in all, one rank each (default 1)"},
-                      {"--nodes", "N", "Nodes, with --gpus-per-node instead of --gpus"},
-                      {"--gpus-per-node", "K", "GPUs on each node"},
-                      {"--name", "NAME", "Name of the job (default: the program's)"},
-                      {"--time", "LENGTH", "Longest run: 30m, 2h, 1-12:00 (default: the partition's)"},
-                      {"--account", "NAME", "Who is charged (default: your first account)"},
-                      {"--partition", "NAME", "Set of nodes (default: the cluster's first)"},
-                      {"--qos", "NAME", "Service level (default: normal)"},
-                      {"--export", "WHAT", "Environment to take along: ALL (default), NONE, or names A,B"},
-                      {"--workdir", "FOLDER", "Where the ranks run (default: here)"},
-                      {"--grace", "LENGTH", "Time between SIGTERM and SIGKILL (default 30s)"},
-                      {"--mpi", "HOW", "auto (default: PMIx for several ranks), pmix or none"},
-                      {"--wait", "", "Wait for its end; exit with the job's code"},
-                      {"--follow", "", "Print what its ranks print until its end; exit with the job's code", "-f"},
-                      {"--rank", "N", "With --follow: only this rank, as it is"},
-                      {"--json", "", "Print {\"job\": ID, \"view\": the job} as one JSON object"},
-                      {"--quiet", "", "Print the job's number only", "-q"}},
-          .details =
-              "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or "
-              "--wait leaves the job alone.\n"
-              "Examples:\n  ultra submit --gpus 16 --time 2h --name train -- python3 train.py --lr 3e-4\n"
-              "  ultra submit --nodes 2 --gpus-per-node 8 --follow -- ./all_reduce\n"
-              "  ultra submit --gpus 1 --wait -- make test && echo passed",
-          .run = submit};
+  return {
+      .path = "submit",
+      .summary = "hand a script or a command to the cluster",
+      .positionals = Positionals::script_or_command,
+      .options = {{"--gpus", "N", "GPUs in all, one rank each (default 1)"},
+                  {"--nodes", "N", "Nodes, with --gpus-per-node instead of --gpus"},
+                  {"--gpus-per-node", "K", "GPUs on each node"},
+                  {"--gpu-type", "TYPE", "Only GPUs of this type"},
+                  {"--name", "NAME", "Name of the job (default: the program's)"},
+                  {"--time", "LENGTH", "Longest run: 30m, 2h, 1-12:00 (default: the partition's)"},
+                  {"--account", "NAME", "Who is charged (default: your first account)"},
+                  {"--partition", "NAME", "Set of nodes (default: the cluster's first)"},
+                  {"--qos", "NAME", "Service level (default: normal)"},
+                  {"--strict-names", "", "Refuse names that this cluster maps from another site"},
+                  {"--array", "LIST", "One job for each index: 0-15, 1,3,5-7, 0-15%4 (at most 4 at once)"},
+                  {"--after", "JOB[:HOW]", "Start when the job ended ok (default), any, notok, or started; repeatable", "", true},
+                  {"--ranks", "N", "Ranks in all (default: one per GPU)"},
+                  {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},
+                  {"--cpus-per-rank", "N", "Kept with the job, and told to its ranks"},
+                  {"--mpi", "HOW", "auto (default: PMIx for several ranks), pmix or none"},
+                  {"--output", "FILE", "File for what is printed: %j job, %A array, %a index, %x name, %N node, %t rank, %u user"},
+                  {"--error", "FILE", "File for what is printed to stderr (default: with --output)"},
+                  {"--open-mode", "MODE", "truncate (default) or append"},
+                  {"--log-limit", "SIZE", "Longest output that is kept, such as 100MiB: its head and its tail"},
+                  {"--export", "WHAT", "Environment to take along: ALL (default), NONE, or names A,B"},
+                  {"--workdir", "FOLDER", "Where it runs (default: here)"},
+                  {"--chdir", "FOLDER", "The same as --workdir"},
+                  {"--signal", "[B:]SIG[@S]", "Send a signal S seconds (default 60) before the time limit; B: to the script alone"},
+                  {"--grace", "LENGTH", "Time between SIGTERM and SIGKILL (default 30s)"},
+                  {"--wrap", "LINE", "Submit a script of this one line of shell"},
+                  {"--dry-run", "", "Print what would be asked for as JSON, and submit nothing"},
+                  {"--wait", "", "Wait for its end; exit with the job's code"},
+                  {"--follow", "", "Print what its ranks print until its end; exit with the job's code", "-f"},
+                  {"--rank", "N", "With --follow: only this rank, as it is"},
+                  {"--json", "", "Print {\"job\": ID, \"view\": the job} as one JSON object"},
+                  {"--quiet", "", "Print the job's number only", "-q"},
+                  {"--parsable", "", "The same as --quiet"}},
+      .details = "A file that begins with #! is a script (- is stdin): it runs once, on the first node, and starts ranks with 'ultra run'.\n"
+                     "Its lines #ULTRA (the options above) and #SBATCH (sbatch's) count before its first command. The command line is stronger "
+                     "than\nULTRA_SUBMIT_NAME and SBATCH_NAME variables, and these than the lines.\n"
+                     "With every --export, PATH, HOME, USER, LOGNAME, SHELL, LANG and TERM go along. Ctrl-C in --follow or "
+          "--wait leaves the job alone.\n"
+          "Examples:\n  ultra submit train.sh --epochs 3\n  ultra submit --array 0-15%4 sweep.sh\n"
+          "  ultra submit --gpus 16 --time 2h --name train -- python3 train.py --lr 3e-4\n"
+          "  ultra submit --after 12:ok --gpus 1 --wait -- make test && echo passed",
+      .run = submit};
 }
 
 }  // namespace ultramarine::cli

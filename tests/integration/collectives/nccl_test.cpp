@@ -99,6 +99,11 @@ std::vector<Result> run_gang(int ranks, const std::vector<std::string>& argument
                        {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()}});
   }
   std::filesystem::remove_all(folder);
+  // Of a gang that was never complete, the fake's shared memory still has its name, with the process of rank 0 in it.
+  const std::string shared = "fake_nccl." + std::to_string(children.front()) + ".";
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().filename().string().rfind(shared, 0) == 0) std::filesystem::remove(entry.path());
+  }
   return results;
 }
 
@@ -140,7 +145,20 @@ TEST(NcclOrdering, AMissingEventWaitShowsAsWrongValues) {
   EXPECT_THAT(run_ordering(1, second), Each(ended(5, HasSubstr("values are wrong"))));
 }
 
-// ---- faults: of rank 1 of 2, in the fifth all-reduce; the deadline of every wait is one second ----
+#ifdef ULTRAMARINE_NCCL_TSAN
+// ThreadSanitizer sees it without any luck of timing: not one value needs to be wrong.
+TEST(NcclOrdering, AMissingEventWaitIsADataRace) {
+  const auto run = [](int ranks, const Environment& faults) {
+    return run_gang(ranks, {}, faults, ULTRAMARINE_NCCL_TSAN);
+  };
+  EXPECT_THAT(run(2, {}), Each(ended(0, "")));
+  for (const char* wait : {"cudaStreamWaitEvent:3:skip", "cudaStreamWaitEvent:4:skip"}) {
+    EXPECT_THAT(run(1, {{"FAKE_CUDA_FAULT", wait}}), Each(ended(66, HasSubstr("WARNING: ThreadSanitizer: data race"))));
+  }
+}
+#endif
+
+// ---- faults: of rank 1 of 2, in the fifth all-reduce; the deadline of every wait is two seconds ----
 
 class NcclFaults : public testing::Test {
  protected:
@@ -148,7 +166,7 @@ class NcclFaults : public testing::Test {
   void TearDown() override {
     EXPECT_LT(std::chrono::steady_clock::now() - started_, std::chrono::seconds(15)) << "long after the deadline";
   }
-  static std::vector<Result> run(const Environment& faults) { return run_gang(2, {"reduce", "8", "1000"}, faults); }
+  static std::vector<Result> run(const Environment& faults) { return run_gang(2, {"reduce", "8", "2000"}, faults); }
 
   /// The error of `rank` in the fifth collective, after which its process lived on.
   static testing::Matcher<const std::string&> fifth(int rank, const std::string& reason) {
@@ -165,7 +183,7 @@ TEST_F(NcclFaults, WithoutAFaultAllIsWell) { EXPECT_THAT(run({}), Each(ended(0, 
 
 TEST_F(NcclFaults, ADeadPeerThatNobodyNoticesIsGivenUpAtTheDeadline) {
   const auto results = run({{"FAKE_NCCL_FAULT", "rank=1;op=5;kind=die"}});
-  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 1000 ms")));
+  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 2000 ms")));
   EXPECT_EQ(results[1].exit_code, 128 + SIGKILL);
 }
 
@@ -179,18 +197,17 @@ TEST_F(NcclFaults, ADeadPeerThatNcclNoticesIsReportedAtOnce) {
 
 TEST_F(NcclFaults, AHangIsGivenUpAtTheDeadlineByEveryRank) {
   const auto results = run({{"FAKE_NCCL_FAULT", "rank=1;op=5;kind=hang"}});
-  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 1000 ms")));
-  EXPECT_THAT(results[1], ended(4, fifth(1, "not complete after 1000 ms")));
+  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 2000 ms")));
+  EXPECT_THAT(results[1], ended(4, fifth(1, "not complete after 2000 ms")));
 }
 
 TEST_F(NcclFaults, AnAsynchronousErrorIsReportedByEveryRank) {
   const auto results = run({{"FAKE_NCCL_FAULT", "rank=1;op=5;kind=async"}});
-  for (const int rank : {0, 1}) {
-    EXPECT_THAT(results[static_cast<std::size_t>(rank)],
-                ended(3, fifth(rank,
-                               "remote process exited or there was a network error (6): injected asynchronous "
-                               "error")));
-  }
+  const std::string reason = "remote process exited or there was a network error (6): injected asynchronous error";
+  EXPECT_THAT(results[1], ended(3, fifth(1, reason)));
+  // The other may hear of it while it still looks at the fourth.
+  EXPECT_THAT(results[0], ended(3, AllOf(testing::ContainsRegex("nccl: rank 0 of 2: .*collective [45]"),
+                                         HasSubstr(reason), HasSubstr("lives on\n"))));
 }
 
 TEST_F(NcclFaults, ASlowRankIsNoError) {
@@ -199,7 +216,7 @@ TEST_F(NcclFaults, ASlowRankIsNoError) {
 }
 
 TEST_F(NcclFaults, AMismatchIsReportedByEveryRankAndNamesBothCalls) {
-  const auto results = run_gang(2, {"reduce", "5", "1000", "mismatch"});
+  const auto results = run_gang(2, {"reduce", "5", "2000", "mismatch"});
   EXPECT_THAT(results, Each(ended(3, AllOf(HasSubstr("(collective 5): invalid usage"),
                                            HasSubstr("ranks call different collectives"), HasSubstr("count=10000"),
                                            HasSubstr("count=10001"), HasSubstr("lives on")))));
@@ -216,12 +233,12 @@ TEST_F(NcclFaults, NoMemoryInsideNcclIsReportedThereAndMissedByTheOthers) {
   EXPECT_THAT(results[1], ended(3, fifth(1,
                                          "unhandled cuda error (run with NCCL_DEBUG=INFO for details) (1): Cuda "
                                          "failure 2 'out of memory'")));
-  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 1000 ms")));
+  EXPECT_THAT(results[0], ended(4, fifth(0, "not complete after 2000 ms")));
 }
 
 TEST_F(NcclFaults, NoDeviceMemoryIsNamedWithItsSize) {
   // The first is the barrier's token.
-  const auto results = run_gang(1, {"reduce", "1", "1000"}, {{"FAKE_CUDA_FAULT", "cudaMalloc:2:2"}});
+  const auto results = run_gang(1, {"reduce", "1", "2000"}, {{"FAKE_CUDA_FAULT", "cudaMalloc:2:2"}});
   EXPECT_THAT(results[0].output, HasSubstr("CUDA: cudaMalloc of 40004 bytes: "));
   EXPECT_THAT(results[0].output, HasSubstr("(2)"));
   EXPECT_EQ(results[0].exit_code, 3);
@@ -229,7 +246,7 @@ TEST_F(NcclFaults, NoDeviceMemoryIsNamedWithItsSize) {
 
 TEST_F(NcclFaults, ARankThatHangsWhileJoiningIsGivenUp) {
   const auto results = run({{"FAKE_NCCL_FAULT", "rank=1;op=0;kind=hang"}});
-  EXPECT_THAT(results[0], ended(4, HasSubstr("nccl: rank 0 of 2: joining the gang: not complete within 1000 ms")));
+  EXPECT_THAT(results[0], ended(4, HasSubstr("nccl: rank 0 of 2: joining the gang: not complete within 2000 ms")));
 }
 
 TEST_F(NcclFaults, TwoRanksOnOneDeviceAreRefused) {
@@ -239,7 +256,7 @@ TEST_F(NcclFaults, TwoRanksOnOneDeviceAreRefused) {
 }
 
 TEST_F(NcclFaults, AnErrorOfTheDeviceIsReportedWithItsNumber) {
-  const auto results = run_gang(1, {"reduce", "8", "1000"}, {{"FAKE_CUDA_FAULT", "cudaStreamWaitEvent:5:2"}});
+  const auto results = run_gang(1, {"reduce", "8", "2000"}, {{"FAKE_CUDA_FAULT", "cudaStreamWaitEvent:5:2"}});
   EXPECT_THAT(results[0], ended(3, AllOf(HasSubstr("(collective 3): CUDA: cudaStreamWaitEvent: "), HasSubstr("(2)"))));
 }
 

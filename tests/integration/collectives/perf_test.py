@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 BIN = os.environ["ULTRAMARINE_BIN"]
 PERF = os.path.join(BIN, "ultra-perf")
+FAKE_PLUGIN = os.environ.get("ULTRAMARINE_FAKE_PLUGIN")
 FACTORS = {
     "all_reduce": lambda n: 2 * (n - 1) / n,
     "reduce_scatter": lambda n: (n - 1) / n,
@@ -61,6 +63,36 @@ class Perf(unittest.TestCase):
             self.check(run("mpirun", "-n", str(ranks), "--oversubscribe", PERF, "--backend", "mpi", *self.ALL), "mpi", ranks)
         self.check(run("mpirun", "-n", "2", "--oversubscribe", PERF, "--backend", "mpi", "--type", "bf16", *self.ALL),
                    "mpi", 2, "bfloat16")
+
+    @unittest.skipUnless(FAKE_PLUGIN, "no plug-in on a fake GPU in this build")
+    def test_nccl_on_a_fake_gpu(self):
+        fake = {"ULTRAMARINE_CUDA_PLUGIN": FAKE_PLUGIN, "FAKE_CUDA_DEVICES": "4"}
+        for ranks in (1, 2, 4):
+            self.check(run(PERF, "--backend", "nccl", "--ranks", str(ranks), *self.ALL, **fake), "nccl", ranks)
+        self.check(run(PERF, "--ranks", "2", "--type", "bf16", *self.ALL, **fake), "nccl", 2, "bfloat16")  # auto: there are GPUs
+        ran = run(PERF, "--backend", "nccl", "--ranks", "5", **fake)
+        self.assertEqual((ran.returncode, ran.stderr),
+                         (1, "ultra-perf: nccl: 5 ranks need a GPU each, and this process sees 4\n"))
+
+    @unittest.skipUnless(FAKE_PLUGIN, "no plug-in on a fake GPU in this build")
+    def test_faults_of_nccl_are_seen(self):
+        fake = {"ULTRAMARINE_CUDA_PLUGIN": FAKE_PLUGIN, "FAKE_CUDA_DEVICES": "2"}
+        words = (PERF, "--backend", "nccl", "--ranks", "2", "-b", "4K", "-e", "4K", "-n", "1", "-w", "0", "--deadline", "1")
+        # The fourth collective of the run is the first that is checked: after a barrier, the measured one and its time.
+        ran = run(*words, "--json", FAKE_NCCL_FAULT="rank=1;op=4;kind=corrupt", **fake)
+        self.assertEqual(ran.returncode, 1, ran)
+        row = json.loads(ran.stdout)["runs"][0]["rows"][0]
+        self.assertEqual((row["out_of_place"]["wrong"], row["in_place"]["wrong"]), (1, 0))
+        with tempfile.TemporaryDirectory() as folder:
+            ran = run(*words, FAKE_NCCL_FAULT="rank=1;op=2;kind=hang", ULTRA_FLIGHT_RECORD=folder, **fake)
+            self.assertEqual(ran.returncode, 1, ran)
+            self.assertIn("all_reduce sum of 1024 float32 (collective 2): not complete after 1000 ms; flight record: " + folder,
+                          ran.stderr)
+            with open(os.path.join(folder, "flight-rank-0.jsonl"), encoding="utf-8") as file:
+                head, *entries = [json.loads(line) for line in file]
+        self.assertEqual((head["failed_sequence"], head["rank"], head["world_size"]), (2, 0, 2))
+        self.assertEqual([(one["collective"], one["state"]) for one in entries],
+                         [("barrier", "complete"), ("all_reduce", "failed")])
 
     def test_the_table_is_for_people_and_the_check_can_be_left_out(self):
         ran = run(PERF, "--backend", "in_process", "--minbytes", "1K", "--maxbytes", "4K", "--stepfactor", "2", "--check", "0")

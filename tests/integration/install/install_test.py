@@ -31,7 +31,8 @@ class Install(unittest.TestCase):
         install("/usr", DESTDIR=str(STAGED))
 
     def test_everything_lies_in_its_place(self):
-        for name in ("usr/bin/ultra", "usr/bin/ultra-scheduler", "usr/bin/ultra-agent", "usr/bin/ultra-train", "usr/lib/ultramarine/ultra-shim"):
+        for name in ("usr/bin/ultra", "usr/bin/ultra-scheduler", "usr/bin/ultra-agent", "usr/bin/ultra-train", "usr/bin/ultra-perf",
+                     "usr/lib/ultramarine/ultra-shim"):
             program = STAGED / name
             self.assertTrue(os.access(program, os.X_OK), name)
             sections = subprocess.run(["readelf", "-SdW", program], capture_output=True, text=True, check=True).stdout
@@ -40,6 +41,9 @@ class Install(unittest.TestCase):
                 for folder in ":".join(path).strip(":").split(":"):  # of Debian's PMIx; never of a build
                     self.assertTrue(folder.startswith("/usr/lib/"), f"{name} looks for libraries in {folder}")
             print(f"{name}: {program.stat().st_size / 1e6:.1f} MB")
+        built = [path.name for path in (BUILD / "bin").glob("libultramarine_cuda.so*")]
+        staged = [path.name for path in (STAGED / "usr/lib/ultramarine").glob("libultramarine_cuda.so*")]
+        self.assertEqual(staged, built, "the plug-in for GPUs, where it was built")
         share = STAGED / "usr" / "share" / "ultramarine"
         for folder in ("clusters", "policies", "monitoring", "examples"):
             installed = {path.relative_to(share) for path in (share / folder).rglob("*") if path.is_file()}

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""The Debian packages in a throw-away Debian: install with what they depend on, walk a job, upgrade, remove, install again, purge.
+"""The Debian packages in a throw-away Debian: install with what they depend on, walk a job, upgrade, remove, install again, purge; then the
+units under a systemd of its own.
 
 Needs root, debootstrap, a network and leave to mount; skips with the reason otherwise. Everything that runs in there runs in namespaces
 of its own, so nothing is left of it. ULTRAMARINE_MIRROR names another Debian mirror.
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -12,21 +14,23 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("ULTRAMARINE_BUILD", ROOT / "build" / "release")).resolve()
 MIRROR = os.environ.get("ULTRAMARINE_MIRROR", "http://deb.debian.org/debian")
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"}
 
 
 def why_not():
     if os.geteuid() != 0:
         return "only root can make a Debian in a folder"
-    for program in ("debootstrap", "dpkg-deb", "dpkg-shlibdeps", "unshare"):
+    for program in ("debootstrap", "dpkg-deb", "dpkg-shlibdeps", "file", "ip"):
         if not shutil.which(program):
             return f"{program} is missing: scripts/setup test-all installs it"
-    if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
+    if subprocess.run([*NAMESPACES, "--net", "true"], capture_output=True).returncode != 0:
         return "this machine allows no mount and pid namespaces"
     return ""
 
@@ -36,6 +40,73 @@ def run(*command, **options):
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout[-6000:]}")
     return done.stdout
+
+
+class Machine:
+    """The Debian, booted: its systemd as process 1 of namespaces of its own, with no network but a loopback, and a read-only /proc/sys."""
+
+    BOOT = """
+        mount --make-rprivate /
+        ip link set lo up
+        mount --bind "$0" "$0"
+        mount -t proc proc "$0/proc"
+        mount --bind "$0/proc/sys" "$0/proc/sys"
+        mount -o remount,ro,bind "$0/proc/sys"
+        mount -t sysfs -o ro sysfs "$0/sys"
+        if [ -e /sys/fs/cgroup/cgroup.procs ]; then
+          mount -t cgroup2 cgroup2 "$0/sys/fs/cgroup"
+        else
+          mount -t tmpfs tmpfs "$0/sys/fs/cgroup"
+          mkdir "$0/sys/fs/cgroup/systemd"
+          mount -t cgroup -o none,name=systemd cgroup "$0/sys/fs/cgroup/systemd"
+        fi
+        mount -t tmpfs tmpfs "$0/run"
+        mount -t tmpfs tmpfs "$0/tmp"
+        cd "$0"
+        pivot_root . mnt
+        exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . /bin/sh -ec \
+          'umount -l /mnt; exec /lib/systemd/systemd --unit=multi-user.target'
+    """
+
+    def __init__(self, root):
+        unified = pathlib.Path("/sys/fs/cgroup/cgroup.procs").exists()
+        self.group = pathlib.Path("/sys/fs/cgroup" + ("" if unified else "/systemd")) / f"ultramarine-test-{os.getpid()}"
+        self.group.mkdir()
+        enter = f'echo $$ >{self.group}/cgroup.procs; exec unshare --mount --pid --cgroup --uts --ipc --net --fork --kill-child sh -ec "$1" "$0"'
+        self.outside = subprocess.Popen(["sh", "-ec", enter, str(root), self.BOOT], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        self.first = None
+
+    def __enter__(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.outside.poll() is None:
+            children = pathlib.Path(f"/proc/{self.outside.pid}/task/{self.outside.pid}/children").read_text().split()
+            if children:
+                self.first = int(children[0])
+                done = subprocess.run([*self.namespaces(), "systemctl", "is-system-running", "--wait"], env=ENVIRONMENT, capture_output=True, text=True)
+                if done.stdout.strip() in ("running", "degraded"):
+                    return self
+            os.sched_yield()
+        why = "not up after 60 s" if self.outside.poll() is None else self.outside.stderr.read().strip()
+        self.__exit__()
+        raise unittest.SkipTest(f"this machine lets no systemd start in a namespace: {why}")
+
+    def __exit__(self, *_):
+        self.outside.kill()  # and with it everything inside
+        self.outside.wait()
+        self.outside.stderr.close()
+        deadline = time.monotonic() + 20
+        while self.group.exists() and time.monotonic() < deadline:  # the kernel needs a moment to empty the group
+            for folder, _, _ in os.walk(self.group, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+            os.sched_yield()
+
+    def namespaces(self):
+        return ["nsenter", "-t", str(self.first), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w"]
+
+    def run(self, script):
+        return run(*self.namespaces(), "/bin/sh", "-ec", textwrap.dedent(script), env=ENVIRONMENT, timeout=120)
 
 
 class Packages(unittest.TestCase):
@@ -48,7 +119,7 @@ class Packages(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-packages-", dir="/tmp"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.debian = cls.folder / "debian"
-        run("debootstrap", "--variant=minbase", "--include=adduser,init-system-helpers", "bookworm", cls.debian, MIRROR)
+        run("debootstrap", "--variant=minbase", "--include=adduser,init-system-helpers,systemd,dbus", "bookworm", cls.debian, MIRROR)
         run("cmake", "--build", BUILD, "--target", "installable")
         for release in ("1", "2"):
             run("cpack", "-D", f"CPACK_DEBIAN_PACKAGE_RELEASE={release}", "-B", cls.folder / "packages", cwd=BUILD)
@@ -67,11 +138,11 @@ class Packages(unittest.TestCase):
     def architecture():
         return run("dpkg", "--print-architecture").strip()
 
-    def inside(self, script, root=None):
+    def inside(self, script, network=True):
         """Runs a shell script in the Debian, with its own processes and /proc; none of them outlives it."""
-        mounts = 'mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh -ec "$1"'
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"}
-        return run(*NAMESPACES, "sh", "-ec", mounts, root or self.debian, textwrap.dedent(script), env=environment)
+        before = 'mount -t proc proc "$0/proc"; ' + ("" if network else "ip link set lo up; ") + 'exec chroot "$0" /bin/sh -ec "$1"'
+        namespaces = NAMESPACES if network else [*NAMESPACES, "--net"]
+        return run(*namespaces, "sh", "-ec", before, self.debian, textwrap.dedent(script), env=ENVIRONMENT, timeout=300)
 
     def install(self, release, *options):
         target = self.debian / "packages"
@@ -107,7 +178,7 @@ class Packages(unittest.TestCase):
             timeout 60 runuser -u ultramarine -- sh -e /tmp/script
             trap - EXIT
             kill $scheduler $agent
-        """.replace("\n            ", "\n"))
+        """.replace("\n            ", "\n"), network=False)
 
     def test_from_install_to_purge(self):
         debian = self.debian
@@ -167,6 +238,71 @@ class Packages(unittest.TestCase):
         for path in ("etc/ultramarine", "etc/default/ultra-agent", "var/lib/ultramarine", "usr/lib/ultramarine", "usr/share/ultramarine"):
             self.assertFalse((debian / path).exists(), path)
         self.assertEqual(self.inside("getent passwd ultramarine").strip().split(":"), user)
+
+    def test_the_units_under_systemd(self):
+        self.install("1")
+        clusters = self.debian / "etc/ultramarine"
+        with Machine(self.debian) as machine:
+            def until(condition):
+                return machine.run(f"until {condition}; do :; done")
+
+            ultra = "cd /tmp; runuser -u ultramarine -- ultra"
+            services = "ultra-scheduler ultra-agent"
+            sleeping = "grep -lz '^sleep' /proc/[0-9]*/cmdline 2>/dev/null | sort"
+
+            # Nobody is started who was not asked for; then a walk as the system user, over the service's own socket.
+            self.assertEqual(machine.run(f"systemctl is-active {services} || true").split(), ["inactive", "inactive"])
+            machine.run(f"systemctl start {services}")
+            until("runuser -u ultramarine -- ultra nodes 2>/dev/null | grep -qw up")
+            output = machine.run(f"{ultra} submit --gpus 2 --follow -- sh -c 'echo rank $RANK as $(id -un)'")
+            self.assertIn("rank 1 as ultramarine", output)
+
+            # An upgrade restarts both; a crash too; the ranks run on.
+            machine.run(f"{ultra} submit --name long --gpus 2 -- sleep 600")
+            until(f"({ultra} show 2 --json) | grep -q '\"state\":\"running\"'")
+            ranks = machine.run(sleeping).split()
+            self.assertEqual(len(ranks), 2, ranks)
+            pids = "systemctl show -P MainPID " + services
+            before = machine.run(pids).split()
+            for package in self.packages["2"]:
+                shutil.copy(package, self.debian / "packages")
+            machine.run("dpkg -i " + " ".join(f"/packages/{package.name}" for package in self.packages["2"]))
+            upgraded = machine.run(pids).split()
+            self.assertEqual(len({*before, *upgraded}), 4, f"{before} {upgraded}")
+            machine.run("kill -9 " + " ".join(upgraded))
+            until("test \"$(systemctl show -P NRestarts ultra-scheduler) $(systemctl show -P NRestarts ultra-agent)\" = '1 1'")
+            until("runuser -u ultramarine -- ultra nodes 2>/dev/null | grep -qw up")
+            self.assertEqual(machine.run(sleeping).split(), ranks)
+            self.assertIn('"state":"running"', machine.run(f"{ultra} show 2 --json"))
+            machine.run(f"{ultra} cancel 2; {ultra} wait 2 || test $? = 143")
+
+            # What is wrong in the cluster file is said once, not again and again.
+            text = (clusters / "cluster.toml").read_text()
+            (clusters / "cluster.toml").write_text("[x\n" + text)
+            machine.run("systemctl restart ultra-scheduler || true")
+            until("systemctl is-failed -q ultra-scheduler")
+            self.assertEqual(machine.run("systemctl show -P NRestarts ultra-scheduler; systemctl show -P ExecMainStatus ultra-scheduler").split(), ["0", "2"])
+            (clusters / "cluster.toml").write_text(text)
+            machine.run("systemctl start ultra-scheduler")
+
+            # A cluster of a person's own, beside it.
+            machine.run("adduser --quiet --disabled-password --gecos '' alice; install -d -o alice /etc/ultramarine/alice")
+            own = text.replace("/etc/ultramarine/", "/etc/ultramarine/alice/").replace("8642", "9642").replace("8643", "9643")
+            own = own.replace("/var/lib/ultramarine/", "/var/lib/ultramarine-alice/").replace("/run/ultramarine/", "/run/ultramarine-alice/")
+            (clusters / "alice/cluster.toml").write_text(own)
+            machine.run("""
+                cd /etc/ultramarine/alice; (umask 077; od -An -tx1 -N32 /dev/urandom | tr -d ' \\n' >secret); chown alice secret
+                echo 'ULTRA_AGENT_OPTIONS="--node node01"' >/etc/default/ultra-agent-alice
+                systemctl start ultra-scheduler@alice ultra-agent@alice
+            """)
+            hers = "env ULTRA_SOCKET=/run/ultramarine-alice/scheduler.sock runuser -u alice -- ultra"
+            until(f"{hers} nodes 2>/dev/null | grep -qw up")
+            self.assertIn("rank as alice", machine.run(f"cd /tmp; {hers} submit --gpus 1 --follow -- sh -c 'echo rank as $(id -un)'"))
+
+            # Removal stops what runs.
+            machine.run("apt-get -q -y purge ultramarine ultramarine-agent")
+            self.assertEqual(machine.run("grep -lz '^/usr/.*ultra-' /proc/[0-9]*/cmdline 2>/dev/null || true"), "")
+        self.assertEqual(sorted(path.name for path in clusters.iterdir()), ["alice"], "what others wrote is theirs")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ struct CUstream_st {
   ultramarine::fake::Bell work_bell = 0, done_bell = 0;
   char end_token = 0;  // all that the stream has done
   std::thread thread;
+  CUstream_st* next_retired = nullptr;
 };
 
 struct CUevent_st {
@@ -62,6 +63,8 @@ std::set<cudaEvent_t>& events() {
   return *all;
 }
 cudaStream_t default_streams[64];
+// Destroyed ones stay, since a waiting thread may still look at them; chained, so that they aren't leaks.
+cudaStream_t retired_streams = nullptr;
 
 void run_tasks(cudaStream_t stream) {
   set_current_device(stream->device);
@@ -233,6 +236,7 @@ FAKE_API cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   {
     const Guard guard(lock);
     if (streams().erase(stream) == 0) return remember(cudaErrorInvalidResourceHandle);
+    stream->next_retired = std::exchange(retired_streams, stream);
   }
   // Line 2165: "the function will return immediately", the work is still done.
   std::thread([stream] {
@@ -241,7 +245,7 @@ FAKE_API cudaError_t cudaStreamDestroy(cudaStream_t stream) {
       stream->ends = true;
     }
     ring(stream->work_bell);
-    stream->thread.join();  // the little that is left of the stream stays: a waiting thread may still look at it
+    stream->thread.join();
   }).detach();
   return cudaSuccess;
 }

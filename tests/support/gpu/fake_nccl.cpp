@@ -9,6 +9,7 @@
 #include <functional>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fake_cuda.h"
@@ -29,16 +30,18 @@ struct ncclComm {
   std::atomic<int> under_way = 0;            // collectives in streams
   bool finalized = false;
   std::thread joining;
+  ncclComm* next_retired = nullptr;
 };
 
 namespace {
 
 Lock lock;
-// Communicators that may be used. What was destroyed is never freed, so that its address can't come back.
+// Communicators that may be used. What was destroyed is kept, so that its address can't come back.
 std::set<ncclComm_t>& living() {
   static auto* all = new std::set<ncclComm_t>;
   return *all;
 }
+ncclComm_t retired = nullptr;
 Lock text_lock;
 char last_error_text[512] = "";
 
@@ -114,6 +117,7 @@ void leave(ncclComm_t communicator) {
   {
     const Guard guard(lock);
     living().erase(communicator);
+    communicator->next_retired = std::exchange(retired, communicator);
   }
   if (communicator->joining.joinable()) communicator->joining.join();
   while (communicator->under_way > 0) usleep(100);

@@ -219,6 +219,7 @@ bool GangMember::barrier() {
 
 bool GangMember::wait_for_all() {
   inject(fault_at(0));
+  if (given_up_) return false;  // it hung until it was aborted
   memory_->joined.fetch_add(1);
   while (memory_->joined.load() < world_size_) {
     if (given_up_ || error() != ncclSuccess) return false;
@@ -291,7 +292,10 @@ bool GangMember::run(const Agreement& agreement, const void* in, void* out) {
     }
     if (!barrier()) return false;
   }
-  if (fault == "corrupt" && count > 0) to[count * size / 2] = static_cast<char>(to[count * size / 2] ^ 0x10);
+  if (fault == "corrupt" && count > 0) {
+    char& byte = to[count / 2 * size + size / 2];  // of a float32: the highest bit of the mantissa
+    byte = static_cast<char>(byte ^ 0x40);
+  }
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <list>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -187,21 +188,38 @@ unsigned living_lanes(std::size_t warp_number) {
   return lanes;
 }
 
-/// Lets go the lanes of every warp operation that all its living lanes have reached.
-bool finish_meetings() {
-  bool progress = false;
-  for (std::size_t number = 0; number < block->meetings.size(); ++number) {
-    for (Meeting& meeting : block->meetings[number]) {
-      if (meeting.arrived == 0 || meeting.arrived != (meeting.mask & living_lanes(number))) continue;
-      progress = true;
-      for (std::size_t i = 0; i < warp_lanes; ++i) {
-        if (meeting.arrived >> i & 1) block->fibers[number * warp_lanes + i].state = State::ready;
-      }
-      meeting.arrived = 0;
-      ++meeting.generation;
+/// Lets go the lanes of each warp operation of a warp that all its living lanes have reached.
+void finish_meetings(std::size_t warp_number) {
+  for (Meeting& meeting : block->meetings[warp_number]) {
+    if (meeting.arrived == 0 || meeting.arrived != (meeting.mask & living_lanes(warp_number))) continue;
+    for (std::size_t i = 0; i < warp_lanes; ++i) {
+      if (meeting.arrived >> i & 1) block->fibers[warp_number * warp_lanes + i].state = State::ready;
     }
+    meeting.arrived = 0;
+    ++meeting.generation;
   }
-  return progress;
+}
+
+/// Runs a warp as far as it gets on its own. Returns how many of its threads have exited.
+std::size_t run_warp(std::size_t warp_number, std::mt19937* random) {
+  std::vector<std::size_t> lanes;
+  for (std::size_t i = warp_number * warp_lanes; i < std::min(block->fibers.size(), (warp_number + 1) * warp_lanes);
+       ++i)
+    lanes.push_back(i);
+  if (random) std::shuffle(lanes.begin(), lanes.end(), *random);
+  std::size_t exited = 0;
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (const std::size_t number : lanes) {
+      Fiber& fiber = block->fibers[number];
+      if (fiber.state != State::ready) continue;
+      progress = true;
+      resume(fiber);
+      if (fiber.state == State::done) ++exited;
+    }
+    finish_meetings(warp_number);
+  }
+  return exited;
 }
 
 /// Every thread waits: at one barrier, or never to go on.
@@ -220,21 +238,15 @@ void finish_barrier(bool some_are_done) {
   for (Fiber& fiber : block->fibers) fiber.state = State::ready;
 }
 
-void run_block(std::vector<int>& order, std::mt19937* random) {
+/// Warp after warp, each as far ahead of the others as its barriers allow: what a kernel may rely on least.
+void run_block(std::vector<std::size_t>& warps, std::mt19937* random) {
   happens_before(&block->begin_token);
-  std::size_t done = 0;
-  while (done < block->fibers.size()) {
-    if (random) std::shuffle(order.begin(), order.end(), *random);
-    bool progress = false;
-    for (const int number : order) {
-      Fiber& fiber = block->fibers[static_cast<std::size_t>(number)];
-      if (fiber.state != State::ready) continue;
-      progress = true;
-      resume(fiber);
-      if (fiber.state == State::done) ++done;
-    }
-    progress |= finish_meetings();
-    if (!progress && done < block->fibers.size()) finish_barrier(done > 0);
+  std::size_t exited = 0;
+  while (true) {
+    if (random) std::shuffle(warps.begin(), warps.end(), *random);
+    for (const std::size_t number : warps) exited += run_warp(number, random);
+    if (exited == block->fibers.size()) break;
+    finish_barrier(exited > 0);
   }
   happens_after(&block->end_token);
 }
@@ -296,8 +308,8 @@ void run_grid(dim3 grid, dim3 block_dimensions, std::size_t shared_bytes, void (
   grid_size = grid;
   block_size = block_dimensions;
   const std::size_t threads = std::size_t{block_size.x} * block_size.y * block_size.z;
-  std::vector<int> order(threads);
-  for (std::size_t i = 0; i < threads; ++i) order[i] = static_cast<int>(i);
+  std::vector<std::size_t> warps((threads + warp_lanes - 1) / warp_lanes);
+  std::iota(warps.begin(), warps.end(), std::size_t{0});
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {
@@ -307,11 +319,11 @@ void run_grid(dim3 grid, dim3 block_dimensions, std::size_t shared_bytes, void (
         own.body = body;
         own.context = context;
         own.shared.assign(shared_bytes + 1, 0xff);  // NaN: shared memory isn't initialised
-        own.meetings.resize((threads + warp_lanes - 1) / warp_lanes);
+        own.meetings.resize(warps.size());
         own.fibers.resize(threads);
         if (__tsan_get_current_fiber) own.scheduler.tsan_context = __tsan_get_current_fiber();
         for (std::size_t i = 0; i < threads; ++i) prepare(own.fibers[i], i);
-        run_block(order, seed != 0 ? &random : nullptr);
+        run_block(warps, seed != 0 ? &random : nullptr);
         block = nullptr;
       }
     }

@@ -77,9 +77,34 @@ TEST(CommandLineWords, MistakesNameTheWordAndTheNearestRightOne) {
   EXPECT_EQ(mistake({"queue", "12"}), "unexpected word \"12\"; see 'ultra queue --help'");
   EXPECT_EQ(mistake({"show", "1", "2"}), "JOB: one job at a time; give one job number");
   EXPECT_EQ(mistake({"cancel"}), "JOB: none given; name it by its number: ultra cancel 12 ('ultra queue' lists them)");
-  EXPECT_EQ(mistake({"submit", "--gpus", "2", "--"}),
-            "command: nothing to run; give it after --, for example: ultra submit --gpus 8 -- python3 train.py");
+  EXPECT_EQ(mistake({"run", "--ranks", "2", "--"}), "command: nothing to run; give it after --, for example: ultra run -- python3 train.py");
   EXPECT_EQ(mistake({"queue", "--color", "blue"}), "--color: \"blue\" is not known; give one of auto, always, never");
+}
+
+TEST(CommandLineWords, ARepeatableOptionKeepsAllItsValues) {
+  EXPECT_EQ(parse({"submit", "--after", "12", "--gpus", "2", "--after=13:any", "--", "x"}).arguments.text("--after"), "12,13:any");
+}
+
+TEST(CommandLineWords, AScriptIsToldFromACommandByTheDashes) {
+  const Arguments script = parse({"submit", "--gpus", "2", "job.sh", "--epochs", "3", "--", "x"}).arguments;
+  EXPECT_FALSE(script.after_dashes);
+  EXPECT_EQ(script.positionals, (std::vector<std::string>{"job.sh", "--epochs", "3", "--", "x"}));
+  EXPECT_TRUE(parse({"submit", "--", "job.sh"}).arguments.after_dashes);
+  EXPECT_EQ(parse({"submit", "-"}).arguments.positionals, (std::vector<std::string>{"-"}));
+}
+
+TEST(Arguments, JobsHaveNumbersOrElementsOfArrays) {
+  const auto names = [](const std::vector<std::string>& words) {
+    Arguments made;
+    made.positionals = words;
+    std::string text;
+    for (const JobName& name : made.job_names()) text += name.text + " ";
+    return text;
+  };
+  EXPECT_EQ(names({"12", "13_4", "14_[1-3,7]"}), "12 13_4 14_1 14_2 14_3 14_7 ");
+  for (const char* wrong : {"", "x", "0", "-1", "12_", "12_x", "12_[]", "12_[3-1]", "12_[1-100000]", "12_1-3", "12.0"})
+    EXPECT_THROW(names({wrong}), CommandError) << wrong;
+  EXPECT_EQ(ranges_text({0, 1, 2, 5, 7, 8}), "0-2,5,7-8");
 }
 
 TEST(CommandLineWords, HelpIsEverywhereAndNamesEveryOption) {
@@ -119,8 +144,7 @@ TEST(Arguments, NumbersAndTimesAreReadStrictly) {
 
 protocol::SubmitRequest request_of(const std::vector<std::string>& words,
                                    const std::map<std::string, std::string>& environment = {}) {
-  std::string warning;
-  return submission(parse(words).arguments, environment, "/home/ada", warning);
+  return submission(parse(words).arguments, environment, "/home/ada").request;
 }
 
 std::string refused(const std::vector<std::string>& words, const std::map<std::string, std::string>& environment = {}) {
@@ -178,11 +202,9 @@ TEST(Submission, TheEnvironmentGoesWholeOrChosenAndItsValuesNeverThroughArgument
 }
 
 TEST(Submission, VariablesThatAreNotUtf8StayBehindAndAreNamed) {
-  std::string warning;
-  const auto request =
-      submission(parse({"submit", "--", "x"}).arguments, {{"GOOD", "a?b\n\033"}, {"BAD", "caf\xE9"}}, "/", warning);
-  EXPECT_EQ(request.environment, (std::map<std::string, std::string>{{"GOOD", "a?b\n\033"}}));
-  EXPECT_EQ(warning, "not sent with the job, because not UTF-8: BAD");
+  const auto made = submission(parse({"submit", "--", "x"}).arguments, {{"GOOD", "a?b\n\033"}, {"BAD", "caf\xE9"}}, "/");
+  EXPECT_EQ(made.request.environment, (std::map<std::string, std::string>{{"GOOD", "a?b\n\033"}}));
+  EXPECT_EQ(made.warnings, (std::vector<std::string>{"not sent with the job, because not UTF-8: BAD"}));
 }
 
 TEST(Submission, ImpossibleCombinationsAreSaidBeforeAnythingIsSent) {
@@ -195,6 +217,58 @@ TEST(Submission, ImpossibleCombinationsAreSaidBeforeAnythingIsSent) {
   EXPECT_EQ(refused({"submit", "--gpus", "0", "--", "x"}), "--gpus: 0 is out of range; give 1 to 1000000");
   EXPECT_EQ(refused({"submit", "--mpi", "pmxi", "--", "x"}), "--mpi: \"pmxi\" is not known; did you mean pmix?");
   EXPECT_EQ(refused({"submit", "--time", "0s", "--", "x"}), "--time: shorter than a second; give at least 1s");
+}
+
+TEST(Submission, EveryOptionOfTheVerbIsInTheTableOfScriptsToo) {
+  for (const Verb& verb : verbs()) {
+    if (verb.path != "submit") continue;
+    for (const Option& option : verb.options) {
+      const batch::OptionRule* rule = batch::find_option(batch::Dialect::ultra, option.name.substr(2));
+      ASSERT_NE(rule, nullptr) << option.name;
+      if (rule->treatment == batch::Treatment::honoured) {
+        EXPECT_EQ(rule->takes == batch::Takes::nothing, option.value_name.empty()) << option.name;
+      }
+    }
+    for (const batch::OptionRule& rule : batch::option_rules(batch::Dialect::ultra)) {
+      const auto known = [&](const Option& option) { return option.name == "--" + std::string(rule.name); };
+      EXPECT_TRUE(rule.name == "help" || std::any_of(verb.options.begin(), verb.options.end(), known)) << rule.name;
+    }
+  }
+}
+
+TEST(Submission, AScriptIsWeakerThanVariablesAndThoseThanTheCommandLine) {
+  const ScriptFile script{"job.sh", "#!/bin/bash\n#SBATCH -N 2 --gres=gpu:4 -p gpu -A lab\n#ULTRA --qos ours\n"};
+  const Submission made = submission(parse({"submit", "--time", "90s", "--gpus", "16", "job.sh", "--lr", "1"}).arguments,
+                                     {{"SBATCH_PARTITION", "long"}, {"ULTRA_SUBMIT_NAME", "n"}}, "/home/ada", script);
+  const JobSpec& spec = made.request.spec;
+  EXPECT_EQ(spec.resources, (Resources{0, 2, 8}));
+  EXPECT_EQ(spec.partition, "long");
+  EXPECT_EQ(spec.account, "lab");
+  EXPECT_EQ(spec.qos, "ours");
+  EXPECT_EQ(spec.name, "n");
+  EXPECT_EQ(spec.time_limit_ms, seconds(90));
+  EXPECT_EQ(spec.command, (std::vector<std::string>{"job.sh", "--lr", "1"}));
+  EXPECT_EQ(spec.output, "slurm-%j.out");
+  EXPECT_EQ(made.places.at("partition"), "SBATCH_PARTITION");
+  EXPECT_EQ(made.places.at("account"), "job.sh:2: --account");
+}
+
+TEST(Submission, AScriptMayExportValuesAndNamesThatAreNotSet) {
+  const ScriptFile script{"job.sh", "#!/bin/bash\n#SBATCH -G 1 --export=TOKEN,MISSING,LR=0.1\n"};
+  const Submission made = submission(parse({"submit", "job.sh"}).arguments, {{"PATH", "/bin"}, {"TOKEN", "t"}, {"EDITOR", "vi"}}, "/home/ada", script);
+  std::map<std::string, std::string> sent = made.request.environment;
+  EXPECT_EQ(sent["ULTRA_SUBMIT_DIR"], "/home/ada");
+  EXPECT_FALSE(sent["ULTRA_SUBMIT_HOST"].empty());
+  std::erase_if(sent, [](const auto& entry) { return entry.first.starts_with("ULTRA_SUBMIT_"); });
+  EXPECT_EQ(sent, (std::map<std::string, std::string>{{"PATH", "/bin"}, {"TOKEN", "t"}, {"LR", "0.1"}}));
+}
+
+TEST(Submission, InsideAJobItsOwnVariablesStayBehind) {
+  const std::map<std::string, std::string> inside{{"ULTRA_JOB_ID", "7"}, {"SLURM_JOB_ID", "7"}, {"RANK", "0"}, {"ULTRA_HOME", "/u"}, {"LR", "1"},
+                                                  {"CUDA_VISIBLE_DEVICES", "0"}, {"ULTRA_SOCKET", "/s"}, {"SLURM_CONF", "/c"}};
+  EXPECT_EQ(request_of({"submit", "--", "x"}, inside).environment, (std::map<std::string, std::string>{{"ULTRA_HOME", "/u"}, {"LR", "1"}}));
+  const std::map<std::string, std::string> outside{{"SLURM_CONF", "/c"}, {"RANK", "0"}};
+  EXPECT_EQ(request_of({"submit", "--", "x"}, outside).environment, outside);
 }
 
 TEST(Nearest, ForgivesAThirdOfTheLettersAndPrefixes) {

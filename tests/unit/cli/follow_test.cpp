@@ -98,7 +98,7 @@ TEST(Follow, AStreamThatBreaksOffIsReadAgainWithoutRepeating) {
 
 TEST(JobOutputPieces, OfAnotherAttemptAreNotTakenForOldOnes) {
   std::ostringstream out, err;
-  JobOutput output(out, err, true, false);
+  JobOutput output(out, err, OutputForm::labelled, false);
   const auto piece = [](const std::string& text) { return protocol::LogLine{0, "out", net::to_base64(text), ""}; };
   output.take(piece("first attempt"));
   output.begin_attempt();

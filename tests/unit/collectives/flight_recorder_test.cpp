@@ -32,10 +32,10 @@ class FlightRecord : public testing::Test {
     std::string name = (fs::temp_directory_path() / "flight.XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
     setenv("ULTRA_FLIGHT_RECORD", folder_.c_str(), 1);
-    for (const char* other : {"ULTRA_PROGRESS", "ULTRA_JOB_ID", "ULTRA_ATTEMPT"}) unsetenv(other);
+    for (const char* other : {"ULTRA_JOB_ID", "ULTRA_ATTEMPT"}) unsetenv(other);
   }
   ~FlightRecord() override {
-    for (const char* name : {"ULTRA_FLIGHT_RECORD", "ULTRA_PROGRESS", "ULTRA_JOB_ID", "ULTRA_ATTEMPT"}) unsetenv(name);
+    for (const char* name : {"ULTRA_FLIGHT_RECORD", "ULTRA_JOB_ID", "ULTRA_ATTEMPT"}) unsetenv(name);
     fs::remove_all(folder_);
   }
 
@@ -89,12 +89,14 @@ TEST_F(FlightRecord, HoldsTheLastThousand) {
   EXPECT_THAT(lines[1000], HasSubstr(R"({"sequence":1501,)"));
 }
 
-TEST_F(FlightRecord, OfAJobLiesInItsFolderUnderItsName) {
+TEST_F(FlightRecord, OfAJobLiesInItsWorkingDirectoryUnderItsName) {
   unsetenv("ULTRA_FLIGHT_RECORD");
-  setenv("ULTRA_PROGRESS", (folder_ / "progress.sock").c_str(), 1);
   setenv("ULTRA_JOB_ID", "12", 1);
   setenv("ULTRA_ATTEMPT", "2", 1);
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
   const auto errors = hang(0);
+  fs::current_path(before);
   const fs::path path = folder_ / "flight-job-12-attempt-2-rank-0.jsonl";
   EXPECT_THAT(errors[0], HasSubstr(path.string()));
   EXPECT_EQ(lines_of(path).size(), 2U);

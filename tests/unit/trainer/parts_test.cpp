@@ -7,6 +7,8 @@
 
 #include "support.h"
 #include "worker/trainer/checkpoint.h"
+#include "worker/trainer/device/choice.h"
+#include "worker/trainer/device/cpu/cpu_device.h"
 #include "worker/trainer/hash.h"
 #include "worker/trainer/run.h"
 
@@ -151,6 +153,28 @@ TEST(Norm, IsEuclideanForAnyLength) {
     const std::vector<float> values(count, 2.0F);
     EXPECT_DOUBLE_EQ(norm_of(values), 2.0 * std::sqrt(static_cast<double>(count)));
   }
+}
+
+TEST(CpuDevice, HasDoneEverythingWhenACallReturns) {
+  Device& device = cpu_device();
+  EXPECT_TRUE(device.is_host_memory());
+  const auto stream = device.make_stream();
+  const auto event = device.make_event();
+  const std::vector<float> values = {1, 2, 3};
+  const DeviceArray<float> array(device, values.size());
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(array.data()) % 64, 0U);
+  stream->copy_to_device(array.data(), values.data(), array.bytes());
+  stream->record(*event);
+  stream->wait(*event);
+  EXPECT_TRUE(event->done());
+  EXPECT_TRUE(stream->done());
+  EXPECT_EQ(array.data()[2], 3);
+  stream->clear(array.data() + 1, sizeof(float));
+  std::vector<float> back(3);
+  stream->copy_to_host(back.data(), array.data(), array.bytes());
+  EXPECT_THAT(back, testing::ElementsAre(1, 0, 3));
+  EXPECT_EQ(choose_device("cpu").cuda, false);
+  EXPECT_THROW(choose_device("tpu"), InputError);
 }
 
 TEST(Numbers, AreGroupedByThousands) {

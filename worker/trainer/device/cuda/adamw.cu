@@ -4,8 +4,8 @@
 
 namespace ultramarine::trainer::cuda {
 
-__global__ void adamw_kernel(std::size_t count, float beta_1, float beta_2, float epsilon, float gradient_scale, float rate,
-                             float second_correction, float keep, const float* gradients, float* parameters,
+__global__ void adamw_kernel(std::size_t count, float beta_1, float beta_2, float epsilon, float gradient_scale,
+                             float rate, float second_correction, float keep, const float* gradients, float* parameters,
                              float* first_moments, float* second_moments) {
   const std::size_t i = thread_number();
   if (i >= count) return;

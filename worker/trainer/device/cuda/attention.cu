@@ -1,5 +1,5 @@
-// Causal attention with its softmax: a block per query (forward, and the gradients of scores and queries), a block per key (the
-// gradients of keys and values).
+// Causal attention with its softmax: a block per query (forward, and the gradients of scores and queries), a block per
+// key (the gradients of keys and values).
 #include "worker/trainer/device/cuda/block.h"
 #include "worker/trainer/device/cuda/kernels.h"
 
@@ -110,15 +110,17 @@ __global__ void __launch_bounds__(row_threads)
 ULTRAMARINE_KERNEL(attention_keys_kernel);
 
 static dim3 attention_grid(AttentionShape shape) {
-  return dim3(static_cast<unsigned>(shape.length), static_cast<unsigned>(shape.heads), static_cast<unsigned>(shape.samples));
+  return dim3(static_cast<unsigned>(shape.length), static_cast<unsigned>(shape.heads),
+              static_cast<unsigned>(shape.samples));
 }
 static float attention_scale(AttentionShape shape) {
   return 1.0F / sqrtf(static_cast<float>(shape.width / shape.heads));
 }
 
-cudaError_t attention_forward(AttentionShape shape, const float* qkv, float* probabilities, float* out, cudaStream_t stream) {
-  return launch(attention_forward_kernel, attention_grid(shape), dim3(row_threads), 0, stream, shape.length, shape.heads,
-                shape.width, attention_scale(shape), qkv, probabilities, out);
+cudaError_t attention_forward(AttentionShape shape, const float* qkv, float* probabilities, float* out,
+                              cudaStream_t stream) {
+  return launch(attention_forward_kernel, attention_grid(shape), dim3(row_threads), 0, stream, shape.length,
+                shape.heads, shape.width, attention_scale(shape), qkv, probabilities, out);
 }
 
 cudaError_t attention_backward(AttentionShape shape, const float* qkv, const float* probabilities, const float* d_out,

@@ -7,7 +7,7 @@ namespace ultramarine::trainer::cuda {
 
 constexpr int warp_threads = 32;
 constexpr int element_threads = 256;  // of a block whose threads take an element each
-constexpr int row_threads = 128;      // of a block that takes a row
+constexpr int row_threads = 64;       // of a block that takes a row
 
 inline dim3 blocks_for(std::size_t count, int threads = element_threads) {
   return dim3(

@@ -34,13 +34,13 @@ ULTRAMARINE_KERNEL(cross_entropy_backward_kernel);
 
 cudaError_t cross_entropy_forward(std::size_t rows, std::size_t classes, float* logits, const std::uint8_t* targets,
                                   float* losses, cudaStream_t stream) {
-  return launch(cross_entropy_forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0, stream, classes, logits,
-                targets, losses);
+  return launch(cross_entropy_forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0, stream, classes,
+                logits, targets, losses);
 }
-cudaError_t cross_entropy_backward(std::size_t rows, std::size_t classes, float* probabilities, const std::uint8_t* targets,
-                                   float weight, cudaStream_t stream) {
-  return launch(cross_entropy_backward_kernel, blocks_for(rows * classes), dim3(element_threads), 0, stream, rows * classes,
-                classes, probabilities, targets, weight);
+cudaError_t cross_entropy_backward(std::size_t rows, std::size_t classes, float* probabilities,
+                                   const std::uint8_t* targets, float weight, cudaStream_t stream) {
+  return launch(cross_entropy_backward_kernel, blocks_for(rows * classes), dim3(element_threads), 0, stream,
+                rows * classes, classes, probabilities, targets, weight);
 }
 
 }  // namespace ultramarine::trainer::cuda

@@ -62,20 +62,20 @@ __global__ void layer_norm_parameters_kernel(std::size_t rows, std::size_t width
 }
 ULTRAMARINE_KERNEL(layer_norm_parameters_kernel);
 
-cudaError_t layer_norm_forward(std::size_t rows, std::size_t width, const float* in, const float* weight, const float* bias,
-                               float* out, float* mean, float* scale, cudaStream_t stream) {
-  return launch(layer_norm_forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0, stream, width, in, weight,
-                bias, out, mean, scale);
+cudaError_t layer_norm_forward(std::size_t rows, std::size_t width, const float* in, const float* weight,
+                               const float* bias, float* out, float* mean, float* scale, cudaStream_t stream) {
+  return launch(layer_norm_forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0, stream, width, in,
+                weight, bias, out, mean, scale);
 }
 
-cudaError_t layer_norm_backward(std::size_t rows, std::size_t width, const float* in, const float* weight, const float* mean,
-                                const float* scale, const float* d_out, float* d_in, float* d_weight, float* d_bias,
-                                cudaStream_t stream) {
-  const cudaError_t error = launch(layer_norm_backward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0, stream,
-                                   width, in, weight, mean, scale, d_out, d_in);
+cudaError_t layer_norm_backward(std::size_t rows, std::size_t width, const float* in, const float* weight,
+                                const float* mean, const float* scale, const float* d_out, float* d_in, float* d_weight,
+                                float* d_bias, cudaStream_t stream) {
+  const cudaError_t error = launch(layer_norm_backward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0,
+                                   stream, width, in, weight, mean, scale, d_out, d_in);
   if (error != cudaSuccess) return error;
-  return launch(layer_norm_parameters_kernel, blocks_for(width, row_threads), dim3(row_threads), 0, stream, rows, width, in,
-                mean, scale, d_out, d_weight, d_bias);
+  return launch(layer_norm_parameters_kernel, blocks_for(width, row_threads), dim3(row_threads), 0, stream, rows, width,
+                in, mean, scale, d_out, d_weight, d_bias);
 }
 
 }  // namespace ultramarine::trainer::cuda

@@ -6,11 +6,12 @@ namespace ultramarine::trainer::cuda {
 
 constexpr int tile = 16;
 
-/// out[rows, columns] = a * b (+ bias) (+ out if `accumulate`), with a(r, k) at a[r * a_row + k * a_column] and b(k, c) at
-/// b[k * b_row + c * b_column]: transposed or not. One block of tile x tile threads per tile of out.
+/// out[rows, columns] = a * b (+ bias) (+ out if `accumulate`), with a(r, k) at a[r * a_row + k * a_column] and b(k, c)
+/// at b[k * b_row + c * b_column]: transposed or not. One block of tile x tile threads per tile of out.
 __global__ void __launch_bounds__(tile* tile)
-    multiply_kernel(int rows, int columns, int depth, const float* a, std::size_t a_row, std::size_t a_column, const float* b,
-                    std::size_t b_row, std::size_t b_column, const float* bias, int accumulate, float* out) {
+    multiply_kernel(int rows, int columns, int depth, const float* a, std::size_t a_row, std::size_t a_column,
+                    const float* b, std::size_t b_row, std::size_t b_column, const float* bias, int accumulate,
+                    float* out) {
   __shared__ float a_tile[tile][tile + 1];
   __shared__ float b_tile[tile][tile + 1];
   const int x = static_cast<int>(threadIdx.x) % tile, y = static_cast<int>(threadIdx.x) / tile;
@@ -30,7 +31,8 @@ __global__ void __launch_bounds__(tile* tile)
     __syncthreads();
   }
   if (row >= rows || column >= columns) return;
-  float* at = out + static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
+  float* at =
+      out + static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
   if (bias) sum += bias[column];
   *at = accumulate ? *at + sum : sum;
 }
@@ -47,25 +49,28 @@ __global__ void column_sums_kernel(std::size_t rows, std::size_t columns, const 
 ULTRAMARINE_KERNEL(column_sums_kernel);
 
 static cudaError_t multiply(std::size_t rows, std::size_t columns, std::size_t depth, const float* a, std::size_t a_row,
-                            std::size_t a_column, const float* b, std::size_t b_row, std::size_t b_column, const float* bias,
-                            bool accumulate, float* out, cudaStream_t stream) {
+                            std::size_t a_column, const float* b, std::size_t b_row, std::size_t b_column,
+                            const float* bias, bool accumulate, float* out, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((rows + tile - 1) / tile), static_cast<unsigned>((columns + tile - 1) / tile));
   return launch(multiply_kernel, grid, dim3(tile * tile), 0, stream, rows, columns, depth, a, a_row, a_column, b, b_row,
                 b_column, bias, accumulate, out);
 }
 
-cudaError_t linear_forward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in, const float* weight,
-                           const float* bias, float* out, cudaStream_t stream) {
+cudaError_t linear_forward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in,
+                           const float* weight, const float* bias, float* out, cudaStream_t stream) {
   return multiply(rows, outputs, inputs, in, inputs, 1, weight, 1, inputs, bias, false, out, stream);
 }
 
-cudaError_t linear_backward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in, const float* weight,
-                            const float* d_out, float* d_in, float* d_weight, float* d_bias, cudaStream_t stream) {
-  cudaError_t error = multiply(rows, inputs, outputs, d_out, outputs, 1, weight, inputs, 1, nullptr, false, d_in, stream);
+cudaError_t linear_backward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in,
+                            const float* weight, const float* d_out, float* d_in, float* d_weight, float* d_bias,
+                            cudaStream_t stream) {
+  cudaError_t error =
+      multiply(rows, inputs, outputs, d_out, outputs, 1, weight, inputs, 1, nullptr, false, d_in, stream);
   if (error == cudaSuccess)
     error = multiply(outputs, inputs, rows, d_out, 1, outputs, in, inputs, 1, nullptr, true, d_weight, stream);
   if (error == cudaSuccess && d_bias) {
-    error = launch(column_sums_kernel, blocks_for(outputs), dim3(element_threads), 0, stream, rows, outputs, d_out, d_bias);
+    error =
+        launch(column_sums_kernel, blocks_for(outputs), dim3(element_threads), 0, stream, rows, outputs, d_out, d_bias);
   }
   return error;
 }

@@ -75,20 +75,21 @@ static std::size_t partial_sums_for(std::size_t count) {
 cudaError_t add_up(std::size_t count, const float* values, float* sum, cudaStream_t stream) {
   return launch(add_up_kernel, dim3(1), dim3(1), 0, stream, count, values, sum);
 }
-cudaError_t mean_of_rows(std::size_t samples, std::size_t length, const float* values, float* means, cudaStream_t stream) {
-  return launch(mean_of_rows_kernel, blocks_for(samples, warp_threads), dim3(warp_threads), 0, stream, samples, length, values,
-                means);
+cudaError_t mean_of_rows(std::size_t samples, std::size_t length, const float* values, float* means,
+                         cudaStream_t stream) {
+  return launch(mean_of_rows_kernel, blocks_for(samples, warp_threads), dim3(warp_threads), 0, stream, samples, length,
+                values, means);
 }
 cudaError_t sum_of_squares(std::size_t count, const float* values, double* result, cudaStream_t stream) {
   const std::size_t parts = partial_sums_for(count);
-  const cudaError_t error = launch(sum_of_squares_kernel, dim3(static_cast<unsigned>(parts)), dim3(element_threads), 0, stream,
-                                   count, values, result);
+  const cudaError_t error = launch(sum_of_squares_kernel, dim3(static_cast<unsigned>(parts)), dim3(element_threads), 0,
+                                   stream, count, values, result);
   return error != cudaSuccess ? error : launch(sum_of_squares_end_kernel, dim3(1), dim3(1), 0, stream, parts, result);
 }
 cudaError_t checksum(std::size_t count, const float* values, std::uint64_t* result, cudaStream_t stream) {
   const std::size_t parts = partial_sums_for(count);
-  const cudaError_t error = launch(checksum_kernel, dim3(static_cast<unsigned>(parts)), dim3(element_threads), 0, stream, count,
-                                   reinterpret_cast<const std::uint32_t*>(values), result);
+  const cudaError_t error = launch(checksum_kernel, dim3(static_cast<unsigned>(parts)), dim3(element_threads), 0,
+                                   stream, count, reinterpret_cast<const std::uint32_t*>(values), result);
   return error != cudaSuccess ? error : launch(checksum_end_kernel, dim3(1), dim3(1), 0, stream, parts, result);
 }
 

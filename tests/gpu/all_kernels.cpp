@@ -1,0 +1,10 @@
+// All kernels of the trainer in one translation unit: for sanitizers, and for one look at all of them by the compiler.
+#include "worker/trainer/device/cuda/adamw.cu"
+#include "worker/trainer/device/cuda/add.cu"
+#include "worker/trainer/device/cuda/attention.cu"
+#include "worker/trainer/device/cuda/cross_entropy.cu"
+#include "worker/trainer/device/cuda/embedding.cu"
+#include "worker/trainer/device/cuda/gelu.cu"
+#include "worker/trainer/device/cuda/layer_norm.cu"
+#include "worker/trainer/device/cuda/linear.cu"
+#include "worker/trainer/device/cuda/sums.cu"

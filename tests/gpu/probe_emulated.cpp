@@ -1,0 +1,2 @@
+// The probe kernels for the emulation.
+#include "tests/gpu/probe.cu"
