@@ -2,7 +2,6 @@
 #include "scheduler/api/api.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "scheduler/api/routes.h"
 
@@ -20,31 +19,24 @@ std::vector<std::string> segments(const std::string& path) {
   return parts;
 }
 
-std::optional<JobId> parse_job(const std::string& text) {
-  JobId job;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), job.value);
-  if (error != std::errc() || end != text.data() + text.size() || job.value < 1) return std::nullopt;
-  return job;
-}
-
-/// Whether the path is the route's; throws Problem when only a number in it is malformed.
-bool matches(const Route& route, const std::vector<std::string>& path, Call& call) {
+/// Whether the path is the route's; throws Problem when only the job's name or the gang's number is malformed.
+bool matches(const Route& route, const std::vector<std::string>& path, Target& target) {
   const std::vector<std::string> pattern = segments(route.path);
   if (pattern.size() != path.size()) return false;
-  std::string malformed, malformed_gang;
+  std::optional<Problem> malformed;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (pattern[i] == "ID") {
-      if (const auto parsed = parse_job(path[i])) call.job = *parsed;
-      else malformed = path[i];
+      if (const auto parsed = parse_job_name(path[i])) target.job = *parsed;
+      else malformed = bad_request("job", "\"" + path[i] + "\" is no number of a job", "`ultra queue --all` lists all jobs");
     } else if (pattern[i] == "N") {
-      if (const auto parsed = parse_job(path[i])) call.gang = parsed->value;
-      else malformed_gang = path[i];
+      const auto parsed = parse_job_name(path[i]);
+      if (parsed && !parsed->index) target.gang = parsed->job.value;
+      else malformed = bad_request("gang", "\"" + path[i] + "\" is no number of a gang", "they count from 1");
     } else if (pattern[i] != path[i]) {
       return false;
     }
   }
-  if (!malformed.empty()) throw bad_request("job", "\"" + malformed + "\" is no number of a job", "`ultra queue --all` lists all jobs");
-  if (!malformed_gang.empty()) throw bad_request("gang", "\"" + malformed_gang + "\" is no number of a gang", "they count from 1");
+  if (malformed) throw *malformed;
   return true;
 }
 
@@ -73,7 +65,7 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
     const std::vector<std::string> path = segments(exchange->request.path);
     std::string other_methods;
     for (const Route& route : routes()) {
-      Call call{{}, 0, version_};
+      Call call{{}, version_};
       if (!matches(route, path, call)) continue;
       if (exchange->request.method != route.method) {
         other_methods += (other_methods.empty() ? "" : " or ") + std::string(route.method);

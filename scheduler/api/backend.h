@@ -8,12 +8,15 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "scheduler/api/problem.h"
 #include "scheduler/api/snapshot.h"
+#include "scheduler/model/event.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/net/http.h"
 #include "scheduler/net/loop.h"
+#include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
 
@@ -21,14 +24,25 @@ struct Submission {
   JobSpec spec;
   std::map<std::string, std::string> environment;
   std::string request_key;
+  std::vector<std::int64_t> array_indices;  // empty: one job
+  std::int64_t array_limit = 0;
 };
 
 /// Whose output to stream: all ranks of one gang, or one.
 struct OutputQuestion {
   GangKey key;
-  Allocation allocation;  // of the gang; ranks are numbered along it
+  Allocation allocation;            // of the gang; ranks are numbered along it
+  std::vector<std::int64_t> ranks;  // how many on each of its nodes
   std::optional<std::int64_t> rank;
   bool follow = false;
+  Time since;  // only what was written at or after this moment; 0 = everything
+};
+
+/// An entry of the journal with its place in it.
+struct PastEntry {
+  std::int64_t sequence = 0;
+  Time at;
+  Entry entry;
 };
 
 class Backend {
@@ -47,13 +61,21 @@ class Backend {
   virtual void ask(std::function<void(SnapshotPtr)> done) = 0;
   virtual void metrics_text(std::function<void(std::string)> done) = 0;
 
-  using Submitted = std::variant<JobId, Problem>;
+  using Submitted = std::variant<protocol::SubmitReply, Problem>;
   virtual void submit(Submission submission, Actor actor, std::function<void(Submitted)> done) = 0;
   /// nullopt: recorded (or was so already).
   using Changed = std::function<void(std::optional<Problem>)>;
-  virtual void cancel(JobId job, Actor actor, Changed done) = 0;
-  virtual void requeue(JobId job, Actor actor, Changed done) = 0;
+  /// Of several jobs: a problem only when it is one for all of them; then that of the first.
+  virtual void cancel(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
+  virtual void requeue(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
+
+  using GangAdded = std::variant<GangKey, Problem>;
+  virtual void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) = 0;
+  virtual void stop_gang(GangKey gang, Actor actor, Changed done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
+
+  /// The entries about these jobs and nodes, in order, each once.
+  virtual void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<PastEntry>)> done) = 0;
 
   /// Calls `then` once, as soon as `until` holds for the job (also at once). `until` runs on the daemon's thread and sees only its
   /// argument. Dropping the handle ends the watch.

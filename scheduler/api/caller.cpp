@@ -29,13 +29,26 @@ std::optional<Problem> why_not_submit(const Caller& caller, std::int64_t schedul
 Job redacted(Job job, const Caller& caller) {
   job.spec.command.clear();
   job.spec.working_directory.clear();
+  if (job.spec.script) job.spec.script->text.clear();
+  job.spec.output.clear();
+  job.spec.error.clear();
+  job.spec.recorded.clear();
   job.environment_names.clear();
   job.request_key.clear();
   if (job.checkpoint) job.checkpoint->path.clear();
+  const auto silence = [](std::optional<Failure>& failure) {
+    if (!failure) return;
+    failure->detail.clear();
+    failure->last_lines.clear();
+  };
   for (Attempt& attempt : job.attempts) {
-    if (!attempt.failure) continue;
-    attempt.failure->detail.clear();
-    attempt.failure->last_lines.clear();
+    silence(attempt.failure);
+    for (Gang& gang : attempt.gangs) {
+      silence(gang.failure);
+      if (!gang.spec) continue;
+      gang.spec->command.clear();
+      gang.spec->working_directory.clear();
+    }
   }
   if (!caller.identified) job.owner = {};
   return job;

@@ -15,7 +15,7 @@ void show_cluster(const ExchangePtr& exchange, const std::string& version) {
 }
 
 void list_nodes(const ExchangePtr& exchange) {
-  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot)); });
+  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot, exchange->caller)); });
 }
 
 void shut_down(const ExchangePtr& exchange) {

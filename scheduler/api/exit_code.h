@@ -13,4 +13,7 @@ namespace ultramarine::api {
 /// system failed it.
 std::optional<std::int64_t> exit_code(const Job& job);
 
+/// The same of one gang, nullopt until it has finished. Of one that was stopped: the highest code of its ranks, 143 when it has none.
+std::optional<std::int64_t> exit_code(const Gang& gang);
+
 }  // namespace ultramarine::api

@@ -1,20 +1,47 @@
 // The handlers behind the routes (inside of this room only).
 #pragma once
 
+#include <chrono>
+
 #include "scheduler/api/exchange.h"
+#include "scheduler/api/job_name.h"
 #include "scheduler/model/job.h"
 
 namespace ultramarine::api {
 
+/// What a path names.
+struct Target {
+  JobName job;
+  std::int64_t gang = 0;
+};
+
 // ---- jobs.cpp
 void list_jobs(const ExchangePtr& exchange);
+void show_job(const ExchangePtr& exchange, const JobName& job);
+void wait_for_job(const ExchangePtr& exchange, const JobName& job);
+void cancel_job(const ExchangePtr& exchange, const JobName& job);
+void requeue_job(const ExchangePtr& exchange, const JobName& job);
+// ---- history.cpp
+void show_history(const ExchangePtr& exchange, const JobName& job);
+// ---- submit.cpp
 void submit_job(const ExchangePtr& exchange);
-void show_job(const ExchangePtr& exchange, JobId job);
-void wait_for_job(const ExchangePtr& exchange, JobId job);
-void cancel_job(const ExchangePtr& exchange, JobId job);
-void requeue_job(const ExchangePtr& exchange, JobId job);
+/// Throws Problem: a name that is none, a zero byte, more than 1 MiB in all.
+void check_environment(const std::map<std::string, std::string>& environment);
+/// Throws Problem when the text holds a zero byte.
+void check_text(const std::string& field, const std::string& text);
+// ---- gangs.cpp
+void request_gang(const ExchangePtr& exchange, const Target& target);
+void wait_for_gang(const ExchangePtr& exchange, const Target& target);
+void stop_gang(const ExchangePtr& exchange, const Target& target);
 // ---- output.cpp
-void stream_job_output(const ExchangePtr& exchange, JobId job);
+void stream_job_output(const ExchangePtr& exchange, const JobName& job);
+void stream_gang_output(const ExchangePtr& exchange, const Target& target);
+// ---- wait.cpp: a long poll
+/// Answers by `finish` once `until` holds for the job or the time (at most 60 s) is over, whichever is first.
+void wait_until(const ExchangePtr& exchange, JobId job, std::chrono::steady_clock::time_point latest, std::function<bool(const Job&)> until,
+                std::function<void()> finish);
+/// The end of the time that the parameter timeout_ms grants.
+std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
@@ -36,7 +63,11 @@ T decode_body(const Exchange& exchange) {
   }
 }
 
-/// Asks for a snapshot and hands the job in it to `then`; refuses when there is none. What `then` throws (Problem) is refused too.
-void with_job(const ExchangePtr& exchange, JobId job, std::function<void(const SnapshotPtr&, const Job&)> then);
+/// Asks for a snapshot and hands the jobs in it that the name means to `then`: one, or all elements of an array. Refuses when there is none;
+/// what `then` throws (Problem) is refused too.
+using NamedJobs = std::vector<const Job*>;
+void with_jobs(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const NamedJobs&)> then);
+/// The same where only one job can be meant.
+void with_job(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const Job&)> then);
 
 }  // namespace ultramarine::api

@@ -1,4 +1,4 @@
-// Submit, list, show, wait, cancel, requeue.
+// List, show, wait, cancel, requeue.
 #include <algorithm>
 
 #include "scheduler/api/api.h"
@@ -9,35 +9,6 @@
 namespace ultramarine::api {
 
 namespace {
-
-constexpr std::int64_t wait_ms_max = 60'000;
-
-void check_text(const std::string& field, const std::string& text) {
-  if (text.find('\0') != std::string::npos) throw bad_request(field, "holds a zero byte", "no argument, path or variable can hold one");
-}
-
-/// What a single field can tell; the rest (does it fit, may this account) is the core's to judge.
-void check(const protocol::SubmitRequest& request) {
-  if (protocol::to_json(request.spec).size() > spec_bytes_max)
-    throw Problem{413, "bad_request", "spec", "is larger than 256 KiB", "put long arguments into a file"};
-  std::size_t bytes = 0;
-  for (const auto& [name, value] : request.environment) {
-    if (name.empty() || name.find('=') != std::string::npos) throw bad_request("environment", "\"" + name + "\" is no name of a variable");
-    check_text("environment." + name, name);
-    check_text("environment." + name, value);
-    bytes += name.size() + value.size() + 2;
-  }
-  if (bytes > environment_bytes_max)
-    throw Problem{413, "bad_request", "environment", "is larger than 1 MiB", "export fewer variables: --export NAME,NAME or --export NONE"};
-  if (request.request_key.size() > 128) throw bad_request("request_key", "is longer than 128 bytes");
-  if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
-  for (std::size_t i = 0; i < request.spec.command.size(); ++i)
-    check_text("spec.command[" + std::to_string(i) + "]", request.spec.command[i]);
-  check_text("spec.working_directory", request.spec.working_directory);
-  if (request.spec.working_directory.empty() || request.spec.working_directory[0] != '/')
-    throw bad_request("spec.working_directory", "\"" + request.spec.working_directory + "\" is not absolute",
-                      "give the full path of a folder");
-}
 
 std::set<JobState> parse_states(const std::string& text) {
   std::set<JobState> states;
@@ -58,33 +29,43 @@ std::set<JobState> parse_states(const std::string& text) {
   return states;
 }
 
-void answer_job(const ExchangePtr& exchange, JobId job) {
-  with_job(exchange, job, [exchange](const SnapshotPtr& snapshot, const Job& found) {
-    exchange->answer(job_view(*snapshot, found, exchange->caller, exchange->backend.scheduler_uid()));
+void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
+  with_jobs(exchange, name, [exchange](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    exchange->answer(view_of(*snapshot, jobs, exchange->caller, exchange->backend.scheduler_uid()));
   });
 }
 
-using Change = void (Backend::*)(JobId, Actor, Backend::Changed);
+using Change = void (Backend::*)(std::vector<JobId>, Actor, Backend::Changed);
 
-void change_job(const ExchangePtr& exchange, JobId job, Change change) {
-  with_job(exchange, job, [exchange, change](const SnapshotPtr& snapshot, const Job& found) {
-    if (!may_handle(exchange->caller, found, *snapshot->state, exchange->backend.scheduler_uid()))
-      throw not_permitted("job " + std::to_string(found.job.value) + " belongs to " +
-                              (found.owner.name.empty() ? "uid " + std::to_string(found.owner.uid) : found.owner.name),
+void change_jobs(const ExchangePtr& exchange, const JobName& name, Change change) {
+  with_jobs(exchange, name, [exchange, change, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    const Job& first = *jobs.front();
+    if (!may_handle(exchange->caller, first, *snapshot->state, exchange->backend.scheduler_uid()))
+      throw not_permitted("job " + text_of(name) + " belongs to " +
+                              (first.owner.name.empty() ? "uid " + std::to_string(first.owner.uid) : first.owner.name),
                           "ask the owner or an administrator");
-    (exchange->backend.*change)(found.job, exchange->caller.actor, [exchange, id = found.job](const std::optional<Problem>& problem) {
+    std::vector<JobId> numbers;
+    for (const Job* job : jobs) numbers.push_back(job->job);
+    (exchange->backend.*change)(std::move(numbers), exchange->caller.actor, [exchange, name](const std::optional<Problem>& problem) {
       if (problem) exchange->refuse(*problem);
-      else answer_job(exchange, id);
+      else answer_jobs(exchange, name);
     });
   });
 }
 
-/// A long poll: over when the job has ended or the time is up, whichever is first.
-struct Wait {
-  std::shared_ptr<void> watch;
-  std::unique_ptr<net::Loop::Timer> timer;
-  bool over = false;
-};
+/// Waits for one job after the other, until none is left that has not ended or the time is over.
+void wait_for_the_next(const ExchangePtr& exchange, const JobName& name, std::chrono::steady_clock::time_point latest) {
+  with_jobs(exchange, name, [exchange, name, latest](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    const auto open = std::find_if(jobs.begin(), jobs.end(), [](const Job* job) { return !is_terminal(job->state); });
+    if (open == jobs.end() || std::chrono::steady_clock::now() >= latest) {
+      exchange->answer(view_of(*snapshot, jobs, exchange->caller, exchange->backend.scheduler_uid()));
+      return;
+    }
+    wait_until(
+        exchange, (*open)->job, latest, [](const Job& now) { return is_terminal(now.state); },
+        [exchange, name, latest] { wait_for_the_next(exchange, name, latest); });
+  });
+}
 
 }  // namespace
 
@@ -102,46 +83,13 @@ void list_jobs(const ExchangePtr& exchange) {
   });
 }
 
-void submit_job(const ExchangePtr& exchange) {
-  if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
-  auto request = decode_body<protocol::SubmitRequest>(*exchange);
-  check(request);
-  exchange->backend.submit({std::move(request.spec), std::move(request.environment), std::move(request.request_key)},
-                           exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
-                             if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
-                             else exchange->answer(protocol::SubmitReply{std::get<JobId>(submitted)});
-                           });
+void show_job(const ExchangePtr& exchange, const JobName& job) { answer_jobs(exchange, job); }
+
+void wait_for_job(const ExchangePtr& exchange, const JobName& job) {
+  wait_for_the_next(exchange, job, latest_answer(*exchange));
 }
 
-void show_job(const ExchangePtr& exchange, JobId job) {
-  answer_job(exchange, job);
-}
-
-void wait_for_job(const ExchangePtr& exchange, JobId job) {
-  const std::int64_t timeout_ms = number_parameter(*exchange, "timeout_ms").value_or(wait_ms_max);
-  with_job(exchange, job, [exchange, timeout_ms](const SnapshotPtr& snapshot, const Job& found) {
-    if (is_terminal(found.state) || timeout_ms == 0) {
-      exchange->answer(job_view(*snapshot, found, exchange->caller, exchange->backend.scheduler_uid()));
-      return;
-    }
-    auto wait = std::make_shared<Wait>();
-    const auto finish = [exchange, wait, id = found.job] {
-      if (wait->over) return;
-      wait->over = true;
-      // Not from inside the timer's own handler.
-      exchange->backend.loop().post([wait] {
-        wait->timer.reset();
-        wait->watch.reset();
-      });
-      answer_job(exchange, id);
-    };
-    wait->timer = exchange->backend.loop().after(std::chrono::milliseconds(std::min(timeout_ms, wait_ms_max)), finish);
-    wait->watch = exchange->backend.watch(
-        found.job, [](const Job& now) { return is_terminal(now.state); }, finish);
-  });
-}
-
-void cancel_job(const ExchangePtr& exchange, JobId job) { change_job(exchange, job, &Backend::cancel); }
-void requeue_job(const ExchangePtr& exchange, JobId job) { change_job(exchange, job, &Backend::requeue); }
+void cancel_job(const ExchangePtr& exchange, const JobName& job) { change_jobs(exchange, job, &Backend::cancel); }
+void requeue_job(const ExchangePtr& exchange, const JobName& job) { change_jobs(exchange, job, &Backend::requeue); }
 
 }  // namespace ultramarine::api

@@ -45,14 +45,15 @@ bool has(const Route& route, const std::string& segment) {
   return (std::string(route.path) + "/").find("/" + segment + "/") != std::string::npos;
 }
 
-json::array parameters_of(const Route& route, SchemaBook& book) {
+json::array parameters_of(const Route& route) {
   json::array parameters;
   const auto in_path = [&](const char* name, const char* description, json::object schema) {
     if (has(route, name))
       parameters.push_back(
           {{"name", name}, {"in", "path"}, {"required", true}, {"description", description}, {"schema", std::move(schema)}});
   };
-  in_path("ID", "the job", book.schema<JobId>(Travel::sent));
+  in_path("ID", "the job; ARRAY_INDEX is an element of an array, and the array's number alone all of them",
+          {{"type", "string"}, {"pattern", "^[1-9][0-9]*(_[0-9]+)?$"}});
   in_path("N", "the gang, from 1", {{"type", "integer"}, {"minimum", 1}});
   for (const Parameter& parameter : route.parameters)
     parameters.push_back(
@@ -108,7 +109,7 @@ json::object operation(const Route& route, SchemaBook& book) {
   json::array doors{"socket"};
   if (route.loopback) doors.emplace_back("loopback");
   described["x-doors"] = std::move(doors);
-  if (json::array parameters = parameters_of(route, book); !parameters.empty()) described["parameters"] = std::move(parameters);
+  if (json::array parameters = parameters_of(route); !parameters.empty()) described["parameters"] = std::move(parameters);
   if (*route.request.type) described["requestBody"] = {{"required", !route.request.optional}, {"content", media(route.request, book)}};
   described["responses"] = responses_of(route, book);
   return described;
@@ -133,6 +134,8 @@ std::string make_document(const std::string& version) {
   // What a handler refuses to do without; all else has its default.
   book.require("SubmitRequest", {"spec"});
   book.require("JobSpecInput", {"command", "working_directory", "resources"});
+  book.require("GangRequest", {"spec"});
+  book.require("GangSpecInput", {"command"});
   json::object paths;
   for (const Route& route : routes()) {
     json::value& path = paths[template_of(route)];

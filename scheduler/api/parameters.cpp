@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "scheduler/api/routes.h"
+#include "scheduler/core/arrays.h"
 
 namespace ultramarine::api {
 
@@ -68,15 +69,24 @@ bool flag_parameter(const Exchange& exchange, const std::string& name) {
   return text && (*text == "1" || *text == "true");
 }
 
-void with_job(const ExchangePtr& exchange, JobId job, std::function<void(const SnapshotPtr&, const Job&)> then) {
-  exchange->backend.ask([exchange, job, then = std::move(then)](const SnapshotPtr& snapshot) {
+void with_jobs(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const NamedJobs&)> then) {
+  exchange->backend.ask([exchange, name, then = std::move(then)](const SnapshotPtr& snapshot) {
     try {
-      const auto found = snapshot->state->jobs.find(job);
-      if (found == snapshot->state->jobs.end()) throw unknown_job(job);
-      then(snapshot, found->second);
+      const NamedJobs jobs = named_jobs(*snapshot->state, name);
+      if (jobs.empty()) throw unknown_job(text_of(name));
+      then(snapshot, jobs);
     } catch (const Problem& problem) {
       exchange->refuse(problem);
     }
+  });
+}
+
+void with_job(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const Job&)> then) {
+  with_jobs(exchange, name, [then = std::move(then), name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    const Job& job = *jobs.front();
+    if (job.array && !name.index && core::names_array(job))
+      throw bad_request("job", text_of(name) + " is an array of " + std::to_string(jobs.size()), "name one of its elements: " + text_of(job));
+    then(snapshot, job);
   });
 }
 

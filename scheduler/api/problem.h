@@ -16,7 +16,7 @@ struct Problem {
 Problem bad_request(std::string field, std::string message, std::string remedy = "");
 Problem not_permitted(std::string message, std::string remedy = "");
 Problem not_found(std::string message, std::string remedy = "");
-Problem unknown_job(JobId job);
+Problem unknown_job(const std::string& name);
 Problem conflict(std::string message, std::string remedy = "");
 Problem not_ready(std::string message, std::string remedy = "try again in a moment");
 /// The core's refusal of a spec; its field is inside `spec`.

@@ -49,10 +49,14 @@ json::value job_to_submit() {
   return {{"spec", spec}, {"environment", {{"GREETING", "hello"}}}};
 }
 
+/// What `ultra run` asks for; it runs until somebody stops it.
+json::value gang_to_run() { return {{"spec", {{"command", {"sleep", "600"}}}}, {"environment", json::object()}}; }
+
 const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
 const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
 const Parameter one_rank{"rank", ParameterKind::number, "only this rank's output", 0, INT32_MAX};
 const Parameter follow{"follow", ParameterKind::flag, "go on until the last rank has ended"};
+const Parameter since{"since_ms", ParameterKind::number, "only what was written at or after this moment, in milliseconds since 1970"};
 
 std::vector<Route> make_routes() {
   return {
@@ -98,18 +102,34 @@ std::vector<Route> make_routes() {
         {403, "not_permitted", "this cluster starts jobs only as the user who runs it"},
         {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
        [](const ExchangePtr& e, const Call&) { submit_job(e); }},
-      {"GET", "/v1/jobs/ID", "show_job", "One job.", false, true, {}, nothing, reply<protocol::JobView>(), {},
+      {"GET", "/v1/jobs/ID", "show_job", "One job, or an array as a whole.", false, true, {}, nothing, reply<protocol::JobView>(), {},
        [](const ExchangePtr& e, const Call& call) { show_job(e, call.job); }},
-      {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job, as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
+      {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
        reply<protocol::JobView>(), {}, [](const ExchangePtr& e, const Call& call) { wait_for_job(e, call.job); }},
-      {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job: it never runs, or is stopped.", false, true, {}, empty_body,
+      {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job, or all elements of an array: it never runs, or is stopped.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job}, [](const ExchangePtr& e, const Call& call) { cancel_job(e, call.job); }},
       {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't run"}},
        [](const ExchangePtr& e, const Call& call) { requeue_job(e, call.job); }},
-      {"GET", "/v1/jobs/ID/logs", "job_output", "What the ranks wrote, one LogLine a line, as it comes.", false, true, {one_rank, follow},
+      {"GET", "/v1/jobs/ID/logs", "job_output", "What the ranks wrote, one LogLine a line, as it comes.", false, true, {one_rank, follow, since},
        nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
        [](const ExchangePtr& e, const Call& call) { stream_job_output(e, call.job); }},
+      {"GET", "/v1/jobs/ID/events", "job_history", "What happened to a job, one sentence an event. Details only for its owner and administrators.",
+       false, true, {}, nothing, reply<protocol::EventList>(), {}, [](const ExchangePtr& e, const Call& call) { show_history(e, call.job); }},
+      {"POST", "/v1/jobs/ID/gangs", "request_gang",
+       "Starts one more gang over the nodes of a running script, as `ultra run` does. The environment is the caller's.", false, true, {},
+       {application_json, sent<protocol::GangRequest>, gang_to_run}, reply<protocol::GangReply>(),
+       {{403, "not_permitted", "the job is not yours"}, {409, "conflict", "the job is no script, or its script does not run"}},
+       [](const ExchangePtr& e, const Call& call) { request_gang(e, call); }},
+      {"GET", "/v1/jobs/ID/gangs/N/wait", "wait_for_gang", "One gang of a job, as soon as it has finished or the time is over.", false, true,
+       {timeout}, nothing, reply<protocol::GangView>(), {others_job},
+       [](const ExchangePtr& e, const Call& call) { wait_for_gang(e, call); }},
+      {"GET", "/v1/jobs/ID/gangs/N/logs", "gang_output", "What the ranks of one gang wrote, one LogLine a line, as it comes.", false, true,
+       {one_rank, follow, since}, nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
+       [](const ExchangePtr& e, const Call& call) { stream_gang_output(e, call); }},
+      {"POST", "/v1/jobs/ID/gangs/N/stop", "stop_gang", "Stops a gang; the job goes on.", false, true, {}, empty_body,
+       reply<protocol::GangView>(), {others_job, {409, "conflict", "gang 1 is the job itself: cancel the job"}},
+       [](const ExchangePtr& e, const Call& call) { stop_gang(e, call); }},
       {"POST", "/v1/shutdown", "shut_down",
        "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
        false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},

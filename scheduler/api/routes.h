@@ -38,9 +38,7 @@ struct Refusal {
 };
 
 /// What a handler needs besides the request: what stands in the path, and what only the Api knows.
-struct Call {
-  JobId job;
-  std::int64_t gang;
+struct Call : Target {
   const std::string& version;
 };
 

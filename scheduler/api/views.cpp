@@ -5,7 +5,10 @@
 #include <tuple>
 
 #include "scheduler/api/exit_code.h"
+#include "scheduler/api/job_name.h"
 #include "scheduler/api/words.h"
+#include "scheduler/core/arrays.h"
+#include "scheduler/core/gangs.h"
 
 namespace ultramarine::api {
 
@@ -18,11 +21,16 @@ const PlannedJob* planned_job(const Plan& plan, JobId job) {
 
 void add_liveness(const Snapshot& snapshot, const Job& job, protocol::JobView& view) {
   if (!is_active(job.state) || job.attempts.empty()) return;
-  const auto gang = snapshot.liveness->gangs.find({job.job, job.attempts.back().attempt, 1});
-  if (gang == snapshot.liveness->gangs.end()) return;
-  for (const auto& [node, report] : gang->second.nodes)
-    if (!report.pids.empty() && report.phase != GangPhase::finished) view.pids[node] = report.pids;
-  if (const auto& progress = gang->second.progress)
+  // Of the newest gang that has any: a script is shown by what it runs.
+  const Attempt& attempt = job.attempts.back();
+  const auto numbers = core::gangs_of(attempt);
+  for (auto number = numbers.rbegin(); number != numbers.rend() && view.pids.empty(); ++number) {
+    const auto gang = snapshot.liveness->gangs.find({job.job, attempt.attempt, *number});
+    if (gang == snapshot.liveness->gangs.end()) continue;
+    for (const auto& [node, report] : gang->second.nodes)
+      if (!report.pids.empty() && report.phase != GangPhase::finished) view.pids[node] = report.pids;
+  }
+  if (const core::TrainingProgress* progress = core::newest_progress(*snapshot.liveness, job))
     view.progress = protocol::ProgressView{progress->step, progress->loss, progress->tokens_per_s, progress->tokens, progress->phase};
 }
 
@@ -30,6 +38,14 @@ std::int64_t count_gpus(const Allocation& allocation) {
   std::int64_t count = 0;
   for (const NodeAllocation& part : allocation) count += static_cast<std::int64_t>(part.devices.size());
   return count;
+}
+
+/// Of a whole array: it runs while any element does, and has ended only when all have, badly when one did.
+JobState state_of_all(const std::vector<const Job*>& jobs) {
+  for (const JobState state : {JobState::running, JobState::unknown, JobState::stopping, JobState::starting, JobState::queued, JobState::held,
+                               JobState::failed, JobState::cancelled})
+    if (std::any_of(jobs.begin(), jobs.end(), [&](const Job* job) { return job->state == state; })) return state;
+  return JobState::completed;
 }
 
 bool matches(const Job& job, const JobFilter& filter) {
@@ -42,7 +58,14 @@ bool matches(const Job& job, const JobFilter& filter) {
 
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
   protocol::JobView view;
-  view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
+  const bool all = may_handle(caller, job, *snapshot.state, scheduler_uid);
+  view.details = all ? job : redacted(job, caller);
+  if (all && job.array) {
+    // What all elements share is kept with the first.
+    const Job& first = snapshot.state->jobs.at(job.array->array);
+    view.details.spec.script = first.spec.script;
+    view.details.environment_names = first.environment_names;
+  }
   view.gpus = total_gpus(job.spec.resources);
   if (const PlannedJob* planned = planned_job(*snapshot.plan, job.job)) {
     view.planned = *planned;
@@ -50,6 +73,44 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Calle
   }
   add_liveness(snapshot, job, view);
   view.exit_code = exit_code(job);
+  return view;
+}
+
+protocol::JobView view_of(const Snapshot& snapshot, const std::vector<const Job*>& jobs, const Caller& caller, std::int64_t scheduler_uid) {
+  protocol::JobView view = job_view(snapshot, *jobs.front(), caller, scheduler_uid);
+  if (jobs.size() == 1 && !core::names_array(*jobs.front())) return view;
+  view.array.emplace().count = static_cast<std::int64_t>(jobs.size());
+  view.details.state = state_of_all(jobs);
+  view.details.attempts.clear();
+  view.details.ended_ms.reset();
+  view.planned.reset();
+  view.why.clear();
+  view.progress.reset();
+  view.pids.clear();
+  view.exit_code.reset();
+  for (const Job* job : jobs) {
+    view.array->states[boost::describe::enum_to_string(job->state, "")].push_back(job->array->index);
+    if (!is_terminal(view.details.state)) continue;
+    view.details.ended_ms = std::max(view.details.ended_ms.value_or(Time{}), job->ended_ms.value_or(Time{}));
+    view.exit_code = std::max(view.exit_code.value_or(0), exit_code(*job).value_or(0));
+  }
+  return view;
+}
+
+NamedGang named_gang(const Job& job, std::int64_t number) {
+  for (auto attempt = job.attempts.rbegin(); attempt != job.attempts.rend(); ++attempt) {
+    const Gang* record = core::find_gang(*attempt, number);
+    if (record || number == 1) return {{job.job, attempt->attempt, number}, &*attempt, record};
+  }
+  throw not_found("job " + text_of(job) + " has no gang " + std::to_string(number),
+                  job.attempts.empty() ? "it has not started" : "its newest attempt has " + std::to_string(core::gangs_of(job.attempts.back()).size()));
+}
+
+protocol::GangView gang_view(const NamedGang& gang) {
+  protocol::GangView view;
+  view.details = gang.record ? *gang.record : Gang{};
+  view.attempt = gang.key.attempt;
+  if (gang.record) view.exit_code = exit_code(*gang.record);
   return view;
 }
 
@@ -67,11 +128,14 @@ protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, co
   std::sort(order.begin(), order.end());
   protocol::JobList list;
   list.now_ms = snapshot.now_ms;
-  for (const auto& entry : order) list.jobs.push_back(job_view(snapshot, *std::get<const Job*>(entry), caller, scheduler_uid));
+  for (const auto& entry : order) {
+    list.jobs.push_back(job_view(snapshot, *std::get<const Job*>(entry), caller, scheduler_uid));
+    if (auto& script = list.jobs.back().details.spec.script) script->text.clear();
+  }
   return list;
 }
 
-protocol::NodeList node_list(const Snapshot& snapshot) {
+protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
   protocol::NodeList list;
   list.now_ms = snapshot.now_ms;
   std::map<std::string, std::size_t> places;
@@ -85,6 +149,10 @@ protocol::NodeList node_list(const Snapshot& snapshot) {
     if (const auto live = snapshot.liveness->nodes.find(name); live != snapshot.liveness->nodes.end()) {
       if (live->second.connected) view.source = live->second.source;
       view.heartbeat_age_ms = snapshot.now_ms - live->second.last_heard_ms;
+      if (caller.identified) {
+        view.facts = live->second.facts;
+        view.facts_heard_ms = live->second.facts_heard_ms;
+      }
       for (const DeviceReport& device : live->second.devices)
         if (device.device >= 0 && device.device < node.config.gpus)
           view.device_utilization_permille[static_cast<std::size_t>(device.device)] = device.utilization_permille;

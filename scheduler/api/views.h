@@ -4,9 +4,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "scheduler/api/caller.h"
 #include "scheduler/api/snapshot.h"
+#include "scheduler/model/gang_report.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
@@ -18,10 +20,23 @@ struct JobFilter {
   bool ended_too = false;
 };
 
+/// One job, or an array when these are all its elements by that name (see named_jobs).
+protocol::JobView view_of(const Snapshot& snapshot, const std::vector<const Job*>& jobs, const Caller& caller, std::int64_t scheduler_uid);
+
+/// A gang of the newest attempt that has one of that number.
+struct NamedGang {
+  GangKey key;
+  const Attempt* attempt = nullptr;
+  const Gang* record = nullptr;  // of gang 1: absent before it started
+};
+/// Throws Problem when there is none.
+NamedGang named_gang(const Job& job, std::int64_t number);
+protocol::GangView gang_view(const NamedGang& gang);
+
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
 /// Those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
 protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid);
-protocol::NodeList node_list(const Snapshot& snapshot);
+protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller);
 protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& version);
 
 }  // namespace ultramarine::api

@@ -5,6 +5,7 @@
 #include <array>
 #include <ctime>
 
+#include "scheduler/api/job_name.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -19,10 +20,9 @@ std::string are_free(std::int64_t count) {
 }
 
 std::string named(JobId id, const State& state) {
-  std::string text = std::to_string(id.value);
   const auto job = state.jobs.find(id);
-  if (job == state.jobs.end()) return text;
-  text += " (" + job->second.spec.name;
+  if (job == state.jobs.end()) return std::to_string(id.value);
+  std::string text = text_of(job->second) + " (" + job->second.spec.name;
   if (!job->second.spec.account.empty()) text += ", " + job->second.spec.account;
   return text + ")";
 }
@@ -62,9 +62,12 @@ std::string missing_nodes(const Job& job, const State& state) {
 }
 
 /// `job 3`, `jobs 3 and 4`
-std::string numbers(const std::vector<JobId>& jobs) {
+std::string numbers(const std::vector<JobId>& jobs, const State& state) {
   std::vector<std::string> parts;
-  for (const JobId job : jobs) parts.push_back(std::to_string(job.value));
+  for (const JobId id : jobs) {
+    const auto job = state.jobs.find(id);
+    parts.push_back(job == state.jobs.end() ? std::to_string(id.value) : text_of(job->second));
+  }
   return (jobs.size() == 1 ? "job " : "jobs ") + joined(parts);
 }
 
@@ -102,10 +105,10 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     }
     case ReasonCode::never_fits:
       return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
-    case ReasonCode::dependency: return "Waits for " + numbers(reason.waits_for) + ", on which it depends.";
+    case ReasonCode::dependency: return "Waits for " + numbers(reason.waits_for, state) + ", on which it depends.";
     case ReasonCode::dependency_never:
-      return "Can't start: " + numbers(reason.waits_for) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
-    case ReasonCode::array_limit: return "Waits until another element of its array has ended: as many run as may.";
+      return "Can't start: " + numbers(reason.waits_for, state) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
+    case ReasonCode::array_limit: return "Waits until an element of its array has ended: no more of them may run at once." + then;
     case ReasonCode::held: return "Held: it waits until it is released.";
   }
   return "";

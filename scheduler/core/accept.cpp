@@ -7,6 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "scheduler/core/arrays.h"
+#include "scheduler/core/dependencies.h"
+#include "scheduler/core/names.h"
+#include "scheduler/core/refusals.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -16,81 +20,97 @@ constexpr std::int64_t gpus_asked_max = 1'000'000;        // more is a slip of t
 constexpr Duration time_limit_max{3650LL * 86'400'000};   // whatever the partition says: keeps sums of times far from overflow
 constexpr Duration stop_grace_max{86'400'000};
 constexpr std::size_t name_bytes_max = 200;
+constexpr std::size_t pattern_bytes_max = 4096;
+constexpr std::int64_t ranks_max = 1'000'000, cpus_max = 1'000'000;
+constexpr std::int64_t signal_max = 64;
+constexpr std::size_t dependencies_max = 1000;
+constexpr std::size_t array_elements_max = 10'000;
+constexpr std::int64_t array_index_max = 4'000'000;
 
 using Problem = std::optional<Refusal>;
 
-Refusal refuse(std::string field, std::string problem, std::string remedy) {
-  return {std::move(field), std::move(problem), std::move(remedy), false};
-}
-Refusal can_never(std::string field, std::string problem, std::string remedy) {
-  return {std::move(field), std::move(problem), std::move(remedy), true};
-}
-
-std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
-
-/// In the largest unit that divides it, as people type it: 90m, 2h, 7d.
-std::string in_words(Duration length) {
-  constexpr std::pair<std::int64_t, const char*> units[] = {{86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1000, "s"}};
-  for (const auto& [unit_ms, name] : units)
-    if (length.ms != 0 && length.ms % unit_ms == 0) return std::to_string(length.ms / unit_ms) + name;
-  return std::to_string(length.ms) + "ms";
-}
-
-bool has_control_characters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-}
-
-/// Insertions, deletions and replacements that turn one word into the other (Levenshtein 1966).
-std::size_t distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      const std::size_t replaced = diagonal + (from[i] == to[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-/// The known name that was probably meant, or all of them.
-std::string name_remedy(std::string_view asked, const std::vector<std::string>& known) {
-  if (known.empty()) return "there is none; ask the cluster's admin";
-  const std::string asked_short(asked.substr(0, name_bytes_max));
-  const std::string* nearest = &known.front();
-  for (const std::string& name : known)
-    if (distance(asked_short, name) < distance(asked_short, *nearest)) nearest = &name;
-  if (distance(asked_short, *nearest) <= std::max<std::size_t>(1, nearest->size() / 3)) return "did you mean " + *nearest + "?";
-  std::string list;
-  for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
-  return "use one of: " + list;
-}
-
-template <class Named>
-std::vector<std::string> names_of(const std::vector<Named>& values) {
-  std::vector<std::string> names;
-  for (const Named& value : values) names.push_back(value.name);
-  return names;
-}
-
-std::string quoted(std::string_view text) {
-  std::string shown;
-  for (const char c : text.substr(0, 60)) shown += has_control_characters({&c, 1}) ? '?' : c;
-  return "\"" + shown + (text.size() > 60 ? "...\"" : "\"");
-}
-
-Problem check_command(JobSpec& spec) {
-  if (spec.command.empty() || spec.command.front().empty()) return refuse("command", "no command", "give the program to run after --");
-  for (const std::string& argument : spec.command)
+Problem check_command(const std::vector<std::string>& command) {
+  if (command.empty() || command.front().empty()) return refuse("command", "no command", "give the program to run after --");
+  for (const std::string& argument : command)
     if (argument.find('\0') != std::string::npos) return refuse("command", "an argument has a zero byte in it", "take it out");
-  if (spec.working_directory.empty() || spec.working_directory.front() != '/')
-    return refuse("working_directory", quoted(spec.working_directory) + " is not an absolute path", "give a path that starts with /");
-  if (spec.working_directory.find('\0') != std::string::npos)
-    return refuse("working_directory", "it has a zero byte in it", "take it out");
   return std::nullopt;
+}
+
+Problem check_working_directory(const std::string& folder) {
+  if (folder.empty() || folder.front() != '/') return refuse("working_directory", quoted(folder) + " is not an absolute path", "give a path that starts with /");
+  if (folder.find('\0') != std::string::npos) return refuse("working_directory", "it has a zero byte in it", "take it out");
+  return std::nullopt;
+}
+
+Problem check_script(const JobSpec& spec) {
+  if (!spec.script) return std::nullopt;
+  const std::string& text = spec.script->text;
+  if (text.rfind("#!", 0) != 0) return refuse("script.text", "it does not start with #!", "name its interpreter in the first line, for example #!/bin/bash");
+  if (text.find('\0') != std::string::npos) return refuse("script.text", "it has a zero byte in it: it is no text", "submit a program with `ultra submit -- PROGRAM`");
+  const std::string_view first_line = std::string_view(text).substr(0, text.find('\n'));
+  if (first_line.find('\r') != std::string_view::npos)
+    return refuse("script.text", "its lines end as on DOS, and no interpreter is found by such a first line", "convert it: sed -i 's/\\r$//' FILE");
+  return std::nullopt;
+}
+
+Problem check_range(const char* field, std::int64_t value, std::int64_t most) {
+  if (value < 0) return refuse(field, std::to_string(value) + " is negative", "ask for at least 1, or leave it out");
+  if (value > most) return refuse(field, std::to_string(value) + " is absurd", "ask for at most " + std::to_string(most));
+  return std::nullopt;
+}
+
+Problem check_ranks(std::int64_t ranks, std::int64_t ranks_per_node) {
+  if (const auto problem = check_range("ranks", ranks, ranks_max)) return problem;
+  return check_range("ranks_per_node", ranks_per_node, ranks_max);
+}
+
+Problem check_pattern(const char* field, const std::string& pattern) {
+  if (pattern.size() > pattern_bytes_max)
+    return refuse(field, "it has " + counted(static_cast<std::int64_t>(pattern.size()), "byte"), "use at most " + std::to_string(pattern_bytes_max));
+  if (has_control_characters(pattern)) return refuse(field, "it has control characters in it", "use printable characters");
+  if (!pattern.empty() && pattern.back() == '/') return refuse(field, quoted(pattern) + " names a folder", "name a file in it, for example " + pattern.substr(0, 60) + "%j.out");
+  return std::nullopt;
+}
+
+Problem check_warning(const JobSpec& spec) {
+  if (!spec.warning) return std::nullopt;
+  if (spec.warning->signal < 1 || spec.warning->signal > signal_max)
+    return refuse("warning.signal", std::to_string(spec.warning->signal) + " is no signal", "use 1 to " + std::to_string(signal_max) + ", for example 10 (USR1)");
+  if (spec.warning->before_ms.ms < 0 || spec.warning->before_ms > time_limit_max)
+    return refuse("warning.before_ms", in_words(spec.warning->before_ms) + " before the end", "use 0s to " + in_words(time_limit_max));
+  return std::nullopt;
+}
+
+/// Numbers and texts that the cluster doesn't matter for.
+Problem check_values(const JobSpec& spec) {
+  if (auto problem = check_ranks(spec.ranks, spec.ranks_per_node)) return problem;
+  if (auto problem = check_range("cpus_per_rank", spec.cpus_per_rank, cpus_max)) return problem;
+  if (auto problem = check_pattern("output", spec.output)) return problem;
+  if (auto problem = check_pattern("error", spec.error)) return problem;
+  if (spec.log_bytes_max < 0) return refuse("log_bytes_max", std::to_string(spec.log_bytes_max) + " is negative", "use 0 for the node's default");
+  return check_warning(spec);
+}
+
+Problem check_dependencies(const State& state, const JobSpec& spec, std::vector<std::string>& warnings) {
+  if (spec.dependencies.size() > dependencies_max)
+    return refuse("dependencies", std::to_string(spec.dependencies.size()) + " dependencies", "use at most " + std::to_string(dependencies_max) + "; an array counts as one");
+  for (std::size_t i = 0; i < spec.dependencies.size(); ++i) {
+    const std::int64_t job = spec.dependencies[i].job.value;
+    if (!state.jobs.count({job}))
+      return refuse("dependencies[" + std::to_string(i) + "].job", "there is no job " + std::to_string(job), "`ultra queue --all` lists all jobs");
+  }
+  const DependencyView view = look_at_dependencies(state, spec.dependencies);
+  if (view.coming == Coming::never)
+    warnings.push_back("job " + std::to_string(view.jobs.front().value) + " has ended otherwise than this job asks for: it will never start");
+  return std::nullopt;
+}
+
+void warn_of_waste(const JobSpec& spec, std::vector<std::string>& warnings) {
+  const auto& [gpus, nodes, gpus_per_node] = spec.resources;
+  if (spec.ranks > 0 && spec.ranks < nodes)
+    warnings.push_back(counted(spec.ranks, "rank") + " on " + counted(nodes, "node") + ": " + std::to_string(nodes - spec.ranks) + " of them will have nothing to do");
+  if (spec.warning && spec.warning->before_ms >= spec.time_limit_ms)
+    warnings.push_back("the warning signal comes at once: " + in_words(spec.warning->before_ms) + " before the end of " + in_words(spec.time_limit_ms));
 }
 
 Problem check_name(JobSpec& spec) {
@@ -215,18 +235,48 @@ std::optional<Refusal> impossible_resources(const ClusterConfig& cluster, const 
                    "ask for at most " + counted(large_enough, "node"));
 }
 
-std::variant<JobSpec, Refusal> accept_request(const ClusterConfig& cluster, JobSpec spec, const Actor& actor) {
-  if (const auto problem = check_command(spec)) return *problem;
+std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor) {
+  const ClusterConfig& cluster = state.cluster;
+  std::vector<std::string> warnings;
+  if (const auto problem = check_command(spec.command)) return *problem;
+  if (const auto problem = check_working_directory(spec.working_directory)) return *problem;
+  if (const auto problem = check_script(spec)) return *problem;
   if (const auto problem = check_name(spec)) return *problem;
+  if (const auto problem = check_values(spec)) return *problem;
+  map_names(cluster, spec, warnings);
   if (spec.partition.empty() && !cluster.partitions.empty()) spec.partition = cluster.partitions.front().name;
   const PartitionConfig* partition = find_partition(cluster, spec.partition);
   if (!partition) return refuse("partition", "no partition " + quoted(spec.partition), name_remedy(spec.partition, names_of(cluster.partitions)));
   if (const auto problem = check_account(cluster, *partition, spec, actor)) return *problem;
   if (const auto problem = check_qos(cluster, spec)) return *problem;
   if (const auto problem = check_form(spec.resources)) return *problem;
+  if (const auto problem = check_gpu_type(cluster, *partition, spec, warnings)) return *problem;
   if (const auto problem = impossible_resources(cluster, *partition, spec.resources)) return *problem;
   if (const auto problem = check_times(*partition, spec)) return *problem;
+  if (const auto problem = check_dependencies(state, spec, warnings)) return *problem;
+  warn_of_waste(spec, warnings);
+  return Accepted{std::move(spec), std::move(warnings)};
+}
+
+std::variant<GangSpec, Refusal> accept_gang(GangSpec spec) {
+  if (const auto problem = check_command(spec.command)) return *problem;
+  if (!spec.working_directory.empty())
+    if (const auto problem = check_working_directory(spec.working_directory)) return *problem;
+  if (const auto problem = check_ranks(spec.ranks, spec.ranks_per_node)) return *problem;
   return spec;
+}
+
+std::optional<Refusal> refused_array(const std::vector<std::int64_t>& indices, std::int64_t limit) {
+  if (limit < 0) return refuse("array_limit", std::to_string(limit) + " is negative", "use 0 for no limit");
+  if (indices.empty() && limit > 0) return refuse("array_limit", "a limit without an array", "give array_indices");
+  if (indices.size() > array_elements_max)
+    return refuse("array_indices", counted(static_cast<std::int64_t>(indices.size()), "element"), "use at most " + std::to_string(array_elements_max));
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    if (indices[i] < 0 || indices[i] > array_index_max)
+      return refuse("array_indices", std::to_string(indices[i]) + " is out of range", "use 0 to " + std::to_string(array_index_max));
+    if (i > 0 && indices[i] <= indices[i - 1]) return refuse("array_indices", "they do not ascend at " + std::to_string(indices[i]), "sort them, each once");
+  }
+  return std::nullopt;
 }
 
 }  // namespace ultramarine::core

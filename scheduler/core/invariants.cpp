@@ -22,6 +22,8 @@ class Check {
     check_nodes();
     check_request_keys();
     check_charges();
+    check_arrays();
+    check_dependencies();
     return std::move(violations_);
   }
 
@@ -156,6 +158,31 @@ class Check {
       must(charges[account] == charged, "account " + account, "is charged " + std::to_string(charged) + " GPU-ms for " + std::to_string(charges[account]));
     for (const auto& [account, used] : charges)
       must(used == 0 || state_.allocated_gpu_ms.count(account) == 1, "account " + account, "is charged nothing for " + std::to_string(used) + " GPU-ms");
+  }
+
+  void check_arrays() {
+    std::map<JobId, std::int64_t> active;
+    for (const auto& [id, job] : state_.jobs) {
+      if (!job.array) continue;
+      const std::string subject = "job " + std::to_string(id.value);
+      const ArrayElement& element = *job.array;
+      must(element.array <= id && id.value < element.array.value + element.count, subject, "is numbered outside of its array");
+      const auto first = state_.jobs.find(element.array);
+      must(first != state_.jobs.end() && first->second.array && first->second.array->array == element.array, subject, "belongs to an array that is not there");
+      if (is_active(job.state)) ++active[element.array];
+      must(element.limit == 0 || active[element.array] <= element.limit, subject, "runs beyond the limit of its array");
+    }
+  }
+
+  void check_dependencies() {
+    std::vector<JobId> awaiting;
+    for (const auto& [id, job] : state_.jobs) {
+      const std::string subject = "job " + std::to_string(id.value);
+      if (job.spec.dependencies.empty()) must(!job.eligible_ms, subject, "was waited for though it depends on nothing");
+      else if (!job.eligible_ms && !is_terminal(job.state)) awaiting.push_back(id);
+      if (!job.spec.dependencies.empty() && is_active(job.state)) must(job.eligible_ms.has_value(), subject, "started before what it depends on had come");
+    }
+    must(awaiting == state_.awaiting_dependencies, "jobs that wait for others", "are not those that are listed");
   }
 
   const State& state_;

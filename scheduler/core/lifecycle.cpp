@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/shape.h"
@@ -151,20 +152,44 @@ void on(State& state, Time now, const ClusterConfigured& event) {
 
 void on(State& state, Time, const PolicyChanged& event) { state.policy = event.policy; }
 
-void on(State& state, Time now, const JobSubmitted& event) {
-  ensure(event.job.value == state.next_job, "job numbers are given in order");
-  ++state.next_job;
+/// The common part of a submission's jobs. What they all share and can be large stays with the first.
+Job new_job(const State& state, Time now, const JobSubmitted& event, JobId id) {
   Job job;
-  job.job = event.job;
+  job.job = id;
   job.spec = event.spec;
   job.owner = event.actor;
   job.submitted_ms = now;
-  job.environment_names = event.environment_names;
+  if (id == event.job) job.environment_names = event.environment_names;
+  else if (job.spec.script) job.spec.script->text.clear();
   job.state = waiting_state(state, job);
-  // A key belongs to the first job that came with it.
-  if (!event.request_key.empty() && state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, event.job).second)
-    job.request_key = event.request_key;
-  state.jobs.emplace(event.job, std::move(job));
+  return job;
+}
+
+ArrayElement element_of(const JobSubmitted& event, std::size_t place) {
+  const auto& indices = event.array_indices;
+  ArrayElement element{.array = event.job, .index = indices[place], .count = static_cast<std::int64_t>(indices.size()), .min = indices.front(),
+                       .max = indices.back(), .step = 1, .limit = event.array_limit};
+  const std::int64_t step = indices.size() > 1 ? indices[1] - indices[0] : 1;
+  bool even = true;
+  for (std::size_t i = 1; i < indices.size(); ++i) even = even && indices[i] - indices[i - 1] == step;
+  if (even) element.step = step;
+  return element;
+}
+
+void on(State& state, Time now, const JobSubmitted& event) {
+  ensure(event.job.value == state.next_job, "job numbers are given in order");
+  const std::size_t count = std::max<std::size_t>(event.array_indices.size(), 1);
+  for (std::size_t place = 0; place < count; ++place) {
+    const JobId id{state.next_job++};
+    Job job = new_job(state, now, event, id);
+    if (!event.array_indices.empty()) job.array = element_of(event, place);
+    // A key belongs to the first job that came with it.
+    if (place == 0 && !event.request_key.empty() &&
+        state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, id).second)
+      job.request_key = event.request_key;
+    if (awaits_others(job)) state.awaiting_dependencies.push_back(id);
+    state.jobs.emplace_hint(state.jobs.end(), id, std::move(job));
+  }
 }
 
 void on(State& state, Time now, const JobCancelled& event) {
@@ -343,7 +368,15 @@ bool may_follow(JobState from, JobState to) { return std::find(moves.begin(), mo
 const Attempt* open_attempt(const Job& job) { return is_active(job.state) ? &job.attempts.back() : nullptr; }
 
 void apply_entry(State& state, Time now, const Entry& entry) {
-  std::visit([&](const auto& alternative) { on(state, now, alternative); }, entry);
+  std::visit(
+      [&](const auto& alternative) {
+        on(state, now, alternative);
+        using Kind = std::decay_t<decltype(alternative)>;
+        constexpr bool may_start_or_end_jobs = std::is_same_v<Kind, JobSubmitted> || std::is_same_v<Kind, JobCancelled> ||
+                                               std::is_same_v<Kind, GangStarted> || std::is_same_v<Kind, AttemptEnded> || std::is_same_v<Kind, Round>;
+        if constexpr (may_start_or_end_jobs) settle_dependencies(state, now);
+      },
+      entry);
 }
 
 }  // namespace ultramarine::core

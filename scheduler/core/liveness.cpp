@@ -280,6 +280,17 @@ std::optional<Time> next_due(const State& state, const Liveness& liveness, Time)
   return earliest;
 }
 
+const TrainingProgress* newest_progress(const Liveness& liveness, const Job& job) {
+  if (job.attempts.empty()) return nullptr;
+  const std::int64_t attempt = job.attempts.back().attempt;
+  const TrainingProgress* newest = nullptr;
+  for (auto gang = liveness.gangs.lower_bound({job.job, attempt, 0}); gang != liveness.gangs.end(); ++gang) {
+    if (gang->first.job != job.job || gang->first.attempt != attempt) break;
+    if (gang->second.progress) newest = &*gang->second.progress;
+  }
+  return newest;
+}
+
 LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node) {
   if (!is_open_gang(state, key)) {
     const auto gang = liveness.gangs.find(key);

@@ -20,6 +20,8 @@ struct NodeLiveness {
   DeviceSource source = DeviceSource::virtual_devices;
   std::vector<DeviceReport> devices;
   std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
+  std::optional<NodeFacts> facts;    // from the last Hello
+  Time facts_heard_ms;
 };
 
 struct TrainingProgress {
@@ -59,6 +61,9 @@ constexpr Duration launch_deadline{60'000};
 std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now);
 /// When `due_events` could next say something without a new message.
 std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now);
+
+/// What the newest gang of the job's newest attempt that says any said last; nullptr when none does.
+const TrainingProgress* newest_progress(const Liveness& liveness, const Job& job);
 
 /// What a node should be told about a gang.
 enum class LaunchStep { nothing, prepare, start, stop, forget };

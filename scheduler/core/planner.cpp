@@ -5,6 +5,8 @@
 #include <map>
 #include <string_view>
 
+#include "scheduler/core/array_slots.h"
+#include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
@@ -104,6 +106,7 @@ class Planner {
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
   void add_running(const Job& job, std::size_t ahead_of) {
     const Time end = assumed_end(job, now_);
+    array_slots_.take(job, end);
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
       const auto index = node_index_.find(on_node.node);
       if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
@@ -142,6 +145,12 @@ class Planner {
       line.reason.code = ReasonCode::never_fits;
       return line;
     }
+    if (awaits_others(job)) {
+      DependencyView dependencies = look_at_dependencies(state_, job.spec.dependencies);
+      line.reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
+      line.reason.waits_for = std::move(dependencies.jobs);
+      return line;
+    }
     PartitionView& view = partitions_.find(job.spec.partition)->second;
     const Shape shape = shape_of(job.spec.resources, view.gpus_per_node_max);
     if (!fits(shape, view.devices)) {
@@ -150,19 +159,32 @@ class Planner {
       return line;
     }
     const Duration stay = longest_stay(job.spec);
-    const Time allowed = policies_.backfill->not_before(now_, latest_start_);
+    const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
+    const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
     const std::optional<Fit> fit =
         timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, allowed),
                                static_cast<std::size_t>(position - 1), view.nodes, *policies_.placement);
     ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
     if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
-    line.reason.code = reason_for(shape, view, *fit, line.reason);
-    take(*fit, stay, job, line);
+    array_slots_.take(job, fit->start + stay);
     line.start_ms = fit->start;
     line.end_ms = fit->start + job.spec.time_limit_ms;
+    if (slot) {
+      enter(*fit, stay, job, line);
+      line.reason.code = ReasonCode::array_limit;
+      line.reason.waits_for = {slot->ends};
+      return line;
+    }
+    line.reason.code = reason_for(shape, view, *fit, line.reason);
+    take(*fit, stay, job, line);
     line.backfilled = fit->start == now_ && somebody_waits_;
-    if (fit->start != now_) somebody_waits_ = true;
-    latest_start_ = std::max(latest_start_, fit->start);
+    if (fit->start == now_ || ArraySlots::is_limited(job)) return line;
+    // Those behind it that start now go ahead of it. (A limited array goes at its own pace, and holds nobody up by its turn in the order.)
+    somebody_waits_ = true;
+    if (fit->start >= latest_start_) {
+      latest_start_ = fit->start;
+      waits_of_latest_ = line.reason.waits_for;
+    }
     return line;
   }
 
@@ -175,28 +197,34 @@ class Planner {
     return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
   }
 
-  /// Enters the job's stay into the calendar; fills in its allocation and whom it waits for: on each of its devices, the stay
-  /// that is the last before its own.
-  void take(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
+  /// Enters the job's stay into the calendar and fills in its allocation. Returns the stays that are the last before it on its devices.
+  std::vector<std::pair<Time, JobId>> enter(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
     std::vector<std::pair<Time, JobId>> waits;
     for (const Fit::OnNode& on_node : fit.nodes) {
       line.allocation.push_back({nodes_[on_node.node]->name, on_node.devices});
       for (const std::int64_t device : on_node.devices)
         if (const auto previous = timeline_.add(on_node.node, device, {fit.start, fit.start + stay, job.job}))
           waits.emplace_back(previous->end, previous->job);
-      if (fit.start == now_) {
+    }
+    return waits;
+  }
+
+  /// The same for a job that waits for devices, with the account of what is free now and of whom it waits for.
+  void take(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
+    auto waits = enter(fit, stay, job, line);
+    if (fit.start == now_) {
+      for (const Fit::OnNode& on_node : fit.nodes) {
         free_now_[on_node.node] -= static_cast<std::int64_t>(on_node.devices.size());
         free_total_ -= static_cast<std::int64_t>(on_node.devices.size());
       }
+      return;
     }
-    if (fit.start == now_) return;
     std::sort(waits.begin(), waits.end());
     waits.erase(std::unique(waits.begin(), waits.end()), waits.end());
     if (waits.size() > waits_for_max) waits.resize(waits_for_max);
     for (const auto& [end, waited_for] : waits) line.reason.waits_for.push_back(waited_for);
     // Without backfill a job may wait for the order alone: then it waits for what the job ahead of it waits for.
     if (line.reason.waits_for.empty()) line.reason.waits_for = waits_of_latest_;
-    if (fit.start >= latest_start_) waits_of_latest_ = line.reason.waits_for;
   }
 
   const State& state_;
@@ -211,6 +239,7 @@ class Planner {
   bool somebody_waits_ = false;         // a job ahead does not start now
   Time latest_start_ = now_;            // of the jobs ahead
   std::vector<JobId> waits_of_latest_;
+  ArraySlots array_slots_;
 };
 
 }  // namespace

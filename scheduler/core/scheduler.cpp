@@ -19,6 +19,11 @@ std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
   return refusal ? refusal->problem + "; " + refusal->remedy : "the cluster can't run it any more";
 }
 
+/// Waits for what others hold, and so can be overtaken: not for a reason of its own.
+bool waits_its_turn(ReasonCode code) {
+  return code == ReasonCode::resources || code == ReasonCode::fragmentation || code == ReasonCode::priority || code == ReasonCode::nodes_missing;
+}
+
 bool anything_queued(const State& state) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return entry.second.state == JobState::queued; });
 }
@@ -34,10 +39,14 @@ Plan Scheduler::plan(Time now) const { return make_plan(state_, now); }
 std::vector<Decision> Scheduler::decide(Time now) const {
   std::vector<Decision> decisions;
   if (!anything_queued(state_)) return decisions;
+  std::int64_t waiting_ahead = 0;
   for (PlannedJob& line : make_plan(state_, now, PlanExtent::starts).jobs) {
     const Job& job = state_.jobs.at(line.job);
     if (line.reason.code == ReasonCode::starting_now)
-      decisions.push_back(StartJob{line.job, static_cast<std::int64_t>(job.attempts.size()) + 1, std::move(line.allocation), line.backfilled});
+      decisions.push_back(StartJob{line.job, static_cast<std::int64_t>(job.attempts.size()) + 1, std::move(line.allocation), line.backfilled,
+                                   line.backfilled ? waiting_ahead : 0});
+    else if (waits_its_turn(line.reason.code))
+      ++waiting_ahead;
     else if (line.reason.code == ReasonCode::never_fits)
       decisions.push_back(RejectJob{line.job, why_never(state_.cluster, job.spec)});
   }
@@ -56,16 +65,15 @@ std::optional<Time> Scheduler::next_wakeup(Time now) const {
       const auto node = state_.nodes.find(on_node.node);
       return node != state_.nodes.end() && node->second.state == NodeState::up;
     });
-    if (!gives_to_others) continue;
+    const bool gives_to_its_array = job.array && job.array->limit > 0;
+    if (!gives_to_others && !gives_to_its_array) continue;
     const Time end = assumed_end(job, now);
     if (!earliest || end < *earliest) earliest = end;
   }
   return earliest;
 }
 
-std::variant<JobSpec, Refusal> Scheduler::accept(JobSpec spec, const Actor& actor) const {
-  return accept_request(state_.cluster, std::move(spec), actor);
-}
+std::variant<Accepted, Refusal> Scheduler::accept(JobSpec spec, const Actor& actor) const { return accept_request(state_, std::move(spec), actor); }
 
 bool Scheduler::is_current(JobId job, std::int64_t attempt) const {
   const auto found = state_.jobs.find(job);

@@ -20,6 +20,12 @@ struct Refusal {
   bool impossible = false;
 };
 
+/// A complete request. `warnings`: one sentence each, for people.
+struct Accepted {
+  JobSpec spec;
+  std::vector<std::string> warnings;
+};
+
 class Scheduler {
  public:
   Scheduler() = default;
@@ -46,8 +52,9 @@ class Scheduler {
   std::string policy_hash() const;
 
   // ---- questions that requests need answered before they become events
-  /// Fills in defaults (account, partition, qos, time limit, name); or says why the request can't be accepted.
-  std::variant<JobSpec, Refusal> accept(JobSpec spec, const Actor& actor) const;
+  /// Fills in defaults (account, partition, qos, time limit, name) and our names for those of other sites; or says why the request can't be
+  /// accepted.
+  std::variant<Accepted, Refusal> accept(JobSpec spec, const Actor& actor) const;
   bool is_current(JobId job, std::int64_t attempt) const;  // that attempt exists, is the newest and has not ended
 
  private:
@@ -55,7 +62,7 @@ class Scheduler {
 };
 
 /// The version of planning: raised when the same state may lead to other decisions. Recorded in every round.
-constexpr std::int64_t planner_version = 1;
+constexpr std::int64_t planner_version = 2;
 
 /// Sums that hold in every reachable state: no device held twice, held + free = total, a gang whole or absent, terminal
 /// states keep nothing ... Returns one sentence per violation; empty = all hold.

@@ -64,9 +64,11 @@ struct Exporter::Counters {
   void on(Time, const JobSubmitted& event, const State& after) {
     const auto job = after.jobs.find(event.job);
     if (job == after.jobs.end()) return;
-    submissions.Add({{"account", job->second.spec.account}, {"partition", job->second.spec.partition}}).Increment();
+    submissions.Add({{"account", job->second.spec.account}, {"partition", job->second.spec.partition}})
+        .Increment(static_cast<double>(std::max<std::size_t>(event.array_indices.size(), 1)));
   }
   void on(Time, const GangStarted& event, const State& after) {
+    if (event.gang != 1) return;  // inside a job that runs
     const auto job = after.jobs.find(event.job);
     if (job == after.jobs.end() || event.attempt < 1 || static_cast<std::size_t>(event.attempt) > job->second.attempts.size()) return;
     const auto& attempts = job->second.attempts;

@@ -189,9 +189,9 @@ void running_jobs(const Scrape& scrape, std::vector<MetricFamily>& families) {
     running.add(labels, 1);
     gpus.add(labels, static_cast<double>(gpus_of(attempt.allocation)));
     if (attempt.started_ms) starts.add(labels, in_seconds(*attempt.started_ms));
-    const auto gang = scrape.liveness.gangs.find({id, attempt.attempt, 1});
-    if (gang == scrape.liveness.gangs.end() || !gang->second.progress) continue;
-    const core::TrainingProgress& progress = *gang->second.progress;
+    const core::TrainingProgress* said = core::newest_progress(scrape.liveness, job);
+    if (!said) continue;
+    const core::TrainingProgress& progress = *said;
     steps.add(labels, static_cast<double>(progress.step));
     tokens.add(labels, static_cast<double>(progress.tokens));
     if (std::isfinite(progress.loss)) loss.add(labels, progress.loss);

@@ -168,9 +168,10 @@ struct StartJob {
   std::int64_t attempt = 1;
   Allocation allocation;
   bool backfilled = false;
+  std::int64_t overtaken = 0;  // how many jobs ahead of it do not start
   bool operator==(const StartJob&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled))
+BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled, overtaken))
 
 /// A job that can never run (for example after its nodes left the cluster file).
 struct RejectJob {

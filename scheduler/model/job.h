@@ -59,11 +59,11 @@ struct Script {
 };
 BOOST_DESCRIBE_STRUCT(Script, (), (text))
 
-/// When a job may start, as seen from another job: ok = it completed, notok = it failed or was cancelled, any = it ended, started = it started.
+/// When a job may start, as seen from another job: ok = it completed, notok = it failed or was cancelled, any = it ended, started = it started (or ended).
 BOOST_DEFINE_FIXED_ENUM_CLASS(DependencyCondition, std::uint8_t, ok, any, notok, started)
 
 struct Dependency {
-  JobId job;  // of an array: all its elements
+  JobId job;  // the number of an array: all its elements (notok: all have ended, and not all of them well)
   DependencyCondition condition = DependencyCondition::ok;
   bool operator==(const Dependency&) const = default;
 };
@@ -226,10 +226,11 @@ struct Job {
   std::vector<std::string> environment_names;  // names only; the values are kept beside the journal and deleted at the end
   std::string request_key;                 // a client's retry with the same key is the same job
   std::optional<Checkpoint> checkpoint;    // the newest
-  std::optional<ArrayElement> array;
+  std::optional<ArrayElement> array;       // then the script's text and the names of variables are kept with its first element alone
+  std::optional<Time> eligible_ms;         // when all that it depends on had come; absent: not yet, or it depends on nothing
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_names, request_key, checkpoint,
-                            array))
+                            array, eligible_ms))
 
 }  // namespace ultramarine

@@ -32,7 +32,7 @@ struct Reason {
 };
 BOOST_DESCRIBE_STRUCT(Reason, (), (code, gpus_asked, gpus_free, waits_for))
 
-/// One line of the plan. `start_ms` absent: the job can't be planned (never_fits, nodes_missing, held, dependency, dependency_never, array_limit).
+/// One line of the plan. `start_ms` absent: the job can't be planned (never_fits, nodes_missing, held, dependency, dependency_never).
 struct PlannedJob {
   JobId job;
   std::int64_t position = 0;  // in the order, from 1

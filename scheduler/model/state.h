@@ -22,8 +22,9 @@ struct State {
   std::map<JobId, Job> jobs;                           // all that are kept, ended ones too
   std::map<std::string, JobId> request_keys;           // "uid:key" -> the job it made
   std::map<std::string, std::int64_t> allocated_gpu_ms;  // account -> GPU-milliseconds held, of ended attempts
+  std::vector<JobId> awaiting_dependencies;              // jobs that wait for others to start or end, ascending
   bool operator==(const State&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, allocated_gpu_ms))
+BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, allocated_gpu_ms, awaiting_dependencies))
 
 }  // namespace ultramarine

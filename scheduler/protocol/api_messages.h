@@ -6,11 +6,11 @@
 //   GET  /v1/jobs/ID/wait?timeout_ms=   JobView, once the job has ended or the time is over (at most 60 s; ask again)   (socket only)
 //   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
-//   GET  /v1/jobs/ID/logs?rank=N&follow=1   one LogLine JSON per line, chunked    (socket only; owner or admin)
+//   GET  /v1/jobs/ID/logs?rank=N&follow=1&since_ms=   one LogLine JSON per line, chunked    (socket only; owner or admin)
 //   GET  /v1/jobs/ID/events       EventList                             (socket only)
 //   POST /v1/jobs/ID/gangs        GangRequest -> GangReply              (socket only; owner, while the job runs)
 //   GET  /v1/jobs/ID/gangs/N/wait?timeout_ms=   GangView, once the gang has finished or the time is over     (socket only)
-//   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1   as above            (socket only; owner or admin)
+//   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1&since_ms=   as above            (socket only; owner or admin)
 //   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
 //   GET  /v1/openapi.json         the description of all this, generated from these types
 // ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
@@ -149,8 +149,10 @@ struct NodeView {
   std::vector<std::optional<JobId>> device_jobs;  // by device
   std::vector<std::int64_t> device_utilization_permille;
   Duration heartbeat_age_ms;
+  std::optional<NodeFacts> facts;  // what its agent said when it connected; only for callers with identity
+  Time facts_heard_ms;             // our clock when it said so: the two clocks differ by this minus facts.clock_ms, and the way
 };
-BOOST_DESCRIBE_STRUCT(NodeView, (), (node, source, allocated, device_jobs, device_utilization_permille, heartbeat_age_ms))
+BOOST_DESCRIBE_STRUCT(NodeView, (), (node, source, allocated, device_jobs, device_utilization_permille, heartbeat_age_ms, facts, facts_heard_ms))
 
 struct NodeList {
   Time now_ms;

@@ -22,8 +22,8 @@ struct AgentDoor::Session {
   bool warned_of_unknown = false;
 };
 
-AgentDoor::AgentDoor(net::Loop& loop, Daemon& daemon, std::string cluster_secret)
-    : loop_(loop), daemon_(daemon), cluster_secret_(std::move(cluster_secret)) {}
+AgentDoor::AgentDoor(net::Loop& loop, Daemon& daemon, std::string cluster_secret, api::Api& api)
+    : loop_(loop), daemon_(daemon), cluster_secret_(std::move(cluster_secret)), relay_(loop, api) {}
 
 std::unique_ptr<net::Server> AgentDoor::listen(const net::Endpoint& endpoint) {
   net::ServerOptions options;
@@ -84,7 +84,11 @@ void AgentDoor::receive(const std::shared_ptr<Session>& session, std::string_vie
     close(session, "the first message was not hello");
     return;
   }
-  if (const auto* chunk = std::get_if<protocol::LogChunk>(&message)) daemon_.output_streams().on_chunk(session->number, *chunk);
+  if (auto* request = std::get_if<protocol::ApiRequest>(&message))
+    relay_.on_request(session->number, session->node, session->connection, std::move(*request));
+  else if (const auto* cancel = std::get_if<protocol::ApiCancel>(&message)) relay_.on_cancel(session->number, *cancel);
+  else if (const auto* drained = std::get_if<protocol::ApiDrained>(&message)) relay_.on_drained(session->number, *drained);
+  else if (const auto* chunk = std::get_if<protocol::LogChunk>(&message)) daemon_.output_streams().on_chunk(session->number, *chunk);
   else daemon_.agent_said(session->number, std::move(message));
 }
 
@@ -95,6 +99,7 @@ void AgentDoor::close(const std::shared_ptr<Session>& session, const std::string
   connection->close();
   session->patience.reset();
   if (!session->node.empty()) {
+    relay_.on_session_gone(session->number);
     daemon_.output_streams().on_session_gone(session->number);
     daemon_.agent_gone(session->number);
   }

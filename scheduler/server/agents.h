@@ -9,6 +9,7 @@
 #include "scheduler/net/http.h"
 #include "scheduler/net/websocket.h"
 #include "scheduler/server/daemon.h"
+#include "scheduler/server/relay.h"
 
 namespace ultramarine::server {
 
@@ -18,7 +19,10 @@ constexpr const char* agents_context = "ultramarine agents 1";
 
 class AgentDoor {
  public:
-  AgentDoor(net::Loop& loop, Daemon& daemon, std::string cluster_secret);
+  /// `api` answers what agents relay; it outlives the door.
+  AgentDoor(net::Loop& loop, Daemon& daemon, std::string cluster_secret, api::Api& api);
+
+  const Relay& relay() const { return relay_; }
 
   /// Listens; answers everything but the upgrade with 404. Throws NetError.
   std::unique_ptr<net::Server> listen(const net::Endpoint& endpoint);
@@ -32,6 +36,7 @@ class AgentDoor {
   net::Loop& loop_;
   Daemon& daemon_;
   const std::string cluster_secret_;
+  Relay relay_;
   std::map<std::int64_t, std::shared_ptr<Session>> sessions_;
   std::int64_t last_number_ = 0;
 };

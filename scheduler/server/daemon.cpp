@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "scheduler/core/arrays.h"
 #include "scheduler/server/crash_point.h"
 
 namespace ultramarine::server {
@@ -47,8 +48,8 @@ Daemon::Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ende
       ended_(std::move(ended)),
       exporter_(options_.build, clock.now()),
       clock_(std::move(clock)),
-      dispatch_(options_.cluster_secret, [this](JobId job) {
-        if (auto environment = store_.environment(job)) return *environment;
+      dispatch_(options_.cluster_secret, [this](JobId job, std::int64_t gang) {
+        if (auto environment = store_.environment({job, gang})) return *environment;
         spdlog::warn("job {} has no kept environment: it starts with an empty one", job.value);
         return std::map<std::string, std::string>{};
       }) {
@@ -196,12 +197,23 @@ void Daemon::record(const Entry& entry) {
   const auto touch = [this](JobId id) {
     if (id.value == 0) return;
     touched_.insert(id);
-    const auto job = state().jobs.find(id);
-    if (job != state().jobs.end() && is_terminal(job->second.state)) pending_.forget_environments.push_back(id);
+    forget_environment_of(id);
   };
   touch(job_of(entry));
   if (const auto* round = std::get_if<Round>(&entry))
     for (const Decision& decision : round->decisions) touch(std::visit([](const auto& one) { return one.job; }, decision));
+  if (const auto* finished = std::get_if<GangFinished>(&entry); finished && finished->gang != 1)
+    pending_.forget_environments.push_back({finished->job, finished->gang});
+}
+
+/// An ended job's, and an array's once its last element has ended.
+void Daemon::forget_environment_of(JobId id) {
+  const auto job = state().jobs.find(id);
+  if (job == state().jobs.end() || !is_terminal(job->second.state)) return;
+  const std::vector<const Job*> elements = core::elements_of(state(), job->second);
+  // From the last: of an array that is cancelled in order it is the one that is still there.
+  if (std::all_of(elements.rbegin(), elements.rend(), [](const Job* element) { return is_terminal(element->state); }))
+    pending_.forget_environments.push_back(elements.front()->job);
 }
 
 void Daemon::record_due_events() {

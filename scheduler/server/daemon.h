@@ -68,9 +68,12 @@ class Daemon final : public api::Backend {
   void ask(std::function<void(api::SnapshotPtr)> done) override;
   void metrics_text(std::function<void(std::string)> done) override;
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
-  void cancel(JobId job, Actor actor, Changed done) override;
-  void requeue(JobId job, Actor actor, Changed done) override;
+  void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
+  void requeue(std::vector<JobId> jobs, Actor actor, Changed done) override;
+  void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
+  void stop_gang(GangKey gang, Actor actor, Changed done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
+  void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
   void stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) override;
 
@@ -105,11 +108,13 @@ class Daemon final : public api::Backend {
   const State& state() const { return scheduler_.state(); }
   Actor scheduler_actor() const { return {options_.uid, options_.user_name, "scheduler"}; }
 
+  void forget_environment_of(JobId job);
+
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
-  void change(JobId job, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
+  void change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
 
   // ---- reports.cpp: what agents say
   void take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);

@@ -1,8 +1,11 @@
 // From the desired step of each gang on each node to messages.
 #include "scheduler/server/dispatch.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "scheduler/core/gangs.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/net/proof.h"
 
 namespace ultramarine::server {
@@ -26,6 +29,19 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// The job's spec with what `ultra run` asked for in its place. The files of the output are the script's: `ultra run` reads the gang's output.
+void override_with(JobSpec& spec, const GangSpec& gang) {
+  spec.command = gang.command;
+  if (!gang.working_directory.empty()) spec.working_directory = gang.working_directory;
+  spec.mpi = gang.mpi;
+  if (gang.ranks > 0 || gang.ranks_per_node > 0) {
+    spec.ranks = gang.ranks;
+    spec.ranks_per_node = gang.ranks_per_node;
+  }
+  spec.output.clear();
+  spec.error.clear();
+}
+
 }  // namespace
 
 std::string gang_secret(const std::string& cluster_secret, const GangKey& key) {
@@ -47,30 +63,49 @@ std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric
 Dispatch::Dispatch(std::string cluster_secret, Environment environment)
     : cluster_secret_(std::move(cluster_secret)), environment_(std::move(environment)) {}
 
+protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, const GangKey& key, const std::string& node) const {
+  const Attempt& attempt = job.attempts.back();
+  const Gang* gang = core::find_gang(attempt, key.gang);
+  // What all elements of an array share is kept with its first.
+  const Job& first = job.array ? state.jobs.at(job.array->array) : job;
+  protocol::LaunchSpec launch;
+  launch.key = key;
+  launch.cluster = state.cluster.name;
+  launch.node = node;
+  launch.spec = job.spec;
+  launch.owner = job.owner;
+  launch.allocation = core::gang_allocation(job, attempt, key.gang);
+  launch.job_allocation = attempt.allocation;
+  launch.array = job.array;
+  launch.submitted_ms = job.submitted_ms;
+  if (gang && gang->spec) {
+    override_with(launch.spec, *gang->spec);
+    if (launch.spec.script) launch.spec.script->text.clear();
+    const Duration used = *gang->requested_ms - attempt.started_ms.value_or(*gang->requested_ms);
+    launch.time_left_ms = milliseconds(std::max<std::int64_t>(job.spec.time_limit_ms.ms - used.ms, 1));
+    launch.environment = environment_(job.job, key.gang);
+  } else {
+    if (job.spec.script) {
+      launch.kind = protocol::LaunchKind::script;
+      launch.spec.script = first.spec.script;
+    }
+    launch.environment = environment_(first.job, 1);
+  }
+  launch.fabric_environment = fabric_environment(state.cluster.fabric);
+  launch.gang_secret = gang_secret(cluster_secret_, key);
+  if (const auto known = state.nodes.find(node); known != state.nodes.end()) launch.virtual_devices = known->second.config.virtual_devices;
+  return launch;
+}
+
 std::optional<protocol::ToAgent> Dispatch::command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key,
                                                    const std::string& node, core::LaunchStep step) const {
-  const Attempt& attempt = job.attempts.back();
   switch (step) {
     case core::LaunchStep::nothing: return std::nullopt;
-    case core::LaunchStep::prepare: {
-      protocol::LaunchSpec launch;
-      launch.key = key;
-      launch.cluster = state.cluster.name;
-      launch.node = node;
-      launch.spec = job.spec;
-      launch.owner = job.owner;
-      launch.allocation = attempt.allocation;
-      launch.environment = environment_(job.job);
-      launch.fabric_environment = fabric_environment(state.cluster.fabric);
-      launch.gang_secret = gang_secret(cluster_secret_, key);
-      if (const auto known = state.nodes.find(node); known != state.nodes.end())
-        launch.virtual_devices = known->second.config.virtual_devices;
-      return protocol::Prepare{std::move(launch)};
-    }
+    case core::LaunchStep::prepare: return protocol::Prepare{launch_spec(state, job, key, node)};
     case core::LaunchStep::start: {
       protocol::Start start{key, {}};
       const auto& reports = liveness.gangs.at(key).nodes;
-      for (const NodeAllocation& part : attempt.allocation) start.peers.push_back(reports.at(part.node).peer);
+      for (const NodeAllocation& part : core::gang_allocation(job, job.attempts.back(), key.gang)) start.peers.push_back(reports.at(part.node).peer);
       return start;
     }
     case core::LaunchStep::stop: return protocol::Stop{key, job.spec.stop_grace_ms};
@@ -79,30 +114,37 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
   return std::nullopt;
 }
 
+void Dispatch::add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now,
+                       const GangKey& key, const Allocation& allocation, std::vector<Command>& commands) {
+  core::GangLiveness& gang = liveness.gangs[key];
+  if (gang.first_asked_ms.ms == 0) gang.first_asked_ms = now;
+  for (const NodeAllocation& part : allocation) {
+    const auto session = sessions.find(part.node);
+    if (session == sessions.end()) continue;
+    const core::LaunchStep step = core::launch_step(state, liveness, key, part.node);
+    Said& said = said_[{key, part.node}];
+    if (step == core::LaunchStep::nothing || (said.session == session->second && said.step == step)) continue;
+    said = {session->second, step};
+    if (auto message = command(state, liveness, state.jobs.at(key.job), key, part.node, step)) commands.push_back({part.node, std::move(*message)});
+  }
+}
+
 std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions,
                                    Time now) {
   std::vector<Command> commands;
   for (const auto& [id, job] : state.jobs) {
-    if (!is_active(job.state) || job.attempts.empty()) continue;
-    const Attempt& attempt = job.attempts.back();
-    const GangKey key{id, attempt.attempt, 1};
-    core::GangLiveness& gang = liveness.gangs[key];
-    if (gang.first_asked_ms.ms == 0) gang.first_asked_ms = now;
-    for (const NodeAllocation& part : attempt.allocation) {
-      const auto session = sessions.find(part.node);
-      if (session == sessions.end()) continue;
-      const core::LaunchStep step = core::launch_step(state, liveness, key, part.node);
-      Said& said = said_[{key, part.node}];
-      if (step == core::LaunchStep::nothing || (said.session == session->second && said.step == step)) continue;
-      said = {session->second, step};
-      if (auto message = command(state, liveness, job, key, part.node, step)) commands.push_back({part.node, std::move(*message)});
+    const Attempt* attempt = core::open_attempt(job);
+    if (!attempt) continue;
+    for (const std::int64_t number : core::gangs_of(*attempt)) {
+      const GangKey key{id, attempt->attempt, number};
+      if (!core::is_open_gang(state, key)) continue;
+      add_due(state, liveness, sessions, now, key, core::gang_allocation(job, *attempt, number), commands);
     }
   }
-  // The end of an attempt is on disk: its nodes may forget it. One that is away now reports it again when it is back, and is answered then.
+  // The end of a gang is on disk: its nodes may forget it. One that is away now reports it again when it is back, and is answered then.
   for (auto gang = liveness.gangs.begin(); gang != liveness.gangs.end();) {
     const GangKey key = gang->first;
-    const auto job = state.jobs.find(key.job);
-    if (job != state.jobs.end() && is_active(job->second.state) && job->second.attempts.back().attempt == key.attempt) {
+    if (core::is_open_gang(state, key)) {
       ++gang;
       continue;
     }

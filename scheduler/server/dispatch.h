@@ -25,11 +25,12 @@ std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric
 
 class Dispatch {
  public:
-  using Environment = std::function<std::map<std::string, std::string>(JobId)>;
+  /// The kept environment of a job (gang 1) or of a gang.
+  using Environment = std::function<std::map<std::string, std::string>(JobId, std::int64_t gang)>;
   Dispatch(std::string cluster_secret, Environment environment);
 
   /// Commands to send now to the nodes in `sessions` (node -> number of its session). Notes in `liveness` when a gang was first asked, and
-  /// drops gangs whose attempt has ended.
+  /// drops gangs that have ended.
   std::vector<Command> due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now);
 
  private:
@@ -37,6 +38,9 @@ class Dispatch {
     std::int64_t session = 0;
     core::LaunchStep step = core::LaunchStep::nothing;
   };
+  void add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now, const GangKey& key,
+               const Allocation& allocation, std::vector<Command>& commands);
+  protocol::LaunchSpec launch_spec(const State& state, const Job& job, const GangKey& key, const std::string& node) const;
   std::optional<protocol::ToAgent> command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key,
                                            const std::string& node, core::LaunchStep step) const;
 

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <spdlog/spdlog.h>
 
+#include <optional>
 #include <vector>
 
 namespace ultramarine::server {
@@ -19,14 +20,35 @@ std::string group_name(gid_t group) {
   return entry.gr_name;
 }
 
-}  // namespace
-
-std::string user_name(std::int64_t uid) {
+template <class Use>
+void look_up(std::int64_t uid, const Use& use) {
   std::vector<char> buffer(16'384);
   passwd entry{};
   passwd* found = nullptr;
-  if (getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) return "";
-  return entry.pw_name;
+  if (getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found) == 0 && found) use(entry);
+}
+
+std::optional<gid_t> main_group(std::int64_t uid) {
+  std::optional<gid_t> group;
+  look_up(uid, [&](const passwd& entry) { group = entry.pw_gid; });
+  return group;
+}
+
+std::vector<std::string> groups_of(const std::string& user, gid_t main) {
+  int count = 256;
+  std::vector<gid_t> groups(static_cast<std::size_t>(count));
+  if (getgrouplist(user.c_str(), main, groups.data(), &count) < 0) count = 256;
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i) names.push_back(group_name(groups[static_cast<std::size_t>(i)]));
+  return names;
+}
+
+}  // namespace
+
+std::string user_name(std::int64_t uid) {
+  std::string name;
+  look_up(uid, [&](const passwd& entry) { name = entry.pw_name; });
+  return name;
 }
 
 api::Caller caller_of(const net::Peer& peer) {
@@ -34,11 +56,17 @@ api::Caller caller_of(const net::Peer& peer) {
   if (!peer.is_unix || peer.uid < 0) return caller;
   caller.identified = true;
   caller.actor = {peer.uid, user_name(peer.uid), "socket"};
-  if (caller.actor.name.empty()) return caller;
-  int count = 256;
-  std::vector<gid_t> groups(static_cast<std::size_t>(count));
-  if (getgrouplist(caller.actor.name.c_str(), static_cast<gid_t>(peer.gid), groups.data(), &count) < 0) count = 256;
-  for (int i = 0; i < count; ++i) caller.groups.push_back(group_name(groups[static_cast<std::size_t>(i)]));
+  if (!caller.actor.name.empty()) caller.groups = groups_of(caller.actor.name, static_cast<gid_t>(peer.gid));
+  return caller;
+}
+
+api::Caller relayed_caller(std::int64_t uid, const std::string& user, const std::string& node) {
+  api::Caller caller;
+  caller.identified = true;
+  const std::string name = user_name(uid);
+  caller.actor = {uid, name.empty() ? user : name, "agent:" + node};
+  // Groups are ours to know: those of a user who is not known here are none.
+  if (const auto group = main_group(uid)) caller.groups = groups_of(name, *group);
   return caller;
 }
 

@@ -19,6 +19,8 @@ class FrontDoor {
   std::unique_ptr<net::Server> listen_unix(const std::string& path);
   /// Loopback TCP. Throws NetError.
   std::unique_ptr<net::Server> listen_loopback(const net::Endpoint& endpoint);
+  /// For requests that come another way.
+  api::Api& api() { return api_; }
 
  private:
   net::Loop& loop_;
@@ -30,5 +32,7 @@ class FrontDoor {
 std::string user_name(std::int64_t uid);
 /// Who is at the other end of a Unix socket: name and groups from the system's user database.
 api::Caller caller_of(const net::Peer& peer);
+/// Who asks by the word of a node's agent: the name of that uid here, else the one that the agent says. The channel is `agent:NODE`.
+api::Caller relayed_caller(std::int64_t uid, const std::string& user, const std::string& node);
 
 }  // namespace ultramarine::server

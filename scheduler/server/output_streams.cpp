@@ -15,9 +15,9 @@ std::string line(std::int64_t rank, const std::string& stream, const std::string
 std::map<std::string, std::set<std::int64_t>> ranks_by_node(const api::OutputQuestion& question) {
   std::map<std::string, std::set<std::int64_t>> ranks;
   std::int64_t rank = 0;
-  for (const NodeAllocation& part : question.allocation)
-    for (std::size_t i = 0; i < part.devices.size(); ++i, ++rank)
-      if (!question.rank || *question.rank == rank) ranks[part.node].insert(rank);
+  for (std::size_t node = 0; node < question.allocation.size(); ++node)
+    for (std::int64_t i = 0; i < question.ranks[node]; ++i, ++rank)
+      if (!question.rank || *question.rank == rank) ranks[question.allocation[node].node].insert(rank);
   return ranks;
 }
 
@@ -39,7 +39,7 @@ void OutputStreams::open(const api::OutputQuestion& question, std::shared_ptr<ne
     hand_over(ready);
   });
   for (const auto& [node, ranks] : ranks_by_node(question)) {
-    protocol::LogRequest request{++last_number_, question.key, {}, question.follow};
+    protocol::LogRequest request{++last_number_, question.key, {}, question.follow, question.since};
     if (question.rank) request.ranks.assign(ranks.begin(), ranks.end());
     if (const std::int64_t session = sessions_.send(node, request)) {
       client->requests.insert(request.request);

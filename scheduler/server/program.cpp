@@ -145,7 +145,7 @@ int serve(const ProgramOptions& options) {
   };
   Daemon daemon(loop, *store, daemon_options, ended);
   FrontDoor front_door(loop, daemon, ULTRAMARINE_VERSION);
-  AgentDoor agent_door(loop, daemon, daemon_options.cluster_secret);
+  AgentDoor agent_door(loop, daemon, daemon_options.cluster_secret, front_door.api());
   std::vector<std::unique_ptr<net::Server>> servers;
   servers.push_back(listen("[scheduler].socket", section.socket, [&] { return front_door.listen_unix(section.socket); }));
   std::string http_address;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "scheduler/core/gangs.h"
 #include "scheduler/server/daemon.h"
 
 namespace ultramarine::server {
@@ -13,8 +14,8 @@ namespace {
 constexpr std::int64_t heartbeat_ms = 1000;
 constexpr std::int64_t protocols_back = 2;  // N to N-2 are spoken
 
-bool takes_part(const Job& job, const std::string& node) {
-  const Allocation& allocation = job.attempts.back().allocation;
+bool takes_part(const Job& job, std::int64_t gang, const std::string& node) {
+  const Allocation allocation = core::gang_allocation(job, job.attempts.back(), gang);
   return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& part) { return part.node == node; });
 }
 
@@ -76,6 +77,8 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   live.source = hello.source;
   live.devices = hello.devices;
   live.known_gangs = hello.gangs;
+  live.facts = hello.facts;
+  live.facts_heard_ms = now_;
   // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
   for (auto& [key, gang] : liveness_.gangs) {
     const auto report = gang.nodes.find(hello.node);
@@ -128,8 +131,8 @@ void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
 void Daemon::take(const Agent& agent, const GangReport& report) {
   heard(agent);
   const auto job = state().jobs.find(report.key.job);
-  if (report.key.gang != 1 || !scheduler_.is_current(report.key.job, report.key.attempt) || !takes_part(job->second, agent.node)) {
-    // Of an attempt that has ended (its Forget was lost), or of a gang that this journal has never chosen.
+  if (!core::is_open_gang(state(), report.key) || !takes_part(job->second, report.key.gang, agent.node)) {
+    // Of a gang that has ended (its Forget was lost), or of a gang that this journal has never chosen.
     protocol::ToAgent answer = protocol::Forget{report.key};
     if (report.phase != GangPhase::finished)
       answer = protocol::Stop{report.key, job == state().jobs.end() ? seconds(30) : job->second.spec.stop_grace_ms};
@@ -144,7 +147,7 @@ void Daemon::take(const Agent& agent, const GangReport& report) {
 
 void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   heard(agent);
-  if (!scheduler_.is_current(progress.key.job, progress.key.attempt)) return;
+  if (!core::is_open_gang(state(), progress.key)) return;
   auto& newest = liveness_.gangs[progress.key].progress;
   if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
   newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,

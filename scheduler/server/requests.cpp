@@ -1,6 +1,11 @@
 // The daemon as the API's backend: every question and change is work for its thread, answered after the commit that makes it true.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "scheduler/api/job_name.h"
+#include "scheduler/core/accept.h"
+#include "scheduler/core/arrays.h"
 #include "scheduler/server/daemon.h"
 
 namespace ultramarine::server {
@@ -72,57 +77,88 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
     if (!submission.request_key.empty()) {
       const auto known = state().request_keys.find(std::to_string(actor.uid) + ":" + submission.request_key);
       if (known != state().request_keys.end()) {
-        answer(known->second);
+        const auto count = static_cast<std::int64_t>(core::elements_of(state(), state().jobs.at(known->second)).size());
+        answer(protocol::SubmitReply{known->second, count, {}});
         return;
       }
     }
-    const auto accepted = scheduler_.accept(std::move(submission.spec), actor);
-    if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) {
+    const auto refusal = core::refused_array(submission.array_indices, submission.array_limit);
+    if (refusal) {
       answer(api::from_refusal(*refusal));
       return;
     }
-    JobSubmitted event{.job = {state().next_job}, .spec = std::get<JobSpec>(accepted), .request_key = std::move(submission.request_key), .actor = actor};
+    auto accepted = scheduler_.accept(std::move(submission.spec), actor);
+    if (const auto* refused = std::get_if<core::Refusal>(&accepted)) {
+      answer(api::from_refusal(*refused));
+      return;
+    }
+    auto& [spec, warnings] = std::get<core::Accepted>(accepted);
+    JobSubmitted event{.job = {state().next_job}, .spec = std::move(spec), .request_key = std::move(submission.request_key), .actor = actor};
     for (const auto& [name, value] : submission.environment) event.environment_names.push_back(name);
+    event.array_indices = std::move(submission.array_indices);
+    event.array_limit = submission.array_limit;
     pending_.environments[event.job] = std::move(submission.environment);
     record(event);
-    spdlog::info("job {} submitted by uid {}: {} GPUs, account {}", event.job.value, actor.uid, total_gpus(event.spec.resources),
+    const std::int64_t count = std::max<std::int64_t>(static_cast<std::int64_t>(event.array_indices.size()), 1);
+    spdlog::info("job {} submitted by uid {}: {} x {} GPUs, account {}", event.job.value, actor.uid, count, total_gpus(event.spec.resources),
                  event.spec.account);
-    answer(event.job);
+    answer(protocol::SubmitReply{event.job, count, std::move(warnings)});
   });
 }
 
-void Daemon::change(JobId id, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
-  inbox_->post([this, id, done = std::move(done), work = std::move(work)] {
-    const auto job = state().jobs.find(id);
-    std::optional<api::Problem> problem = job == state().jobs.end() ? api::unknown_job(id) : work(job->second);
+void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
+  inbox_->post([this, jobs = std::move(jobs), done = std::move(done), work = std::move(work)] {
+    std::optional<api::Problem> problem;
+    bool any_done = false;
+    for (const JobId id : jobs) {
+      const auto job = state().jobs.find(id);
+      auto its = job == state().jobs.end() ? api::unknown_job(std::to_string(id.value)) : work(job->second);
+      if (!its) any_done = true;
+      else if (!problem) problem = std::move(its);
+    }
+    if (any_done) problem.reset();
     answer_after_commit([done, problem = std::move(problem)] { done(problem); });
   });
 }
 
-void Daemon::cancel(JobId id, Actor actor, Changed done) {
-  change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
+  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
     if (is_terminal(job.state))
-      return api::conflict("job " + std::to_string(job.job.value) + " has already ended (" +
-                           boost::describe::enum_to_string(job.state, "") + ")");
-    spdlog::info("job {} cancelled by uid {}", job.job.value, actor.uid);
+      return api::conflict("job " + api::text_of(job) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
+    spdlog::info("job {} cancelled by uid {}", api::text_of(job), actor.uid);
     record(JobCancelled{job.job, actor});
     return std::nullopt;
   });
 }
 
-void Daemon::requeue(JobId id, Actor actor, Changed done) {
-  change(id, std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
-    const std::string name = "job " + std::to_string(job.job.value);
+void Daemon::requeue(std::vector<JobId> jobs, Actor actor, Changed done) {
+  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+    const std::string name = "job " + api::text_of(job);
     if (is_terminal(job.state))
       return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")",
                            "submit it again");
     if (!is_active(job.state)) return api::conflict(name + " is waiting already");
     if (job.stop_cause == StopCause::requeued) return std::nullopt;
     if (job.state == JobState::stopping) return api::conflict(name + " is being stopped already", "wait until it has ended");
-    spdlog::info("job {} requeued by uid {}", job.job.value, actor.uid);
+    spdlog::info("job {} requeued by uid {}", api::text_of(job), actor.uid);
     record(JobRequeued{job.job, actor});
     return std::nullopt;
+  });
+}
+
+void Daemon::history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) {
+  inbox_->post([this, jobs = std::move(jobs), nodes = std::move(nodes), done = std::move(done)] {
+    // After the commit: the store knows what this round brought.
+    after_commit_.push_back([this, jobs, nodes, done] {
+      std::map<std::int64_t, api::PastEntry> found;
+      const auto visit = [&](const store::Record& record) { found.insert({record.sequence, {record.sequence, record.at_ms, record.entry}}); };
+      for (const JobId job : jobs) store_.read_about(store::subject_of(job), visit);
+      for (const std::string& node : nodes) store_.read_about(store::subject_of_node(node), visit);
+      std::vector<api::PastEntry> entries;
+      for (auto& [sequence, entry] : found) entries.push_back(std::move(entry));
+      loop_.post([done, entries = std::move(entries)] { done(entries); });
+    });
   });
 }
 

@@ -1,4 +1,5 @@
-// Who is next. `submit_time`: first come, first served; a job that queues again keeps its place.
+// Who is next. `submit_time`: first come, first served; a job that queues again keeps its place. One that depends on others comes when all
+// of that has: what was planned while it could not run is not moved by it.
 #include "scheduler/core/policy/policies.h"
 
 namespace ultramarine::core::policy {
@@ -7,7 +8,8 @@ namespace {
 class SubmitTime : public JobOrder {
  public:
   bool before(const Job& a, const Job& b) const override {
-    if (a.submitted_ms != b.submitted_ms) return a.submitted_ms < b.submitted_ms;
+    const Time a_since = a.eligible_ms.value_or(a.submitted_ms), b_since = b.eligible_ms.value_or(b.submitted_ms);
+    if (a_since != b_since) return a_since < b_since;
     return a.job < b.job;
   }
 };

@@ -62,5 +62,16 @@ TEST(GoldenScripts, AskForWhatTheyAskedForBefore) {
   EXPECT_GE(scripts, 30U);
 }
 
+TEST(ExampleScripts, AreUnderstoodWithoutAWarning) {
+  std::size_t scripts = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(ULTRAMARINE_SOURCE_DIR "/configs/examples")) {
+    if (entry.path().extension() != ".sh") continue;
+    ++scripts;
+    const std::string asked = asked_by(entry.path());
+    EXPECT_NE(asked.find("\"warnings\":[],\"error\":\"\""), std::string::npos) << asked;
+  }
+  EXPECT_GE(scripts, 3U);
+}
+
 }  // namespace
 }  // namespace ultramarine::batch

@@ -63,6 +63,10 @@ TEST(GoldenMessages, BodiesOfTheApiAndFilesOnDisk) {
   add("ErrorReply", filled<ErrorReply>());
   add("SubmitRequest", filled<SubmitRequest>());
   add("SubmitReply", filled<SubmitReply>());
+  add("GangRequest", filled<GangRequest>());
+  add("GangReply", filled<GangReply>());
+  add("GangView", filled<GangView>());
+  add("EventList", filled<EventList>());
   add("ShutdownRequest", filled<ShutdownRequest>());
   add("JobView", filled<JobView>());
   add("JobList", filled<JobList>());

@@ -156,18 +156,35 @@ class OpenApi(unittest.TestCase):
         until(lambda: self.cluster.state(job) == "running", f"job {job} runs")
         return job
 
-    def target(self, operation, job, query=None):
+    def running_script(self, gangs=0):
+        """A script that runs, with so many gangs started inside it."""
+        spec = {"command": ["nap.sh"], "script": {"text": "#!/bin/sh\nexec sleep 600\n"}, "working_directory": "/tmp", "resources": {"gpus": 1}}
+        status, _, text = self.ask("socket", "POST", "/v1/jobs", {"spec": spec})
+        self.assertEqual(status, 200, text)
+        job = json.loads(text)["job"]
+        until(lambda: self.cluster.state(job) == "running", f"script {job} runs")
+        for _ in range(gangs):
+            status, _, text = self.ask("socket", "POST", f"/v1/jobs/{job}/gangs", {"spec": {"command": ["sleep", "600"]}})
+            self.assertEqual(status, 200, text)
+        return job
+
+    def target(self, operation, job, query=None, gang=1):
         path = operation.path
+        values = {"ID": job, "N": gang}
         for one in operation.in_path:
-            self.assertIn(one["name"], ("ID",), f"{operation}: this test has no value for {one['name']}")
-            path = path.replace("{" + one["name"] + "}", str(job))
+            self.assertIn(one["name"], values, f"{operation}: this test has no value for {one['name']}")
+            path = path.replace("{" + one["name"] + "}", str(values[one["name"]]))
         return path + ("?" + urllib.parse.urlencode(query) if query else "")
 
     def of_one_job(self, operation):
-        """A job for which the operation should succeed: questions (some wait) about one that has ended, changes of one that runs."""
+        """A job and a gang for which the operation should succeed: questions (some wait) about one that has ended, changes of one that runs."""
         if not operation.in_path:
-            return None
-        return self.ended if operation.method == "GET" else self.running_job()
+            return None, None
+        if operation.method == "GET":
+            return self.ended, 1
+        if "N" in [one["name"] for one in operation.in_path]:
+            return self.running_script(gangs=1), 2
+        return (self.running_script() if operation.body else self.running_job()), None
 
     # ---- the tests
 
@@ -187,9 +204,9 @@ class OpenApi(unittest.TestCase):
                 continue  # the last test
             for door in ("socket", "loopback"):
                 with self.subTest(operation=str(operation), door=door):
-                    job = self.of_one_job(operation)
+                    job, gang = self.of_one_job(operation)
                     body = operation.body["example"] if operation.body else None
-                    status, kind, text = self.ask(door, operation.method, self.target(operation, job), body)
+                    status, kind, text = self.ask(door, operation.method, self.target(operation, job, gang=gang), body)
                     self.check_answer(operation, status, kind, text, door)
                     good = 200 if "200" in operation.described["responses"] else 204
                     self.assertEqual(status, good if door in operation.doors else 403, f"{operation} through {door}: {text[:300]}")

@@ -52,7 +52,7 @@ void expect_same_from_snapshots(const World& world) {
 
 TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
   const Walks plan = walks();
-  std::size_t entries = 0, jobs = 0, snapshots = 0, gangs = 0;
+  std::size_t entries = 0, jobs = 0, snapshots = 0, gangs = 0, never = 0, elements = 0, dependents = 0;
   Hasher all;  // the same on every compiler
   std::map<JobState, int> ends;
   std::map<Outcome, int> outcomes, gang_outcomes;
@@ -70,9 +70,12 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
     all.add(world.scheduler().state_hash());
     entries += world.journal().size();
     snapshots += world.snapshots().size();
+    never += world.cancelled_as_never();
     jobs += world.scheduler().state().jobs.size();
     for (const auto& [id, job] : world.scheduler().state().jobs) {
       ++ends[job.state];
+      elements += job.array ? 1 : 0;
+      dependents += job.eligible_ms && job.state == JobState::completed ? 1 : 0;
       for (const Attempt& attempt : job.attempts) {
         ++outcomes[*attempt.outcome];
         for (const Gang& gang : attempt.gangs) {
@@ -85,7 +88,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
     }
   }
   std::cout << "seeds " << plan.first << " to " << plan.first + plan.count - 1 << ": " << jobs << " jobs, " << entries << " entries, " << snapshots
-            << " snapshots, " << gangs << " gangs of ultra run; hash of all walks " << all.hex() << "\n";
+            << " snapshots, " << gangs << " gangs of ultra run, " << elements << " elements of arrays, " << dependents << " jobs ran after others; hash of all walks " << all.hex() << "\n";
   if (plan.count == 1) return;
   // The walks must go where the dangers are.
   for (const JobState state : {JobState::completed, JobState::failed, JobState::cancelled}) EXPECT_GT(ends[state], 0);
@@ -96,6 +99,9 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
                                 Outcome::supervisor_lost})
     EXPECT_GT(gang_outcomes[outcome], 0) << "of a gang of ultra run: " << static_cast<int>(outcome);
   EXPECT_GT(script_ended_first, 0);
+  EXPECT_GT(elements, 0u);
+  EXPECT_GT(dependents, 0u);
+  EXPECT_GT(never, 0u);
 }
 
 TEST(RandomWalk, TheSameSeedWalksTheSameWay) {

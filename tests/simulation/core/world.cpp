@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "scheduler/core/dependencies.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/planner.h"
 
 namespace ultramarine::core {
 namespace {
@@ -71,8 +73,33 @@ void World::follow_up() {
   const auto decisions = scheduler_.decide(now_);
   if (!decisions.empty()) record(Round{now_, planner_version, scheduler_.policy_hash(), decisions});
   if (!scheduler_.decide(now_).empty()) complaints_.push_back("a round leaves something to decide");
+  check_the_plan();
   dispatch();
   check_the_world();
+}
+
+/// What a plan promises whatever happened before: who can't start has no place in it, and no array is planned beyond its limit.
+void World::check_the_plan() {
+  if (!random_.chance(100)) return;
+  std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
+  const State& state = scheduler_.state();
+  for (const auto& [id, job] : state.jobs)
+    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, now_));
+  for (const PlannedJob& line : scheduler_.plan(now_).jobs) {
+    const Job& job = state.jobs.at(line.job);
+    const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
+    const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
+    if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
+    if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
+    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec));
+  }
+  for (const auto& [array, all] : stays) {
+    const std::int64_t limit = state.jobs.at(array).array->limit;
+    for (const auto& [start, end] : all) {
+      const auto at_once = std::count_if(all.begin(), all.end(), [at = start](const auto& stay) { return stay.first <= at && at < stay.second; });
+      if (at_once > limit) complaints_.push_back("array " + std::to_string(array.value) + " is planned beyond its limit");
+    }
+  }
 }
 
 void World::heard(const Agent& agent) {
@@ -263,9 +290,23 @@ void World::submit() {
   if (random_.chance(400)) spec.script = Script{"#!/bin/sh\n"};
   if (random_.chance(200)) spec.ranks = random_.between(1, 6);
   if (random_.chance(300)) spec.resources = {.nodes = random_.between(1, 6), .gpus_per_node = random_.between(1, 8)};
+  while (scheduler_.state().next_job > 1 && random_.chance(250)) {
+    // Mostly of a job that is still to come to its end.
+    const std::int64_t newest = scheduler_.state().next_job - 1;
+    const JobId on{random_.between(random_.chance(700) ? std::max<std::int64_t>(1, newest - 8) : 1, newest)};
+    spec.dependencies.push_back({on, static_cast<DependencyCondition>(random_.between(0, 3))});
+  }
   const auto answer = scheduler_.accept(spec, ada);
-  if (const auto* accepted = std::get_if<JobSpec>(&answer))
-    record(JobSubmitted{JobId{scheduler_.state().next_job}, *accepted, {}, random_.chance(300) ? "key" + std::to_string(random_.between(1, 9)) : "", ada});
+  const auto* accepted = std::get_if<Accepted>(&answer);
+  if (!accepted) return;
+  JobSubmitted event{.job = {scheduler_.state().next_job}, .spec = accepted->spec, .actor = ada};
+  if (random_.chance(300)) event.request_key = "key" + std::to_string(random_.between(1, 9));
+  if (random_.chance(150)) {
+    std::int64_t index = random_.between(0, 3);
+    for (std::int64_t element = random_.between(1, 6); element > 0; --element) event.array_indices.push_back(index), index += random_.between(1, 2);
+    event.array_limit = random_.between(0, 3);
+  }
+  record(event);
 }
 
 /// `ultra run` inside a script, as the daemon takes it.
@@ -373,6 +414,15 @@ void World::step() {
   follow_up();
 }
 
+/// What a person does with a job whose dependency ended otherwise.
+void World::cancel_what_never_comes() {
+  std::vector<JobId> never;
+  for (const JobId id : scheduler_.state().awaiting_dependencies)
+    if (look_at_dependencies(scheduler_.state(), scheduler_.state().jobs.at(id).spec.dependencies).coming == Coming::never) never.push_back(id);
+  for (const JobId id : never) record(JobCancelled{id, ada});
+  cancelled_as_never_ += never.size();
+}
+
 void World::heal() {
   faults_.clear();
   configure(full_cluster_);
@@ -380,6 +430,7 @@ void World::heal() {
   for (int round = 0; round < heal_rounds_max; ++round) {
     const auto& jobs = scheduler_.state().jobs;
     if (std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return is_terminal(job.second.state); })) return;
+    cancel_what_never_comes();
     pass_time(milliseconds(500));
     for (auto& [name, agent] : agents_) {
       if (!agent.connected) take_hello(agent);

@@ -35,6 +35,7 @@ class World {
   const Scheduler& scheduler() const { return scheduler_; }
   const std::vector<Record>& journal() const { return journal_; }
   const std::map<std::size_t, State>& snapshots() const { return snapshots_; }  // by the number of entries before it
+  std::size_t cancelled_as_never() const { return cancelled_as_never_; }
   const std::vector<std::string>& complaints() const { return complaints_; }
   std::string faults_in_words() const;
 
@@ -87,6 +88,8 @@ class World {
   void change_cluster();
   void configure(const ClusterConfig& cluster);
   void check_the_world();
+  void check_the_plan();
+  void cancel_what_never_comes();
 
   Random random_;
   std::set<Fault> faults_;
@@ -99,6 +102,7 @@ class World {
   std::vector<Record> journal_;
   std::map<std::size_t, State> snapshots_;
   std::vector<std::string> complaints_;
+  std::size_t cancelled_as_never_ = 0;
 };
 
 }  // namespace ultramarine::core

@@ -73,5 +73,35 @@ TEST(ExitCode, TellsAWrongCommandFromAFailureOfOurs) {
   EXPECT_EQ(exit_code(rejected), 125);
 }
 
+TEST(ExitCodeOfAGang, IsThatOfItsRanks) {
+  Gang gang{.gang = 2, .requested_ms = Time{1}};
+  EXPECT_EQ(exit_code(gang), std::nullopt);
+  gang.finished_ms = Time{5};
+  gang.outcome = Outcome::succeeded;
+  EXPECT_EQ(exit_code(gang), 0);
+  gang.outcome = Outcome::failed;
+  gang.failure = Failure{.rank = 1, .exit_code = 7};
+  gang.ranks = {{.rank = 0, .signal = 15}, {.rank = 1, .exit_code = 7}};
+  EXPECT_EQ(exit_code(gang), 7) << "the rank that failed first, not those that were stopped after it";
+  gang.failure.reset();
+  gang.outcome = Outcome::cancelled;
+  EXPECT_EQ(exit_code(gang), 143) << "the highest of its ranks";
+  gang.ranks = {{.rank = 0, .exit_code = 0}, {.rank = 1, .exit_code = 3}};
+  EXPECT_EQ(exit_code(gang), 3);
+  gang.ranks.clear();
+  EXPECT_EQ(exit_code(gang), 143);
+  gang.outcome = Outcome::node_lost;
+  EXPECT_EQ(exit_code(gang), 125);
+}
+
+TEST(ExitCodeOfAScript, IsNotThatOfItsGangs) {
+  Job job;
+  job.state = JobState::failed;
+  Attempt& attempt = job.attempts.emplace_back();
+  attempt.outcome = Outcome::timed_out;
+  attempt.gangs = {{.gang = 1, .ranks = {{.rank = 0, .signal = 15}}}, {.gang = 2, .ranks = {{.rank = 0, .signal = 9}}}};
+  EXPECT_EQ(exit_code(job), 143);
+}
+
 }  // namespace
 }  // namespace ultramarine::api

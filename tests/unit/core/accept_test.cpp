@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "scheduler/core/accept.h"
 #include "tests/unit/core/builders.h"
 
 namespace ultramarine::core {
@@ -33,7 +34,7 @@ JobSpec accepted(const JobSpec& spec, const Actor& actor = ada) {
     ADD_FAILURE() << "refused: " << refusal->field << ": " << refusal->problem;
     return {};
   }
-  return std::get<JobSpec>(answer);
+  return std::get<Accepted>(answer).spec;
 }
 
 /// field: problem; remedy
@@ -186,6 +187,141 @@ TEST(Accept, WhatIsAcceptedCanBePlanned) {
     }
   }
   EXPECT_GT(impossible, 30);
+}
+
+ClusterConfig mapped_lab() {
+  ClusterConfig cluster = lab();
+  for (NodeConfig& node : cluster.nodes) node.gpu_type = "H100";
+  cluster.nodes[0].gpu_type = "A100";
+  cluster.partitions.push_back({.name = "hopper", .nodes = {"node2", "node3"}});
+  cluster.names.partitions = {{"gpu", "main"}};
+  cluster.names.accounts = {{"*", "everybody"}};
+  cluster.names.gpu_types = {{"V100", "A100"}};
+  return cluster;
+}
+
+/// What was accepted, with its warnings.
+Accepted accepted_by(const ClusterConfig& cluster, const JobSpec& spec) {
+  const auto answer = Driver(cluster).scheduler.accept(spec, ada);
+  if (const auto* refusal = std::get_if<Refusal>(&answer)) ADD_FAILURE() << "refused: " << refusal->field << ": " << refusal->problem;
+  const auto* taken = std::get_if<Accepted>(&answer);
+  return taken ? *taken : Accepted{};
+}
+
+using Warnings = std::vector<std::string>;
+
+TEST(AcceptNames, MapsNamesOfOtherSitesAndSaysSo) {
+  JobSpec spec = request({.gpus = 1});
+  spec.partition = "GPU";
+  spec.account = "grant-77";
+  spec.qos = "Urgent";
+  const Accepted taken = accepted_by(mapped_lab(), spec);
+  EXPECT_EQ(taken.spec.partition, "main");
+  EXPECT_EQ(taken.spec.account, "everybody");
+  EXPECT_EQ(taken.spec.qos, "urgent") << "our own name in other letters";
+  EXPECT_EQ(taken.warnings, (Warnings{"partition \"GPU\" is called \"main\" here", "account \"grant-77\" is not known here: \"everybody\" is used instead"}));
+}
+
+TEST(AcceptNames, StrictNamesMapsNothing) {
+  JobSpec spec = request({.gpus = 1});
+  spec.strict_names = true;
+  spec.partition = "gpu";
+  EXPECT_EQ(refused(spec, ada, mapped_lab()), "partition: no partition \"gpu\"; use one of: main, debug, hopper");
+  spec.partition = "main";
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).warnings, Warnings{});
+}
+
+TEST(AcceptNames, ATypeOfGpuIsKnownMappedOrRefused) {
+  JobSpec spec = request({.gpus = 1});
+  spec.partition = "hopper";
+  spec.gpu_type = "h100";
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).spec.gpu_type, "H100");
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).warnings, Warnings{});
+  spec.gpu_type = "v100";
+  EXPECT_EQ(refused(spec, ada, mapped_lab()),
+            "gpu_type: partition hopper has no GPUs of type A100; use another partition, or a type that it has: H100 (impossible)");
+  spec.gpu_type = "mi300";
+  EXPECT_EQ(refused(spec, ada, mapped_lab()), "gpu_type: no GPUs of type \"mi300\"; use one of: A100, H100");
+  spec.partition = "main";
+  spec.gpu_type = "H100";
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).warnings,
+            Warnings{"partition main has GPUs of types A100 and H100, and places are not chosen by type: the job may get any of them"});
+}
+
+TEST(AcceptScript, StartsWithItsInterpreterAndIsText) {
+  JobSpec spec = request({.gpus = 1});
+  spec.script = Script{"#!/bin/bash\necho\n"};
+  EXPECT_EQ(accepted(spec).script, spec.script);
+  spec.script->text = "echo\n";
+  EXPECT_EQ(refused(spec), "script.text: it does not start with #!; name its interpreter in the first line, for example #!/bin/bash");
+  spec.script->text = std::string("#!/bin/sh\n\0x", 12);
+  EXPECT_NE(refused(spec).find("zero byte"), std::string::npos);
+  spec.script->text = "#!/bin/bash\r\necho\r\n";
+  EXPECT_NE(refused(spec).find("sed -i"), std::string::npos);
+}
+
+TEST(AcceptValues, OutOfRangeAreRefusedByName) {
+  const auto with = [](auto change) {
+    JobSpec spec = request({.gpus = 1});
+    change(spec);
+    return refused(spec).substr(0, refused(spec).find(':'));
+  };
+  EXPECT_EQ(with([](JobSpec& spec) { spec.ranks = -1; }), "ranks");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.ranks_per_node = 2'000'000; }), "ranks_per_node");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.cpus_per_rank = -4; }), "cpus_per_rank");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.output = "logs/"; }), "output");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.error = "a\nb"; }), "error");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.output = std::string(5000, 'x'); }), "output");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.log_bytes_max = -1; }), "log_bytes_max");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.warning = WarningSignal{.signal = 65}; }), "warning.signal");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.warning = WarningSignal{.signal = 10, .before_ms = {-1}}; }), "warning.before_ms");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.dependencies = {{JobId{7}}}; }), "dependencies[0].job");
+  EXPECT_EQ(with([](JobSpec& spec) { spec.ranks = 3, spec.output = "logs/%j.out", spec.warning = WarningSignal{.signal = 10}; }), "accepted");
+}
+
+TEST(AcceptValues, WarnsOfWhatCantBeMeant) {
+  JobSpec spec = request({.nodes = 4, .gpus_per_node = 8});
+  spec.ranks = 2;
+  spec.time_limit_ms = seconds(30);
+  spec.warning = WarningSignal{.signal = 10};
+  EXPECT_EQ(accepted_by(lab(), spec).warnings, (Warnings{"2 ranks on 4 nodes: 2 of them will have nothing to do",
+                                                        "the warning signal comes at once: 1m before the end of 30s"}));
+  Driver driver(lab());
+  spec = request({.gpus = 1});
+  spec.account = "vision", spec.partition = "main";
+  const JobId other = driver.submit(spec);
+  driver.apply(JobCancelled{other, ada});
+  spec.dependencies = {{other, DependencyCondition::ok}};
+  EXPECT_EQ(std::get<Accepted>(driver.scheduler.accept(spec, ada)).warnings,
+            Warnings{"job 1 has ended otherwise than this job asks for: it will never start"});
+}
+
+TEST(AcceptArray, IndicesAscendAndAreNotTooMany) {
+  const auto problem = [](std::vector<std::int64_t> indices, std::int64_t limit = 0) {
+    const auto refusal = refused_array(indices, limit);
+    return refusal ? refusal->field + ": " + refusal->problem : "fine";
+  };
+  EXPECT_EQ(problem({}), "fine");
+  EXPECT_EQ(problem({0, 2, 5}, 4), "fine");
+  EXPECT_EQ(problem({}, 4), "array_limit: a limit without an array");
+  EXPECT_EQ(problem({1}, -4), "array_limit: -4 is negative");
+  EXPECT_EQ(problem({1, 1}), "array_indices: they do not ascend at 1");
+  EXPECT_EQ(problem({-1, 1}), "array_indices: -1 is out of range");
+  std::vector<std::int64_t> many(10'001);
+  for (std::size_t i = 0; i < many.size(); ++i) many[i] = static_cast<std::int64_t>(i);
+  EXPECT_EQ(problem(many), "array_indices: 10001 elements");
+}
+
+TEST(AcceptGang, ItsCommandIsCheckedAndItsFolderMayBeTheJobs) {
+  const auto field = [](GangSpec spec) {
+    const auto answer = accept_gang(std::move(spec));
+    const auto* refusal = std::get_if<Refusal>(&answer);
+    return refusal ? refusal->field : "accepted";
+  };
+  EXPECT_EQ(field({.command = {"x"}}), "accepted");
+  EXPECT_EQ(field({.command = {}}), "command");
+  EXPECT_EQ(field({.command = {"x"}, .working_directory = "here"}), "working_directory");
+  EXPECT_EQ(field({.command = {"x"}, .ranks = -2}), "ranks");
 }
 
 }  // namespace

@@ -63,6 +63,17 @@ class Driver {
     apply(JobSubmitted{id, spec, {}, key, ada});
     return id;
   }
+  /// Elements 0 to `count` - 1; the id of the first.
+  JobId submit_array(const JobSpec& spec, std::int64_t count, std::int64_t limit = 0) {
+    JobSubmitted event{.job = {scheduler.state().next_job}, .spec = spec, .actor = ada, .array_limit = limit};
+    for (std::int64_t index = 0; index < count; ++index) event.array_indices.push_back(index);
+    apply(event);
+    return event.job;
+  }
+  JobId submit_after(JobId other, DependencyCondition condition, JobSpec spec) {
+    spec.dependencies = {{other, condition}};
+    return submit(spec);
+  }
   JobId submit(std::int64_t gpus, Duration limit) { return submit(spec_of({.gpus = gpus}, limit)); }
   JobId submit(std::int64_t nodes, std::int64_t gpus_per_node, Duration limit) {
     return submit(spec_of({.nodes = nodes, .gpus_per_node = gpus_per_node}, limit));

@@ -68,7 +68,7 @@ struct Site {
     spec.name = "train";
     spec.resources.gpus = gpus;
     const JobId job{scheduler.state().next_job};
-    record(JobSubmitted{job, std::get<JobSpec>(scheduler.accept(spec, {1, "u", "socket"})), {}, "", {1, "u", "socket"}});
+    record(JobSubmitted{job, std::get<core::Accepted>(scheduler.accept(spec, {1, "u", "socket"})).spec, {}, "", {1, "u", "socket"}});
     return job;
   }
   void decide() {

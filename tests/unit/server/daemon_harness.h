@@ -100,7 +100,7 @@ class Scheduler {
             },
             std::move(clock)),
         api(daemon, "test", [this](const api::Answered& answered) { answers.push_back(answered); }),
-        agent_door(loop, daemon, secret) {
+        agent_door(loop, daemon, secret, api) {
     agents_server = agent_door.listen(*net::parse_endpoint("127.0.0.1:0"));
     daemon.set_addresses("", agents_server->endpoint().text());
   }

@@ -178,7 +178,7 @@ class Output : public ::testing::Test {
 
   void SetUp() override {
     sessions_.enter("node01", 5, node_);
-    streams_.open({{{1}, 1, 1}, {{"node01", {0, 1}}}, std::nullopt, true}, client_);
+    streams_.open({{{1}, 1, 1}, {{"node01", {0, 1}}}, {2}, std::nullopt, true, {}}, client_);
   }
   std::int64_t request() const { return std::get<protocol::LogRequest>(node_->sent.at(0)).request; }
   void piece(const std::string& data) { streams_.on_chunk(5, {request(), 0, "out", 0, data, false, ""}); }

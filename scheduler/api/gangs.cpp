@@ -1,0 +1,71 @@
+// `ultra run` inside a script: ask for a gang, wait for its end, stop it.
+#include "scheduler/api/handlers.h"
+#include "scheduler/api/views.h"
+#include "scheduler/core/gangs.h"
+#include "scheduler/protocol/api_messages.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+void check(const protocol::GangRequest& request) {
+  check_environment(request.environment);
+  if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
+  for (std::size_t i = 0; i < request.spec.command.size(); ++i) check_text("spec.command[" + std::to_string(i) + "]", request.spec.command[i]);
+  check_text("spec.working_directory", request.spec.working_directory);
+}
+
+/// Answers with the gang as it is now.
+void answer_gang(const ExchangePtr& exchange, const Target& target) {
+  with_job(exchange, target.job, [exchange, target](const SnapshotPtr&, const Job& job) {
+    exchange->answer(gang_view(named_gang(job, target.gang)));
+  });
+}
+
+}  // namespace
+
+void request_gang(const ExchangePtr& exchange, const Target& target) {
+  auto request = decode_body<protocol::GangRequest>(*exchange);
+  check(request);
+  with_job(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
+    if (exchange->caller.actor.uid != job.owner.uid)
+      throw not_permitted("gangs inside job " + text_of(job) + " are for its owner to start", "use `ultra run` inside a job of your own");
+    exchange->backend.request_gang(job.job, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
+      if (const auto* problem = std::get_if<Problem>(&added)) return exchange->refuse(*problem);
+      const GangKey& key = std::get<GangKey>(added);
+      exchange->answer(protocol::GangReply{key.gang, key.attempt});
+    });
+  });
+}
+
+void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
+  const auto latest = latest_answer(*exchange);
+  with_job(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
+    if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
+      throw not_permitted("the gangs of job " + text_of(job) + " are shown to its owner and administrators");
+    const NamedGang gang = named_gang(job, target.gang);
+    const auto is_over = [attempt = gang.key.attempt, number = gang.key.gang](const Job& now) {
+      const Attempt& its = now.attempts[static_cast<std::size_t>(attempt) - 1];
+      const Gang* record = core::find_gang(its, number);
+      return its.ended_ms.has_value() || (record && record->finished_ms);
+    };
+    if (is_over(job) || std::chrono::steady_clock::now() >= latest) return exchange->answer(gang_view(gang));
+    wait_until(exchange, job.job, latest, is_over, [exchange, target] { answer_gang(exchange, target); });
+  });
+}
+
+void stop_gang(const ExchangePtr& exchange, const Target& target) {
+  with_job(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
+    if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
+      throw not_permitted("the gangs of job " + text_of(job) + " are for its owner to stop", "ask the owner or an administrator");
+    const NamedGang gang = named_gang(job, target.gang);
+    if (gang.key.gang == 1)
+      throw conflict("gang 1 is the job itself", "cancel the job: `ultra cancel " + text_of(job) + "`");
+    exchange->backend.stop_gang(gang.key, exchange->caller.actor, [exchange, target](const std::optional<Problem>& problem) {
+      if (problem) exchange->refuse(*problem);
+      else answer_gang(exchange, target);
+    });
+  });
+}
+
+}  // namespace ultramarine::api

@@ -1,0 +1,233 @@
+// One function per kind of entry; an empty sentence says nothing of the job.
+#include "scheduler/api/history_words.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "scheduler/api/job_name.h"
+#include "scheduler/core/arrays.h"
+#include "scheduler/core/gangs.h"
+#include "scheduler/protocol/text_forms.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
+
+/// An enumerator as words: "out of memory".
+template <class Enum>
+std::string in_words(Enum value) {
+  std::string text = boost::describe::enum_to_string(value, "");
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
+
+std::string who(const Actor& actor) {
+  if (actor.channel == "scheduler") return "the scheduler";
+  return actor.name.empty() ? "uid " + std::to_string(actor.uid) : actor.name;
+}
+
+std::string nodes_of(const Allocation& allocation) {
+  std::vector<std::string> names;
+  for (const NodeAllocation& part : allocation) names.push_back(part.node);
+  return protocol::fold_hostlist(names);
+}
+
+/// What happened, seen by one job.
+class Teller {
+ public:
+  Teller(const State& state, const Job& job, bool all) : state_(state), job_(job), all_(all) {}
+
+  std::string operator()(const JobSubmitted& event) const {
+    const JobSpec& spec = event.spec;
+    std::string text = who(event.actor) + " submitted it: " + counted(total_gpus(spec.resources), "GPU") + " for " + protocol::format_duration(spec.time_limit_ms) +
+                       ", account " + spec.account;
+    if (state_.cluster.partitions.size() > 1) text += ", partition " + spec.partition;
+    if (!event.array_indices.empty()) {
+      text += ", as an array of " + std::to_string(event.array_indices.size());
+      if (event.array_limit > 0) text += ", at most " + std::to_string(event.array_limit) + " at once";
+    }
+    for (const Dependency& dependency : spec.dependencies) text += ", " + condition(dependency);
+    return text;
+  }
+  std::string operator()(const StartJob& decision) const {
+    std::string text = (decision.attempt > 1 ? "started again on " : "started on ") + nodes_of(decision.allocation);
+    if (decision.overtaken > 0) text += " ahead of " + counted(decision.overtaken, "job") + " without delaying " + (decision.overtaken == 1 ? "it" : "them");
+    else if (decision.backfilled) text += " ahead of others without delaying them";
+    return text;
+  }
+  std::string operator()(const RejectJob& decision) const { return "was rejected" + (all_ ? ": " + decision.detail : ""); }
+  std::string operator()(const JobCancelled& event) const { return who(event.actor) + " cancelled it"; }
+  std::string operator()(const JobRequeued& event) const { return who(event.actor) + " stopped it, to queue it again"; }
+
+  std::string operator()(const GangRequested& event) const {
+    std::string text = who(event.actor) + " asked for " + gang(event.gang) + " inside it: " + ranks(event.attempt, event.gang);
+    if (all_ && !event.spec.command.empty()) text += " of " + event.spec.command.front();
+    return text;
+  }
+  std::string operator()(const GangStopRequested& event) const { return who(event.actor) + " stopped " + gang(event.gang); }
+  std::string operator()(const GangStarted& event) const {
+    const std::string where = " on " + nodes(event.attempt, event.gang);
+    if (event.gang != 1) return gang(event.gang) + " runs: " + ranks(event.attempt, event.gang) + where;
+    return job_.spec.script ? "its script runs" + where : counted(rank_count(event.attempt, 1), "rank") + (rank_count(event.attempt, 1) == 1 ? " runs" : " run") + where;
+  }
+  std::string operator()(const GangFailed& event) const {
+    const Failure& failure = event.failure;
+    std::string text = event.gang == 1 ? "" : gang(event.gang) + ": ";
+    if (event.outcome == Outcome::timed_out) text += "its time limit of " + protocol::format_duration(job_.spec.time_limit_ms) + " was over";
+    else if (failure.rank < 0) text += "it failed (" + in_words(event.outcome) + ")";
+    else {
+      text += job_.spec.script && event.gang == 1 ? "the script" : "rank " + std::to_string(failure.rank);
+      if (!failure.node.empty()) text += " on " + failure.node;
+      if (event.outcome == Outcome::out_of_memory) text += " ran out of memory";
+      else if (failure.signal != 0) text += " was ended by signal " + std::to_string(failure.signal);
+      else text += " failed with exit code " + std::to_string(failure.exit_code);
+    }
+    if (all_ && !failure.detail.empty()) text += ": " + failure.detail;
+    return text;
+  }
+  std::string operator()(const GangFinished& event) const {
+    const std::string which = event.gang != 1 ? gang(event.gang) : job_.spec.script ? "its script" : "its ranks";
+    return which + (which == "its ranks" ? " have ended: " : " has ended: ") + in_words(event.outcome);
+  }
+  std::string operator()(const AttemptEnded& event) const {
+    const std::string freed = attempt(event.attempt) ? "; " + counted(gpus(event.attempt), "GPU") + (gpus(event.attempt) == 1 ? " is" : " are") + " free again" : "";
+    switch (event.outcome) {
+      case Outcome::succeeded: return "it has completed" + freed;
+      case Outcome::cancelled: return "it is cancelled" + freed;
+      case Outcome::preempted: return "it is in the queue again" + freed;
+      default: return "it has failed (" + in_words(event.outcome) + ")" + freed;
+    }
+  }
+  std::string operator()(const CheckpointSaved& event) const {
+    return "checkpoint of step " + std::to_string(event.step) + " saved" + (all_ && !event.path.empty() ? " at " + event.path : "");
+  }
+  std::string operator()(const NodeUnreachable& event) const { return event.node + " does not answer: what the job does there can't be seen"; }
+  std::string operator()(const NodeJoined& event) const { return event.node + " answers again"; }
+  template <class Other>
+  std::string operator()(const Other&) const {
+    return "";
+  }
+
+ private:
+  const Attempt* attempt(std::int64_t number) const {
+    return number >= 1 && number <= static_cast<std::int64_t>(job_.attempts.size()) ? &job_.attempts[static_cast<std::size_t>(number) - 1] : nullptr;
+  }
+  static std::string gang(std::int64_t number) { return "gang " + std::to_string(number); }
+  std::int64_t rank_count(std::int64_t number, std::int64_t gang_number) const {
+    const Attempt* its = attempt(number);
+    if (!its) return 0;
+    const auto counts = core::gang_ranks(job_, *its, gang_number);
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  }
+  std::string ranks(std::int64_t number, std::int64_t gang_number) const { return counted(rank_count(number, gang_number), "rank"); }
+  std::string nodes(std::int64_t number, std::int64_t gang_number) const {
+    const Attempt* its = attempt(number);
+    return its ? nodes_of(core::gang_allocation(job_, *its, gang_number)) : "";
+  }
+  std::int64_t gpus(std::int64_t number) const {
+    std::int64_t count = 0;
+    for (const NodeAllocation& part : attempt(number)->allocation) count += static_cast<std::int64_t>(part.devices.size());
+    return count;
+  }
+  static std::string condition(const Dependency& dependency) {
+    const std::string job = "job " + std::to_string(dependency.job.value);
+    switch (dependency.condition) {
+      case DependencyCondition::ok: return "to start when " + job + " has completed";
+      case DependencyCondition::any: return "to start when " + job + " has ended";
+      case DependencyCondition::notok: return "to start if " + job + " fails";
+      case DependencyCondition::started: return "to start when " + job + " has started";
+    }
+    return "";
+  }
+
+  const State& state_;
+  const Job& job_;
+  const bool all_;
+};
+
+/// Who brought it about, as `actor` shows it.
+template <class Kind>
+std::string actor_of(const Kind& kind) {
+  if constexpr (requires { kind.actor; }) return kind.actor.channel == "scheduler" ? "" : who(kind.actor);
+  else return "";
+}
+
+class Story {
+ public:
+  Story(const State& state, const std::vector<const Job*>& jobs, bool all) : state_(state), jobs_(jobs), all_(all) {
+    for (const Job* job : jobs) by_number_[job->job] = job;
+    is_array_ = jobs.size() > 1;
+  }
+
+  std::vector<protocol::EventView> tell(const std::vector<PastEntry>& entries) {
+    for (const PastEntry& past : entries) {
+      const auto tell_one = [&](const auto& kind) { add(past, kind); };
+      if (const auto* round = std::get_if<Round>(&past.entry))
+        for (const Decision& decision : round->decisions) std::visit(tell_one, decision);
+      else std::visit(tell_one, past.entry);
+    }
+    return std::move(events_);
+  }
+
+ private:
+  template <class Kind>
+  void add(const PastEntry& past, const Kind& kind) {
+    if constexpr (std::is_same_v<Kind, JobSubmitted>) {
+      // Of an array it is about every element.
+      const bool of_mine = kind.job == jobs_.front()->job || (jobs_.front()->array && jobs_.front()->array->array == kind.job);
+      if (of_mine) say(past, kind, *jobs_.front(), "");
+    } else if constexpr (requires { kind.job; }) {
+      const auto job = by_number_.find(kind.job);
+      follow(kind);
+      if (job != by_number_.end()) say(past, kind, *job->second, is_array_ ? text_of(*job->second) + ": " : "");
+    } else if constexpr (requires { kind.node; }) {
+      for (const Job* job : jobs_)
+        if (matters_now(job->job, kind)) say(past, kind, *job, is_array_ ? text_of(*job) + ": " : "");
+    }
+  }
+
+  /// Follows which nodes each job holds, and which of them fell silent meanwhile.
+  template <class Kind>
+  bool matters_now(JobId job, const Kind& kind) {
+    if constexpr (std::is_same_v<Kind, NodeUnreachable>) return held_[job].count(kind.node) != 0 && silent_[job].insert(kind.node).second;
+    if constexpr (std::is_same_v<Kind, NodeJoined>) return silent_[job].erase(kind.node) != 0;
+    return false;
+  }
+  void follow(const StartJob& decision) {
+    for (const NodeAllocation& part : decision.allocation) held_[decision.job].insert(part.node);
+  }
+  void follow(const AttemptEnded& event) {
+    held_[event.job].clear();
+    silent_[event.job].clear();
+  }
+  template <class Other>
+  void follow(const Other&) {}
+
+  template <class Kind>
+  void say(const PastEntry& past, const Kind& kind, const Job& job, const std::string& prefix) {
+    const std::string sentence = Teller(state_, job, all_)(kind);
+    if (!sentence.empty()) events_.push_back({past.sequence, past.at, Kind::type, actor_of(kind), prefix + sentence});
+  }
+
+  const State& state_;
+  const std::vector<const Job*>& jobs_;
+  const bool all_;
+  bool is_array_ = false;
+  std::map<JobId, const Job*> by_number_;
+  std::map<JobId, std::set<std::string>> held_, silent_;
+  std::vector<protocol::EventView> events_;
+};
+
+}  // namespace
+
+std::vector<protocol::EventView> told(const State& state, const std::vector<const Job*>& jobs, const std::vector<PastEntry>& entries, bool all) {
+  return Story(state, jobs, all).tell(entries);
+}
+
+}  // namespace ultramarine::api

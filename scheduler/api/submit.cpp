@@ -1,0 +1,56 @@
+// POST /v1/jobs: what can be said of a submission before the core judges it.
+#include "scheduler/api/api.h"
+#include "scheduler/api/handlers.h"
+#include "scheduler/protocol/api_messages.h"
+
+namespace ultramarine::api {
+
+namespace {
+
+/// What a single field can tell; the rest (does it fit, may this account) is the core's to judge.
+void check(const protocol::SubmitRequest& request) {
+  const std::size_t script_bytes = request.spec.script ? protocol::to_json(*request.spec.script).size() : 0;
+  if (protocol::to_json(request.spec).size() - script_bytes > spec_bytes_max)
+    throw Problem{413, "bad_request", "spec", "is larger than 256 KiB", "put long arguments into a file"};
+  check_environment(request.environment);
+  if (request.request_key.size() > 128) throw bad_request("request_key", "is longer than 128 bytes");
+  if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
+  for (std::size_t i = 0; i < request.spec.command.size(); ++i)
+    check_text("spec.command[" + std::to_string(i) + "]", request.spec.command[i]);
+  check_text("spec.working_directory", request.spec.working_directory);
+  if (request.spec.working_directory.empty() || request.spec.working_directory[0] != '/')
+    throw bad_request("spec.working_directory", "\"" + request.spec.working_directory + "\" is not absolute",
+                      "give the full path of a folder");
+}
+
+}  // namespace
+
+void check_text(const std::string& field, const std::string& text) {
+  if (text.find('\0') != std::string::npos) throw bad_request(field, "holds a zero byte", "no argument, path or variable can hold one");
+}
+
+void check_environment(const std::map<std::string, std::string>& environment) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : environment) {
+    if (name.empty() || name.find('=') != std::string::npos) throw bad_request("environment", "\"" + name + "\" is no name of a variable");
+    check_text("environment." + name, name);
+    check_text("environment." + name, value);
+    bytes += name.size() + value.size() + 2;
+  }
+  if (bytes > environment_bytes_max)
+    throw Problem{413, "bad_request", "environment", "is larger than 1 MiB", "export fewer variables: --export NAME,NAME or --export NONE"};
+}
+
+void submit_job(const ExchangePtr& exchange) {
+  if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
+  auto request = decode_body<protocol::SubmitRequest>(*exchange);
+  check(request);
+  Submission submission{std::move(request.spec), std::move(request.environment), std::move(request.request_key), std::move(request.array_indices),
+                        request.array_limit};
+  exchange->backend.submit(std::move(submission), exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
+    if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
+    else exchange->answer(std::get<protocol::SubmitReply>(submitted));
+  });
+}
+
+}  // namespace ultramarine::api
