@@ -175,6 +175,15 @@ struct Forget {
 };
 BOOST_DESCRIBE_STRUCT(Forget, (), (key))
 
+/// No gang of this attempt runs or will ever run again: what it keeps on this node beside its logs (its scratch folder) may go. For every node
+/// of the attempt, also those that have forgotten all its gangs.
+struct AttemptOver {
+  static constexpr const char* type = "attempt_over";
+  JobId job;
+  std::int64_t attempt = 1;
+};
+BOOST_DESCRIBE_STRUCT(AttemptOver, (), (job, attempt))
+
 struct CheckpointRecorded {
   static constexpr const char* type = "checkpoint_recorded";
   GangKey key;
@@ -211,6 +220,6 @@ struct ApiReply {
 };
 BOOST_DESCRIBE_STRUCT(ApiReply, (), (request, status, content_type, data_base64, at_end))
 
-using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply>;
+using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply, AttemptOver>;
 
 }  // namespace ultramarine::protocol

@@ -181,6 +181,7 @@ void Agent::on_message(std::string_view text) {
   if (const auto* welcome = std::get_if<Welcome>(&message)) on_welcome(*welcome);
   if (const auto* request = std::get_if<LogRequest>(&message)) logs_.request(*request);
   if (const auto* cancel = std::get_if<LogCancel>(&message)) logs_.cancel(cancel->request);
+  if (const auto* over = std::get_if<AttemptOver>(&message)) return launcher_->attempt_over(over->job, over->attempt);
   if (const auto* reply = std::get_if<ApiReply>(&message)) return relay_.on_reply(*reply);
   if (!failed_) handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
 }

@@ -200,6 +200,7 @@ void AgentMachine::on(Time, const CheckpointRecorded& recorded) {
 void AgentMachine::on(Time, const LogRequest&) {}
 void AgentMachine::on(Time, const LogCancel&) {}
 void AgentMachine::on(Time, const ApiReply&) {}
+void AgentMachine::on(Time, const AttemptOver&) {}
 
 // ---- what the shims say ------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class AgentMachine {
   Actions on_connected();
   /// Until the next Welcome nothing is sent; what is worth it is kept. Ranks run on.
   void on_disconnected();
-  /// A command. LogRequest, LogCancel and ApiReply need no state and have no effect here.
+  /// A command. LogRequest, LogCancel, ApiReply and AttemptOver need no state and have no effect here.
   Actions on_scheduler(Time now, const protocol::ToAgent& message);
   Actions on_shim(Time now, const protocol::FromShim& message);
   /// At start: this remembered gang has left no trace on the node (no folder), so no shim will ever speak for it.
@@ -95,6 +95,7 @@ class AgentMachine {
   void on(Time now, const protocol::LogRequest& request);
   void on(Time now, const protocol::LogCancel& cancel);
   void on(Time now, const protocol::ApiReply& reply);
+  void on(Time now, const protocol::AttemptOver& over);
   void on(Time now, const GangReport& report);
   void on(Time now, const protocol::Progress& progress);
   void on(Time now, const protocol::CheckpointReport& report);

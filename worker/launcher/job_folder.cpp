@@ -35,10 +35,6 @@ std::string text_of(const GangKey& key) {
   return std::to_string(key.job.value) + "." + std::to_string(key.attempt) + "." + std::to_string(key.gang);
 }
 
-std::string scratch_folder(const std::string& base, const GangKey& key) {
-  return base.empty() ? "" : base + "/" + std::to_string(key.job.value) + "." + std::to_string(key.attempt);
-}
-
 std::optional<GangKey> parse_gang_key(std::string_view text) {
   GangKey key;
   const char* at = text.data();

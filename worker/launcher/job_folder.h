@@ -52,8 +52,6 @@ struct FolderError : std::runtime_error {
 };
 
 std::string text_of(const GangKey& key);                         // "12.1.1": the folder's name
-/// BASE/12.1: where all gangs of an attempt on one node keep what is to vanish with it. "" when `base` is.
-std::string scratch_folder(const std::string& base, const GangKey& key);
 std::optional<GangKey> parse_gang_key(std::string_view text);
 
 struct JobFolder {

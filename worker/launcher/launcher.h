@@ -25,8 +25,10 @@ class Launcher {
   /// Finds the gangs of earlier agents in the jobs folder: connects to living shims, reads the last report of dead ones
   /// (one that died without a finished report has outcome supervisor_lost, and its processes are killed). Reports come as messages.
   virtual void adopt() = 0;
-  /// Drops all but the logs of a finished gang; with the last gang of an attempt, also its scratch folder.
+  /// Drops all but the logs of a finished gang.
   virtual void forget(const GangKey& key) = 0;
+  /// No gang of it will come any more: drops its scratch folder, once its last gang here is forgotten. Forgetting gang 1 says so too.
+  virtual void attempt_over(JobId job, std::int64_t attempt) = 0;
   /// Where this gang's files are.
   virtual std::string folder(const GangKey& key) const = 0;
 };
@@ -35,7 +37,7 @@ struct LauncherOptions {
   std::string jobs_folder;   // <agent state>/jobs, 0700
   std::string shim_program;  // path of ultra-shim
   std::string peer_host;     // address that the shims of other nodes reach this node at
-  std::string scratch_base;  // each attempt gets a folder JOB.ATTEMPT below it, until its last gang is forgotten; "" = none
+  std::string scratch_base;  // each attempt gets a folder JOB.ATTEMPT below it (scratch_folders.h); "" = none
   std::int64_t log_bytes_max = 1 << 30;  // of a gang's output that is kept, when its job doesn't say
   std::string api_socket;    // where ranks reach the API; "" = nowhere
 };

@@ -35,6 +35,7 @@ class MemoryLauncher final : public Launcher {
     for (const auto& [key, report] : shims_->reports_) deliver(report);
   }
 
+  void attempt_over(JobId, std::int64_t) override {}
   void forget(const GangKey& key) override {
     shims_->forgotten.push_back(key);
     shims_->reports_.erase(key);

@@ -45,10 +45,11 @@ auto ShimClient::while_alive(Work work) {
   };
 }
 
-ShimClient::ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::shared_ptr<OnShimMessage> on_message)
+ShimClient::ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message)
     : loop_(loop),
       key_(key),
       options_(std::move(options)),
+      scratch_folder_(std::move(scratch_folder)),
       folder_{options_.jobs_folder + "/" + text_of(key)},
       on_message_(std::move(on_message)) {}
 
@@ -83,7 +84,7 @@ void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
 ShimSettings ShimClient::settings() const {
   return {.peer_host = options_.peer_host,
           .api_socket = options_.api_socket,
-          .scratch_folder = scratch_folder(options_.scratch_base, key_),
+          .scratch_folder = scratch_folder_,
           .log_bytes_max = options_.log_bytes_max};
 }
 

@@ -19,7 +19,8 @@ namespace ultramarine::launcher {
 
 class ShimClient : public std::enable_shared_from_this<ShimClient> {
  public:
-  ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::shared_ptr<OnShimMessage> on_message);
+  /// `scratch_folder`: of its attempt; "" = none.
+  ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message);
   ~ShimClient();
 
   /// A new gang: makes its folder and starts its shim, soon.
@@ -58,6 +59,7 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   net::Loop& loop_;
   const GangKey key_;
   const LauncherOptions options_;
+  const std::string scratch_folder_;
   const JobFolder folder_;
   const std::shared_ptr<OnShimMessage> on_message_;
   std::string node_;

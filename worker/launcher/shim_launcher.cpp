@@ -1,11 +1,12 @@
 // The launcher over real shims: one client per gang, found again from the jobs folder.
-#include <algorithm>
 #include <filesystem>
 #include <map>
 
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/launcher.h"
+#include "worker/launcher/scratch_folders.h"
 #include "worker/launcher/shim_client.h"
+#include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -30,6 +31,7 @@ class ShimLauncher final : public Launcher {
 
   void prepare(const protocol::LaunchSpec& launch) override {
     if (const auto known = clients_.find(launch.key); known != clients_.end()) return known->second->repeat();
+    scratch_.expect(launch, wall_clock_now());
     const bool had_shim = holds_more_than_logs(folder(launch.key));
     const auto client = add(launch.key);
     if (had_shim) {
@@ -56,12 +58,14 @@ class ShimLauncher final : public Launcher {
       if (!key || clients_.contains(*key) || !holds_more_than_logs(entry.path().string())) continue;
       add(*key)->adopt();
     }
-    remove_scratch_of_ended_attempts();
+    scratch_.sweep(wall_clock_now());
   }
 
   void forget(const GangKey& key) override {
     clients_.erase(key);
-    if (!has_gangs(scratch_folder(options_.scratch_base, key))) remove_folder(scratch_folder(options_.scratch_base, key));
+    if (key.gang == 1) scratch_.over({key.job, key.attempt});
+    scratch_.gang_gone({key.job, key.attempt});
+    scratch_.sweep(wall_clock_now());
     const std::string path = folder(key);
     std::error_code error;
     std::vector<fs::path> unwanted;
@@ -77,32 +81,24 @@ class ShimLauncher final : public Launcher {
     if (!has_logs) remove_folder(path);
   }
 
+  void attempt_over(JobId job, std::int64_t attempt) override { scratch_.over({job, attempt}); }
+
   std::string folder(const GangKey& key) const override { return options_.jobs_folder + "/" + text_of(key); }
 
  private:
-  bool has_gangs(const std::string& scratch) const {
-    return std::any_of(clients_.begin(), clients_.end(),
-                       [&](const auto& client) { return scratch_folder(options_.scratch_base, client.first) == scratch; });
-  }
-
-  /// They ended while no agent was there to be told so.
-  void remove_scratch_of_ended_attempts() {
-    if (options_.scratch_base.empty()) return;
-    std::error_code error;
-    std::vector<std::string> ended;
-    for (const auto& entry : fs::directory_iterator(options_.scratch_base, error)) {
-      if (!has_gangs(entry.path().string())) ended.push_back(entry.path().string());
-    }
-    for (const std::string& folder : ended) remove_folder(folder);
+  bool has_gangs(const ScratchFolders::Attempt& attempt) const {
+    const auto first = clients_.lower_bound(GangKey{attempt.first, attempt.second, 0});
+    return first != clients_.end() && first->first.job == attempt.first && first->first.attempt == attempt.second;
   }
 
   std::shared_ptr<ShimClient> add(const GangKey& key) {
-    return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, on_message_)).first->second;
+    return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, scratch_.path_of({key.job, key.attempt}), on_message_)).first->second;
   }
 
   net::Loop& loop_;
   const LauncherOptions options_;
   const std::shared_ptr<OnShimMessage> on_message_;
+  ScratchFolders scratch_{options_.scratch_base, [this](const ScratchFolders::Attempt& attempt) { return has_gangs(attempt); }};
   std::map<GangKey, std::shared_ptr<ShimClient>> clients_;
 };
 

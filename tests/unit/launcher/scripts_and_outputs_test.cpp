@@ -7,9 +7,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "worker/launcher/output_files.h"
 #include "worker/launcher/output_pattern.h"
+#include "worker/launcher/scratch_folders.h"
 #include "worker/launcher/script_file.h"
 
 namespace ultramarine::launcher {
@@ -53,6 +55,64 @@ TEST_F(Folder, ScriptsAreForTheirOwnerAlone) {
   struct stat status {};
   ASSERT_EQ(::stat((folder + "/script").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700U);
+}
+
+// ---- scratch folders
+
+struct Scratch : Folder {
+  using Attempt = ScratchFolders::Attempt;
+  const Attempt attempt{JobId{12}, 3};
+  std::set<Attempt> with_gangs;
+  ScratchFolders folders{folder + "/scratch", [this](const Attempt& one) { return with_gangs.contains(one); }};
+
+  /// A gang with so much time comes, and its shim makes the folder.
+  void come(Duration time_limit, Time now) {
+    protocol::LaunchSpec launch;
+    launch.key = {attempt.first, attempt.second, 2};
+    launch.spec.time_limit_ms = time_limit;
+    launch.spec.stop_grace_ms = seconds(30);
+    with_gangs.insert(attempt);
+    folders.expect(launch, now);
+    make_private_folder(folders.path_of(attempt));
+    std::ofstream(folders.path_of(attempt) + "/data") << "x";
+  }
+  bool is_there() const { return fs::exists(folders.path_of(attempt)); }
+};
+
+TEST_F(Scratch, GoesWhenTheAttemptIsOverAndItsLastGangIsForgotten) {
+  come(minutes(10), Time{0});
+  folders.over(attempt);
+  EXPECT_TRUE(is_there()) << "a gang is still known";
+  with_gangs.clear();
+  folders.gang_gone(attempt);
+  EXPECT_TRUE(fs::is_empty(folder + "/scratch")) << "with the note beside it";
+  come(minutes(10), Time{0});
+  with_gangs.clear();
+  folders.gang_gone(attempt);
+  EXPECT_TRUE(is_there()) << "the script may start another gang";
+  folders.over(attempt);
+  EXPECT_FALSE(is_there());
+}
+
+TEST_F(Scratch, GoesLongAfterItsTimeWhenNobodySaysSo) {
+  come(minutes(10), Time{1000});
+  const Time end = Time{1000} + minutes(10) + seconds(30) + hours(1);
+  folders.sweep(end + seconds(1));
+  EXPECT_TRUE(is_there()) << "a gang is still known";
+  with_gangs.clear();
+  folders.sweep(end - seconds(1));
+  EXPECT_TRUE(is_there());
+  folders.sweep(end + seconds(1));
+  EXPECT_TRUE(fs::is_empty(folder + "/scratch"));
+}
+
+TEST_F(Scratch, WithoutALimitOnlyAWordEndsIt) {
+  come(Duration{0}, Time{0});
+  with_gangs.clear();
+  folders.sweep(Time{} + hours(1'000'000));
+  EXPECT_TRUE(is_there());
+  folders.over(attempt);
+  EXPECT_FALSE(is_there());
 }
 
 // ---- patterns
