@@ -19,8 +19,9 @@ std::vector<std::string> segments(const std::string& path) {
   return parts;
 }
 
-/// Whether the path is the route's; throws Problem when only the job's name or the gang's number is malformed.
-bool matches(const Route& route, const std::vector<std::string>& path, Target& target) {
+/// Whether the path is the route's; throws Problem when only the job's name or the gang's number is malformed (`path_is_known`: a route of
+/// another method has this very path, so it is none).
+bool matches(const Route& route, const std::vector<std::string>& path, Target& target, bool path_is_known) {
   const std::vector<std::string> pattern = segments(route.path);
   if (pattern.size() != path.size()) return false;
   std::optional<Problem> malformed;
@@ -36,6 +37,7 @@ bool matches(const Route& route, const std::vector<std::string>& path, Target& t
       return false;
     }
   }
+  if (malformed && path_is_known) return false;
   if (malformed) throw *malformed;
   return true;
 }
@@ -66,7 +68,7 @@ void Api::handle(Door door, Caller caller, net::Request request, std::shared_ptr
     std::string other_methods;
     for (const Route& route : routes()) {
       Call call{{}, version_};
-      if (!matches(route, path, call)) continue;
+      if (!matches(route, path, call, !other_methods.empty())) continue;
       if (exchange->request.method != route.method) {
         other_methods += (other_methods.empty() ? "" : " or ") + std::string(route.method);
         exchange->route = route.path;

@@ -81,7 +81,7 @@ class OnOneCluster(unittest.TestCase):
     def test_zsh_on_a_terminal(self):
         screen = Screen(["zsh", "-f", "-i"], self.environment(PS1="$ "), cwd=self.home.work, columns=140)
         self.addCleanup(screen.close)
-        screen.shows("$").type("autoload -U compinit; compinit -u -d /dev/null; source <(ultra completion zsh)\r").type("ultra nod\t").shows("ultra nodes")
+        screen.shows("$").type("autoload -U compinit; compinit -u -D; source <(ultra completion zsh)\r").type("ultra nod\t").shows("ultra nodes")
         screen.type("node\t").shows("ultra nodes node0").type("\t").shows("node01", "node02").type("\x15ultra queue --state=runn\t").shows("ultra queue --state=running").type("\r").shows("holds")
 
     def test_fish(self):

@@ -122,7 +122,8 @@ TEST(Accept, FieldsThatAreRefused) {
   EXPECT_EQ(with([](JobSpec& s) { s.working_directory = "runs"; }), "working_directory: \"runs\" is not an absolute path; give a path that starts with /");
   EXPECT_EQ(with([](JobSpec& s) { s.name = std::string(201, 'x'); }), "name: it has 201 bytes; use at most 200");
   EXPECT_EQ(with([](JobSpec& s) { s.name = "a\nb"; }), "name: it has control characters in it; use printable characters");
-  EXPECT_EQ(with([](JobSpec& s) { s.partition = "mian"; }), "partition: no partition \"mian\"; use one of: main, debug");
+  EXPECT_EQ(with([](JobSpec& s) { s.partition = "mian"; }), "partition: no partition \"mian\"; did you mean main?");
+  EXPECT_EQ(with([](JobSpec& s) { s.partition = "gpu"; }), "partition: no partition \"gpu\"; use one of: main, debug");
   EXPECT_EQ(with([](JobSpec& s) { s.partition = "debg"; }), "partition: no partition \"debg\"; did you mean debug?");
   EXPECT_EQ(with([](JobSpec& s) { s.partition = "\x1b[31m"; }), "partition: no partition \"?[31m\"; use one of: main, debug");
   EXPECT_EQ(with([](JobSpec& s) { s.account = "vison"; }), "account: no account \"vison\"; did you mean vision?");
