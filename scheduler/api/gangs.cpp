@@ -8,6 +8,8 @@ namespace ultramarine::api {
 
 namespace {
 
+constexpr std::chrono::seconds starting_max{20};  // below what clients wait for an answer
+
 void check(const protocol::GangRequest& request) {
   check_environment(request.environment);
   if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
@@ -30,11 +32,17 @@ void request_gang(const ExchangePtr& exchange, const Target& target) {
   with_job(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
     if (exchange->caller.actor.uid != job.owner.uid)
       throw not_permitted("gangs inside job " + text_of(job) + " are for its owner to start", "use `ultra run` inside a job of your own");
-    exchange->backend.request_gang(job.job, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
-      if (const auto* problem = std::get_if<Problem>(&added)) return exchange->refuse(*problem);
-      const GangKey& key = std::get<GangKey>(added);
-      exchange->answer(protocol::GangReply{key.gang, key.attempt});
-    });
+    const auto ask = [exchange, id = job.job, request] {
+      exchange->backend.request_gang(id, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
+        if (const auto* problem = std::get_if<Problem>(&added)) return exchange->refuse(*problem);
+        const GangKey& key = std::get<GangKey>(added);
+        exchange->answer(protocol::GangReply{key.gang, key.attempt});
+      });
+    };
+    if (job.state != JobState::starting) return ask();
+    // The script may be quicker than the word that it runs.
+    wait_until(
+        exchange, job.job, std::chrono::steady_clock::now() + starting_max, [](const Job& now) { return now.state != JobState::starting; }, ask);
   });
 }
 

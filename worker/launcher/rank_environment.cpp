@@ -118,9 +118,10 @@ Environment rank_environment(const protocol::LaunchSpec& launch, const GangLayou
   const bool in_script = is_script || launch.key.gang > 1;
   Environment environment = base_environment(launch);
   const JobSpec& spec = launch.spec;
-  const auto submitted_from = environment.find("PWD");
   if (launch.key.gang == 1) {
-    environment["ULTRA_SUBMIT_DIR"] = submitted_from == environment.end() ? spec.working_directory : submitted_from->second;
+    // Who submits a script says where from; else the shell's variable does.
+    const auto submitted_from = environment.find("PWD");
+    add_if_unset(environment, "ULTRA_SUBMIT_DIR", submitted_from == environment.end() ? spec.working_directory : submitted_from->second);
   }
   environment["PWD"] = spec.working_directory;
   for (const auto& [name, value] : launch.fabric_environment) environment[name] = value;

@@ -83,7 +83,7 @@ class Scripts(unittest.TestCase):
             env -0 > environment
             scontrol_free=yes
             """)
-        job = self.ended(self.submit(script, environment={"MY_OWN": "kept", "RANK": "stale"}))
+        job = self.ended(self.submit(script, environment={"MY_OWN": "kept"}))
         environment = dict(entry.split("=", 1) for entry in (self.work / "environment").read_text().split("\0") if "=" in entry)
         allocation = self.details(job)["attempts"][0]["allocation"]
         first = allocation[0]["node"]
