@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "scheduler/api/exit_code.h"
-#include "scheduler/api/job_name.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
@@ -76,9 +75,10 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Calle
   return view;
 }
 
-protocol::JobView view_of(const Snapshot& snapshot, const std::vector<const Job*>& jobs, const Caller& caller, std::int64_t scheduler_uid) {
+protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
+                          std::int64_t scheduler_uid) {
   protocol::JobView view = job_view(snapshot, *jobs.front(), caller, scheduler_uid);
-  if (jobs.size() == 1 && !core::names_array(*jobs.front())) return view;
+  if (name.index || !core::names_array(*jobs.front())) return view;
   view.array.emplace().count = static_cast<std::int64_t>(jobs.size());
   view.details.state = state_of_all(jobs);
   view.details.attempts.clear();
