@@ -8,8 +8,6 @@ namespace ultramarine::api {
 
 namespace {
 
-constexpr std::chrono::seconds starting_max{20};  // below what clients wait for an answer
-
 void check(const protocol::GangRequest& request) {
   check_environment(request.environment);
   if (request.spec.command.empty()) throw bad_request("spec.command", "is empty", "say what to run after --");
@@ -19,7 +17,7 @@ void check(const protocol::GangRequest& request) {
 
 /// Answers with the gang as it is now.
 void answer_gang(const ExchangePtr& exchange, const Target& target) {
-  with_job(exchange, target.job, [exchange, target](const SnapshotPtr&, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target](const SnapshotPtr&, const Job& job) {
     exchange->answer(gang_view(named_gang(job, target.gang)));
   });
 }
@@ -29,26 +27,20 @@ void answer_gang(const ExchangePtr& exchange, const Target& target) {
 void request_gang(const ExchangePtr& exchange, const Target& target) {
   auto request = decode_body<protocol::GangRequest>(*exchange);
   check(request);
-  with_job(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
     if (exchange->caller.actor.uid != job.owner.uid)
       throw not_permitted("gangs inside job " + text_of(job) + " are for its owner to start", "use `ultra run` inside a job of your own");
-    const auto ask = [exchange, id = job.job, request] {
-      exchange->backend.request_gang(id, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
-        if (const auto* problem = std::get_if<Problem>(&added)) return exchange->refuse(*problem);
-        const GangKey& key = std::get<GangKey>(added);
-        exchange->answer(protocol::GangReply{key.gang, key.attempt});
-      });
-    };
-    if (job.state != JobState::starting) return ask();
-    // The script may be quicker than the word that it runs.
-    wait_until(
-        exchange, job.job, std::chrono::steady_clock::now() + starting_max, [](const Job& now) { return now.state != JobState::starting; }, ask);
+    exchange->backend.request_gang(job.job, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
+      if (const auto* problem = std::get_if<Problem>(&added)) return exchange->refuse(*problem);
+      const GangKey& key = std::get<GangKey>(added);
+      exchange->answer(protocol::GangReply{key.gang, key.attempt});
+    });
   });
 }
 
 void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
   const auto latest = latest_answer(*exchange);
-  with_job(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("the gangs of job " + text_of(job) + " are shown to its owner and administrators");
     const NamedGang gang = named_gang(job, target.gang);
@@ -63,7 +55,7 @@ void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
 }
 
 void stop_gang(const ExchangePtr& exchange, const Target& target) {
-  with_job(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("the gangs of job " + text_of(job) + " are for its owner to stop", "ask the owner or an administrator");
     const NamedGang gang = named_gang(job, target.gang);

@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "scheduler/api/exit_code.h"
-#include "scheduler/api/job_name.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"

@@ -21,7 +21,7 @@ struct JobFilter {
   bool ended_too = false;
 };
 
-/// One job, or an array when these are all its elements by that name (see named_jobs).
+/// What `name` means (`jobs`, from named_jobs): one job, or an array as a whole.
 protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
                           std::int64_t scheduler_uid);
 

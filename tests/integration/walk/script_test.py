@@ -122,6 +122,17 @@ class Scripts(unittest.TestCase):
         self.assertEqual(most, 2)
         self.assertIn("completed", self.cluster.ultra("show", array).out)
 
+    def test_every_element_starts_its_own_gangs(self):
+        # The first element's number is the array's name too.
+        script = self.script("""
+            #!/bin/bash
+            #SBATCH --array=0-1 --gpus=2 --output=element-%a.txt
+            ultra run -- sh -c 'echo job $ULTRA_JOB_ID'
+            """)
+        array = self.ended(self.submit(script))
+        for index in range(2):
+            self.assertEqual((self.work / f"element-{index}.txt").read_text(), f"job {int(array) + index}\n" * 2)
+
     def test_elements_can_be_cancelled_and_waited_for(self):
         script = self.script("""
             #!/bin/bash
