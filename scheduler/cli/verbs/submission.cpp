@@ -122,6 +122,7 @@ std::map<std::string, std::string> without_job_variables(std::map<std::string, s
                                           "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES"};
   std::erase_if(environment, [&](const auto& entry) {
     const std::string& name = entry.first;
+    if (name == "ULTRA_SUBMIT_DIR" || name == "ULTRA_SUBMIT_HOST") return true;  // where this job was submitted; the others are options
     if (name == "ULTRA_HOME" || name.starts_with("ULTRA_SUBMIT_")) return false;
     return ours.count(name) > 0 || starts_with_any(name, {"ULTRA_", "SLURM_", "SLURMD_", "PMIX_", "GROUP_", "ROLE_", "TORCHELASTIC_"});
   });

@@ -99,7 +99,11 @@ void ask_the_scheduler(Submission& made, Client& client) {
   }
   for (const batch::TypedDependency& typed : made.element_dependencies) {
     const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
-    spec.dependencies.push_back({client.job(name).value.details.job, typed.condition});
+    const Job element = client.job(name).value.details;
+    // The first element's number is the name of the whole array.
+    if (element.array && element.array->array == element.job && element.array->count > 1)
+      usage_error("--after", spoken("the first element of an array can't be waited for alone"), spoken("name the whole array: {0}", element.job.value));
+    spec.dependencies.push_back({element.job, typed.condition});
   }
 }
 

@@ -204,12 +204,12 @@ class OneCluster(Checks):
             (2, ["submit", "--account", "nobody", "--", "true"], ["--account:"]),
             (2, ["submit", "--partition", "mian", "--", "true"], ["--partition:"]),
             (2, ["submit", "--export", "NOT_SET_HERE", "--", "true"], ["--export: NOT_SET_HERE is not set"]),
-            (2, ["submit", "--gpus", "1"], ["command: nothing to run", "give it after --"]),
+            (2, ["submit", "--gpus", "1"], ["command: nothing to run", "a command after --"]),
             (3, ["show", "4711"], ["JOB: there is no job 4711", "ultra queue --all"]),
             (3, ["wait", "4711"], ["there is no job 4711"]),
             (3, ["cancel", "4711"], ["there is no job 4711"]),
             (3, ["logs", "4711"], ["there is no job 4711"]),
-            (2, ["show", "one"], ["JOB: \"one\" is not a job number"]),
+            (2, ["show", "one"], ['JOB: "one" is not a job; give a number']),
             (5, ["queue", "--socket", somewhere], ["no scheduler answers at " + somewhere, "ultra cluster up"]),
         ]
         for code, words, parts in mistakes:
