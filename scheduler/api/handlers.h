@@ -6,6 +6,7 @@
 #include "scheduler/api/exchange.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/model/job.h"
+#include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
 
@@ -25,10 +26,14 @@ void requeue_job(const ExchangePtr& exchange, const JobName& job);
 void show_history(const ExchangePtr& exchange, const JobName& job);
 // ---- submit.cpp
 void submit_job(const ExchangePtr& exchange);
+/// What a single field can tell; the rest (does it fit, may this account) is the core's to judge. Throws Problem.
+void check_submission(const protocol::SubmitRequest& request);
 /// Throws Problem: a name that is none, a zero byte, more than 1 MiB in all.
 void check_environment(const std::map<std::string, std::string>& environment);
 /// Throws Problem when the text holds a zero byte.
 void check_text(const std::string& field, const std::string& text);
+// ---- check.cpp
+void check_job(const ExchangePtr& exchange);
 // ---- gangs.cpp
 void request_gang(const ExchangePtr& exchange, const Target& target);
 void wait_for_gang(const ExchangePtr& exchange, const Target& target);

@@ -5,10 +5,7 @@
 
 namespace ultramarine::api {
 
-namespace {
-
-/// What a single field can tell; the rest (does it fit, may this account) is the core's to judge.
-void check(const protocol::SubmitRequest& request) {
+void check_submission(const protocol::SubmitRequest& request) {
   const std::size_t script_bytes = request.spec.script ? protocol::to_json(*request.spec.script).size() : 0;
   if (protocol::to_json(request.spec).size() - script_bytes > spec_bytes_max)
     throw Problem{413, "bad_request", "spec", "is larger than 256 KiB", "put long arguments into a file"};
@@ -22,8 +19,6 @@ void check(const protocol::SubmitRequest& request) {
     throw bad_request("spec.working_directory", "\"" + request.spec.working_directory + "\" is not absolute",
                       "give the full path of a folder");
 }
-
-}  // namespace
 
 void check_text(const std::string& field, const std::string& text) {
   if (text.find('\0') != std::string::npos) throw bad_request(field, "holds a zero byte", "no argument, path or variable can hold one");
@@ -44,7 +39,7 @@ void check_environment(const std::map<std::string, std::string>& environment) {
 void submit_job(const ExchangePtr& exchange) {
   if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
-  check(request);
+  check_submission(request);
   Submission submission{std::move(request.spec), std::move(request.environment), std::move(request.request_key), std::move(request.array_indices),
                         request.array_limit};
   exchange->backend.submit(std::move(submission), exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {

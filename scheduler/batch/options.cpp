@@ -188,6 +188,7 @@ const std::vector<OptionRule>& ultra_rules() {
       honoured("wait", 0, wait, {}, nothing),
       honoured("parsable", 0, parsable, {}, nothing),
       refused("wrap", 0, command_line_only),
+      refused("file", 0, command_line_only),
       refused("follow", 'f', command_line_only, nothing),
       refused("rank", 0, command_line_only),
       refused("json", 0, command_line_only, nothing),

@@ -67,6 +67,7 @@ class Reader {
         warn(submission_.name + ":" + join(directives.late) + ": not read, because line " + std::to_string(directives.first_command) +
              " is a command already; move directives above it");
     }
+    given_.insert(given_.end(), submission_.file.begin(), submission_.file.end());
     const auto variables = given_in_environment(submission_.environment, is_script());
     given_.insert(given_.end(), variables.begin(), variables.end());
     given_.insert(given_.end(), submission_.command_line.begin(), submission_.command_line.end());

@@ -36,6 +36,7 @@ struct Submission {
   std::vector<std::string> command;               // the script's path as typed and its arguments
   std::string folder;                             // absolute: the current one
   std::map<std::string, std::string> environment; // for SBATCH_... and ULTRA_SUBMIT_...
+  std::vector<Given> file;                        // of a job file: as strong as #ULTRA lines
   std::vector<Given> command_line;
 };
 

@@ -228,6 +228,12 @@ protocol::GangView Client::stop_gang(const JobName& job, std::int64_t gang) {
   return decoded<protocol::GangView>(call({"POST", job_path(job, gang_path(gang, "/stop")), {}, "{}"})).value;
 }
 
+Answer<protocol::EventList> Client::events(const JobName& job) {
+  return decoded<protocol::EventList>(call({"GET", job_path(job, "/events"), {}, ""}));
+}
+Answer<protocol::CheckReply> Client::check(const protocol::SubmitRequest& request) {
+  return decoded<protocol::CheckReply>(call({"POST", "/v1/jobs/check", {}, protocol::to_json(request)}));
+}
 Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 

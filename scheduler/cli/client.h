@@ -66,6 +66,10 @@ class Client {
   /// Returns when the gang has finished or `up_to` (at most 60 s) is over.
   protocol::GangView wait_for_gang(const JobName& job, std::int64_t gang, std::chrono::milliseconds up_to);
   protocol::GangView stop_gang(const JobName& job, std::int64_t gang);
+  /// What happened to a job, or to the elements of an array.
+  Answer<protocol::EventList> events(const JobName& job);
+  /// What the cluster would make of a submission, without submitting it.
+  Answer<protocol::CheckReply> check(const protocol::SubmitRequest& request);
   Answer<protocol::NodeList> nodes();
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);

@@ -42,22 +42,6 @@ class HelpFormatter : public CLI::Formatter {
   std::string usage_;
 };
 
-std::string positional_words(Positionals positionals) {
-  switch (positionals) {
-    case Positionals::none:
-      return "";
-    case Positionals::one_job:
-      return " JOB";
-    case Positionals::jobs:
-      return " JOB...";
-    case Positionals::command:
-      return " -- COMMAND [ARGUMENT...]";
-    case Positionals::script_or_command:
-      return " SCRIPT [ARGUMENT...] | -- COMMAND [ARGUMENT...]";
-  }
-  return "";
-}
-
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> words;
   std::size_t from = 0;
@@ -200,8 +184,7 @@ class Parser {
       if (verb->second->positionals == Positionals::none)
         usage_error(
             error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb->second->path + " --help")));
-      if (++positionals > 1 && verb->second->positionals == Positionals::one_job)
-        usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+      if (++positionals > 1) check_may_be_several(*verb->second, word);
       kept.push_back(word);
     }
     const auto verb = by_app_.find(at);
@@ -211,10 +194,7 @@ class Parser {
       return {};
     }
     if (takes_command(*verb->second)) return take_command(words, words.size(), at, result, kept);
-    if (verb->second->positionals != Positionals::none && positionals == 0) {
-      usage_error(error_line("JOB", spoken("none given"),
-                             spoken("name it by its number: {0} ('ultra queue' lists them)", "ultra " + verb->second->path + " 12")));
-    }
+    if (positionals == 0) check_may_be_none(*verb->second);
     result.verb = verb->second;
     return kept;
   }
@@ -232,7 +212,24 @@ class Parser {
   }
 
   static bool takes_command(const Verb& verb) {
-    return verb.positionals == Positionals::command || verb.positionals == Positionals::script_or_command;
+    return verb.positionals == Positionals::command || verb.positionals == Positionals::script_or_command || verb.positionals == Positionals::shell;
+  }
+
+  static void check_may_be_several(const Verb& verb, const std::string& word) {
+    if (verb.positionals == Positionals::one_job)
+      usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+    if (verb.positionals == Positionals::file || verb.positionals == Positionals::folder)
+      usage_error(error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help")));
+  }
+
+  static void check_may_be_none(const Verb& verb) {
+    const std::string command = "ultra " + verb.path;
+    if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::jobs)
+      usage_error(error_line("JOB", spoken("none given"), spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12")));
+    if (verb.positionals == Positionals::file)
+      usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " job.toml")));
+    if (verb.positionals == Positionals::folder)
+      usage_error(error_line("FOLDER", spoken("none given"), spoken("write for example {0}", command + " ~/.local/share/man")));
   }
 
   /// The last word repeats an option of an earlier one: one word with both values is left.

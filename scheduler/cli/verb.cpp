@@ -94,9 +94,34 @@ const std::vector<Option>& global_options() {
   return options;
 }
 
+std::string positional_words(Positionals positionals) {
+  switch (positionals) {
+    case Positionals::none:
+      return "";
+    case Positionals::one_job:
+      return " JOB";
+    case Positionals::jobs:
+      return " JOB...";
+    case Positionals::command:
+      return " -- COMMAND [ARGUMENT...]";
+    case Positionals::script_or_command:
+      return " SCRIPT [ARGUMENT...] | -- COMMAND [ARGUMENT...]";
+    case Positionals::nodes:
+      return " [NODE...]";
+    case Positionals::file:
+      return " FILE";
+    case Positionals::folder:
+      return " FOLDER";
+    case Positionals::shell:
+      return " bash|zsh|fish";
+  }
+  return "";
+}
+
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(),  queue_verb(), top_verb(),
-          show_verb(),       logs_verb(),         cancel_verb(),         wait_verb(),   nodes_verb(), version_verb()};
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),   run_verb(),   queue_verb(),  top_verb(),
+          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(),   wait_verb(),  nodes_verb(),  validate_verb(),
+          doctor_verb(),     completion_verb(),   man_verb(),            version_verb()};
 }
 
 }  // namespace ultramarine::cli

@@ -58,8 +58,11 @@ struct Context {
   std::string variable(const std::string& name) const;
 };
 
-/// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing).
-enum class Positionals { none, one_job, jobs, command, script_or_command };
+/// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
+/// `shell`: one, or `words` and a whole command line.
+enum class Positionals { none, one_job, jobs, command, script_or_command, nodes, file, folder, shell };
+/// As usage lines show them: " JOB...", "" for none.
+std::string positional_words(Positionals positionals);
 
 struct Verb {
   std::string path;     // "cluster up"
@@ -83,6 +86,11 @@ Verb logs_verb();
 Verb cancel_verb();
 Verb wait_verb();
 Verb nodes_verb();
+Verb events_verb();
+Verb validate_verb();
+Verb doctor_verb();
+Verb completion_verb();
+Verb man_verb();
 Verb version_verb();
 /// In the order of `ultra --help`.
 std::vector<Verb> all_verbs();

@@ -1,6 +1,7 @@
 // Bodies of the HTTP API. What a client sends is decoded strictly (unknown fields are errors), what it receives leniently.
 //
 //   POST /v1/jobs                 SubmitRequest -> SubmitReply          (Unix socket only: identity from SO_PEERCRED)
+//   POST /v1/jobs/check           SubmitRequest -> CheckReply           (socket only) what would become of it now; nothing is kept
 //   GET  /v1/jobs?state=&user=&account=&all=1   JobList                 (without identity: no user names beyond accounts, no commands or paths)
 //   GET  /v1/jobs/ID              JobView                               (socket only)
 //   GET  /v1/jobs/ID/wait?timeout_ms=   JobView, once the job has ended or the time is over (at most 60 s; ask again)   (socket only)
@@ -62,6 +63,17 @@ struct SubmitReply {
   std::vector<std::string> warnings;
 };
 BOOST_DESCRIBE_STRUCT(SubmitReply, (), (job, count, warnings))
+
+/// What would become of a submission now. Nothing is kept of it.
+struct CheckReply {
+  JobSpec spec;                // as it would be accepted: account, partition, qos, time limit filled in
+  std::int64_t count = 1;      // jobs: elements of an array
+  std::int64_t gpus = 0;       // of each
+  PlannedJob planned;          // of the first
+  std::string why;             // it would wait, in one or two sentences
+  std::vector<std::string> warnings;
+};
+BOOST_DESCRIBE_STRUCT(CheckReply, (), (spec, count, gpus, planned, why, warnings))
 
 /// `ultra run` inside a running job. The environment is the caller's.
 struct GangRequest {

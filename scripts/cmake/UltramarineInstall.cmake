@@ -31,11 +31,10 @@ foreach(folder clusters policies monitoring examples)
 endforeach()
 install(FILES configs/README.md DESTINATION share/ultramarine COMPONENT ultramarine)
 # Made by the build from the table of options, where there is one.
-install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION share/man/man1 COMPONENT ultramarine OPTIONAL
-  FILES_MATCHING PATTERN "*.1" PATTERN "ultra-agent.*" EXCLUDE)
-install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION share/man/man8 COMPONENT ultramarine OPTIONAL
-  FILES_MATCHING PATTERN "*.8" PATTERN "ultra-agent.*" EXCLUDE)
-install(FILES ${CMAKE_BINARY_DIR}/man/ultra-agent.8 DESTINATION share/man/man8 COMPONENT ultramarine-agent OPTIONAL)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION share/man COMPONENT ultramarine OPTIONAL PATTERN "ultra-agent.*" EXCLUDE)
+foreach(language . ko)
+  install(FILES ${CMAKE_BINARY_DIR}/man/${language}/man8/ultra-agent.8 DESTINATION share/man/${language}/man8 COMPONENT ultramarine-agent OPTIONAL)
+endforeach()
 install(FILES ${CMAKE_BINARY_DIR}/completions/ultra.bash DESTINATION share/bash-completion/completions RENAME ultra COMPONENT ultramarine OPTIONAL)
 install(FILES ${CMAKE_BINARY_DIR}/completions/ultra.zsh DESTINATION share/zsh/vendor-completions RENAME _ultra COMPONENT ultramarine OPTIONAL)
 install(FILES ${CMAKE_BINARY_DIR}/completions/ultra.fish DESTINATION share/fish/vendor_completions.d COMPONENT ultramarine OPTIONAL)

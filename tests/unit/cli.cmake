@@ -1,9 +1,12 @@
 ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/cluster_text_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/command_line_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/completion_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/daemon_process_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/diagnosis_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/fake_api.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/follow_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/job_file_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/text_width.h"
 #include "scheduler/cli/words.h"

@@ -1,10 +1,13 @@
 // ultra nodes: the machines, their devices and who holds them.
+#include <algorithm>
 #include <set>
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/nearest.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
+#include "scheduler/protocol/codec.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -38,8 +41,31 @@ std::string note(const protocol::NodeView& view) {
   return text.empty() ? "-" : text;
 }
 
+/// Leaves only the nodes that are asked for: names, or hostlists such as node[01-04].
+void choose(std::vector<protocol::NodeView>& nodes, const std::vector<std::string>& asked_for) {
+  std::vector<std::string> known;
+  for (const protocol::NodeView& view : nodes) known.push_back(view.node.config.name);
+  std::set<std::string> chosen;
+  for (const std::string& text : asked_for) {
+    const auto names = protocol::expand_hostlist(text);
+    if (!names)
+      throw CommandError(exit_code::usage, error_line("NODE", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]")));
+    for (const std::string& name : *names) {
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        throw CommandError(exit_code::not_found, error_line("NODE", spoken("there is no node {0}", name),
+                                                            did_you_mean(name, known, spoken("'{0}' lists them", "ultra nodes"))));
+      chosen.insert(name);
+    }
+  }
+  std::erase_if(nodes, [&](const protocol::NodeView& view) { return chosen.count(view.node.config.name) == 0; });
+}
+
 int nodes(const Arguments& arguments, Context& context) {
-  const auto answer = Client(context.socket).nodes();
+  auto answer = Client(context.socket).nodes();
+  if (!arguments.positionals.empty()) {
+    choose(answer.value.nodes, arguments.positionals);
+    answer.body = protocol::to_json(answer.value);
+  }
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';
     return exit_code::ok;
@@ -78,10 +104,11 @@ int nodes(const Arguments& arguments, Context& context) {
 Verb nodes_verb() {
   return {.path = "nodes",
           .summary = "show the nodes, their GPUs and who holds them",
+          .positionals = Positionals::nodes,
           .options = {json_option("the API's list")},
           .details =
               "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the "
-              "configuration.",
+              "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes node[01-04] --json",
           .run = nodes};
 }
 

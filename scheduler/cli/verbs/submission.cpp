@@ -90,7 +90,8 @@ void check_shape_of_command(const Arguments& arguments) {
 }
 
 batch::Submission all_that_was_said(const Arguments& arguments, const std::map<std::string, std::string>& environment,
-                                    const std::string& folder, const std::optional<ScriptFile>& script) {
+                                    const std::string& folder, const std::optional<ScriptFile>& script,
+                                    const std::vector<batch::Given>& file) {
   batch::Submission said;
   if (script) {
     said.name = script->name;
@@ -99,6 +100,7 @@ batch::Submission all_that_was_said(const Arguments& arguments, const std::map<s
   said.command = arguments.positionals;
   said.folder = folder;
   said.environment = environment;
+  said.file = file;
   for (const auto& [option, value] : arguments.values) {
     const std::string name = option.substr(2);
     const batch::OptionRule* rule = batch::find_option(batch::Dialect::ultra, name);
@@ -140,11 +142,11 @@ std::string leave_out_other_than_utf8(std::map<std::string, std::string>& enviro
 }
 
 Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
-                      const std::optional<ScriptFile>& script) {
-  if (!script) check_shape_of_command(arguments);
+                      const std::optional<ScriptFile>& script, const std::vector<batch::Given>& file) {
+  if (!script && file.empty()) check_shape_of_command(arguments);
   batch::Request asked;
   try {
-    asked = batch::request_of(all_that_was_said(arguments, environment, current_folder, script));
+    asked = batch::request_of(all_that_was_said(arguments, environment, current_folder, script, file));
   } catch (const batch::Problem& problem) {
     usage_error(problem.where, heard(problem.problem), heard(problem.remedy));
   }
@@ -169,6 +171,34 @@ Submission submission(const Arguments& arguments, const std::map<std::string, st
   const std::string left_out = leave_out_other_than_utf8(made.request.environment);
   if (!left_out.empty()) made.warnings.push_back(spoken("not sent with the job, because not UTF-8: {0}", left_out));
   return made;
+}
+
+void complete(Submission& made, Client& client) {
+  JobSpec& spec = made.request.spec;
+  if (made.whole_nodes) {
+    for (const auto& view : client.nodes().value.nodes)
+      spec.resources.gpus_per_node = std::max(spec.resources.gpus_per_node, view.node.config.gpus);
+  }
+  for (const batch::TypedDependency& typed : made.element_dependencies) {
+    const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
+    const Job element = client.job(name).value.details;
+    // The first element's number is the name of the whole array.
+    if (element.array && element.array->array == element.job && element.array->count > 1)
+      usage_error("--after", spoken("the first element of an array can't be waited for alone"), spoken("name the whole array: {0}", element.job.value));
+    spec.dependencies.push_back({element.job, typed.condition});
+  }
+}
+
+void refuse_at_its_place(const Refused& refused, const Submission& made) {
+  const std::string field = refused.reply.field.starts_with("spec.") ? refused.reply.field.substr(5) : refused.reply.field;
+  auto place = made.places.find(field.substr(0, field.find('[')));
+  if (place == made.places.end() && field.starts_with("resources")) {
+    for (const char* other : {"resources.gpus", "resources.gpus_per_node", "resources.nodes"}) {
+      if (place == made.places.end()) place = made.places.find(other);
+    }
+  }
+  if (place == made.places.end()) throw refused;
+  throw Refused(refused.code, error_line(place->second, heard(refused.reply.message), heard(refused.reply.remedy)), refused.reply);
 }
 
 }  // namespace ultramarine::cli

@@ -7,15 +7,12 @@
 #include <vector>
 
 #include "scheduler/batch/request.h"
+#include "scheduler/cli/client.h"
+#include "scheduler/cli/job_file.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::cli {
-
-/// A job script as it was found. `name`: as typed.
-struct ScriptFile {
-  std::string name, text;
-};
 
 struct Submission {
   protocol::SubmitRequest request;                           // but for request_key, and what follows
@@ -26,10 +23,15 @@ struct Submission {
   std::map<std::string, std::string> places;  // field of the job -> where it was said: "job.sh:3: --partition"
 };
 
-/// `script`: with it, the arguments' positionals are the script's name and its arguments. `current_folder` is the default working
+/// `script`: with it, the arguments' positionals are the script's name and its arguments. `file`: what a job file says. `current_folder` is the default working
 /// directory. Throws CommandError (usage) that names the option, and the line of the script.
 Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
-                      const std::optional<ScriptFile>& script = std::nullopt);
+                      const std::optional<ScriptFile>& script = std::nullopt, const std::vector<batch::Given>& file = {});
+
+/// What only the scheduler knows: GPUs of whole nodes, job numbers of elements.
+void complete(Submission& made, Client& client);
+/// A refusal of something that a script or a job file says names its line.
+[[noreturn]] void refuse_at_its_place(const Refused& refused, const Submission& made);
 
 /// The submitter's variables without those that this system gave to a job that `ultra` runs in.
 std::map<std::string, std::string> without_job_variables(std::map<std::string, std::string> environment);

@@ -46,7 +46,9 @@ void check_combinations(const Arguments& arguments) {
   }
   if (arguments.has("--wrap") && !arguments.positionals.empty())
     usage_error("--wrap", spoken("can't be combined with a script or a command"), spoken("put everything into the text of --wrap"));
-  if (arguments.positionals.empty() && !arguments.has("--wrap"))
+  if (arguments.has("--wrap") && arguments.has("--file"))
+    usage_error("--wrap", spoken("can't be combined with {0}", "--file"), spoken("give one of them"));
+  if (arguments.positionals.empty() && !arguments.has("--wrap") && !arguments.has("--file"))
     usage_error("command", spoken("nothing to run"),
                 spoken("give a script, or a command after --, for example: {0}", "ultra submit --gpus 8 -- python3 train.py"));
 }
@@ -87,37 +89,6 @@ std::optional<ScriptFile> find_script(Arguments& arguments) {
   if (!file) usage_error(word, spoken("it can't be read"), spoken("check its permissions"));
   if (!batch::looks_like_script(text) && !is_named_like_a_script(word)) return std::nullopt;
   return ScriptFile{word, std::move(text)};
-}
-
-// --- what only the scheduler knows ---
-
-void ask_the_scheduler(Submission& made, Client& client) {
-  JobSpec& spec = made.request.spec;
-  if (made.whole_nodes) {
-    for (const auto& view : client.nodes().value.nodes)
-      spec.resources.gpus_per_node = std::max(spec.resources.gpus_per_node, view.node.config.gpus);
-  }
-  for (const batch::TypedDependency& typed : made.element_dependencies) {
-    const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
-    const Job element = client.job(name).value.details;
-    // The first element's number is the name of the whole array.
-    if (element.array && element.array->array == element.job && element.array->count > 1)
-      usage_error("--after", spoken("the first element of an array can't be waited for alone"), spoken("name the whole array: {0}", element.job.value));
-    spec.dependencies.push_back({element.job, typed.condition});
-  }
-}
-
-/// A refusal of something that a script says names the script's line.
-[[noreturn]] void refuse_at_its_place(const Refused& refused, const Submission& made) {
-  const std::string field = refused.reply.field.starts_with("spec.") ? refused.reply.field.substr(5) : refused.reply.field;
-  auto place = made.places.find(field.substr(0, field.find('[')));
-  if (place == made.places.end() && field.starts_with("resources")) {
-    for (const char* other : {"resources.gpus", "resources.gpus_per_node", "resources.nodes"}) {
-      if (place == made.places.end()) place = made.places.find(other);
-    }
-  }
-  if (place == made.places.end()) throw refused;
-  throw Refused(refused.code, error_line(place->second, heard(refused.reply.message), heard(refused.reply.remedy)), refused.reply);
 }
 
 // --- what is said ---
@@ -198,12 +169,18 @@ void say_accepted(const protocol::SubmitReply& reply, const Submission& made, co
 int submit(const Arguments& given, Context& context) {
   Arguments arguments = given;
   check_combinations(arguments);
-  const auto script = find_script(arguments);
+  JobFile file;
+  if (const auto name = arguments.text("--file")) file = read_job_file(*name);
+  std::optional<ScriptFile> script = file.script;
+  if (arguments.positionals.empty() && !file.command.empty())
+    arguments.positionals = file.command;
+  else
+    script = find_script(arguments);  // what is typed is stronger
   std::error_code error;
   const std::string folder = std::filesystem::current_path(error).string();
   if (error && !arguments.has("--workdir") && !arguments.has("--chdir"))
     usage_error("--workdir", spoken("the current folder is gone"), spoken("give one that exists"));
-  Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script);
+  Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script, file.given);
   if (arguments.has("--follow") && !made.request.array_indices.empty())
     usage_error("--follow", spoken("an array has many elements"), spoken("use --wait, then 'ultra logs JOB_INDEX'"));
   if (arguments.has("--dry-run")) {
@@ -212,7 +189,7 @@ int submit(const Arguments& given, Context& context) {
   }
   warn(made.warnings, context);
   Client asking(context.socket);
-  ask_the_scheduler(made, asking);
+  complete(made, asking);
   made.request.request_key = net::random_hex(16);
   protocol::SubmitReply reply;
   try {
@@ -266,6 +243,7 @@ Verb submit_verb() {
                   {"--chdir", "FOLDER", "The same as --workdir"},
                   {"--signal", "[B:]SIG[@S]", "Send a signal S seconds (default 60) before the time limit; B: to the script alone"},
                   {"--grace", "LENGTH", "Time between SIGTERM and SIGKILL (default 30s)"},
+                  {"--file", "FILE", "Take all this and the command from a job file (TOML: 'ultra validate --help'); what is typed is stronger"},
                   {"--wrap", "LINE", "Submit a script of this one line of shell"},
                   {"--dry-run", "", "Print what would be asked for as JSON, and submit nothing"},
                   {"--wait", "", "Wait for its end; exit with the job's code"},

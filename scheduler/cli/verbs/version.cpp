@@ -1,7 +1,10 @@
 // ultra version: of this program.
+#include "scheduler/cli/manual.h"
 #include "scheduler/cli/verb.h"
 
 namespace ultramarine::cli {
+
+std::string version_text() { return ULTRAMARINE_VERSION; }
 
 Verb version_verb() {
   return {.path = "version",
