@@ -17,7 +17,7 @@ void check(const protocol::GangRequest& request) {
 
 /// Answers with the gang as it is now.
 void answer_gang(const ExchangePtr& exchange, const Target& target) {
-  with_job(exchange, target.job, [exchange, target](const SnapshotPtr&, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target](const SnapshotPtr&, const Job& job) {
     exchange->answer(gang_view(named_gang(job, target.gang)));
   });
 }
@@ -27,7 +27,7 @@ void answer_gang(const ExchangePtr& exchange, const Target& target) {
 void request_gang(const ExchangePtr& exchange, const Target& target) {
   auto request = decode_body<protocol::GangRequest>(*exchange);
   check(request);
-  with_job(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, request = std::move(request)](const SnapshotPtr&, const Job& job) {
     if (exchange->caller.actor.uid != job.owner.uid)
       throw not_permitted("gangs inside job " + text_of(job) + " are for its owner to start", "use `ultra run` inside a job of your own");
     exchange->backend.request_gang(job.job, request, exchange->caller.actor, [exchange](const Backend::GangAdded& added) {
@@ -40,7 +40,7 @@ void request_gang(const ExchangePtr& exchange, const Target& target) {
 
 void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
   const auto latest = latest_answer(*exchange);
-  with_job(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("the gangs of job " + text_of(job) + " are shown to its owner and administrators");
     const NamedGang gang = named_gang(job, target.gang);
@@ -55,7 +55,7 @@ void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
 }
 
 void stop_gang(const ExchangePtr& exchange, const Target& target) {
-  with_job(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
+  with_job_of_gang(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
     if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
       throw not_permitted("the gangs of job " + text_of(job) + " are for its owner to stop", "ask the owner or an administrator");
     const NamedGang gang = named_gang(job, target.gang);

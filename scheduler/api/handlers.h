@@ -74,5 +74,7 @@ using NamedJobs = std::vector<const Job*>;
 void with_jobs(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const NamedJobs&)> then);
 /// The same where only one job can be meant.
 void with_job(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const Job&)> then);
+/// The same for what only one job can have, its gangs: the number of an array's first element, as its script knows it, means that element.
+void with_job_of_gang(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const Job&)> then);
 
 }  // namespace ultramarine::api

@@ -30,8 +30,8 @@ std::set<JobState> parse_states(const std::string& text) {
 }
 
 void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
-  with_jobs(exchange, name, [exchange](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
-    exchange->answer(view_of(*snapshot, jobs, exchange->caller, exchange->backend.scheduler_uid()));
+  with_jobs(exchange, name, [exchange, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    exchange->answer(view_of(*snapshot, name, jobs, exchange->caller, exchange->backend.scheduler_uid()));
   });
 }
 
@@ -58,7 +58,7 @@ void wait_for_the_next(const ExchangePtr& exchange, const JobName& name, std::ch
   with_jobs(exchange, name, [exchange, name, latest](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
     const auto open = std::find_if(jobs.begin(), jobs.end(), [](const Job* job) { return !is_terminal(job->state); });
     if (open == jobs.end() || std::chrono::steady_clock::now() >= latest) {
-      exchange->answer(view_of(*snapshot, jobs, exchange->caller, exchange->backend.scheduler_uid()));
+      exchange->answer(view_of(*snapshot, name, jobs, exchange->caller, exchange->backend.scheduler_uid()));
       return;
     }
     wait_until(

@@ -123,7 +123,7 @@ void stream_job_output(const ExchangePtr& exchange, const JobName& job) {
 }
 
 void stream_gang_output(const ExchangePtr& exchange, const Target& target) {
-  with_job(exchange, target.job, [exchange, target, question = question_of(*exchange)](const SnapshotPtr& snapshot, const Job& found) mutable {
+  with_job_of_gang(exchange, target.job, [exchange, target, question = question_of(*exchange)](const SnapshotPtr& snapshot, const Job& found) mutable {
     check_reader(*exchange, *snapshot, found);
     const GangKey key = named_gang(found, target.gang).key;
     question.job = found.job;

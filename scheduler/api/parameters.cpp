@@ -90,4 +90,8 @@ void with_job(const ExchangePtr& exchange, const JobName& name, std::function<vo
   });
 }
 
+void with_job_of_gang(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const Job&)> then) {
+  with_jobs(exchange, name, [then = std::move(then)](const SnapshotPtr& snapshot, const NamedJobs& jobs) { then(snapshot, *jobs.front()); });
+}
+
 }  // namespace ultramarine::api

@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "scheduler/api/exit_code.h"
-#include "scheduler/api/job_name.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
@@ -56,18 +55,14 @@ bool matches(const Job& job, const JobFilter& filter) {
 
 }  // namespace
 
-protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
+namespace {
+
+/// `planned`: its line of the plan, or nullptr.
+protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller, std::int64_t scheduler_uid) {
   protocol::JobView view;
-  const bool all = may_handle(caller, job, *snapshot.state, scheduler_uid);
-  view.details = all ? job : redacted(job, caller);
-  if (all && job.array) {
-    // What all elements share is kept with the first.
-    const Job& first = snapshot.state->jobs.at(job.array->array);
-    view.details.spec.script = first.spec.script;
-    view.details.environment_names = first.environment_names;
-  }
+  view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
   view.gpus = total_gpus(job.spec.resources);
-  if (const PlannedJob* planned = planned_job(*snapshot.plan, job.job)) {
+  if (planned) {
     view.planned = *planned;
     view.why = why(*planned, *snapshot.state, snapshot.now_ms);
   }
@@ -76,9 +71,23 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Calle
   return view;
 }
 
-protocol::JobView view_of(const Snapshot& snapshot, const std::vector<const Job*>& jobs, const Caller& caller, std::int64_t scheduler_uid) {
+}  // namespace
+
+protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
+  protocol::JobView view = job_view(snapshot, job, planned_job(*snapshot.plan, job.job), caller, scheduler_uid);
+  if (job.array && job.array->array != job.job && may_handle(caller, job, *snapshot.state, scheduler_uid)) {
+    // What all elements share is kept with the first.
+    const Job& first = snapshot.state->jobs.at(job.array->array);
+    view.details.spec.script = first.spec.script;
+    view.details.environment_names = first.environment_names;
+  }
+  return view;
+}
+
+protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
+                          std::int64_t scheduler_uid) {
   protocol::JobView view = job_view(snapshot, *jobs.front(), caller, scheduler_uid);
-  if (jobs.size() == 1 && !core::names_array(*jobs.front())) return view;
+  if (name.index || !core::names_array(*jobs.front())) return view;
   view.array.emplace().count = static_cast<std::int64_t>(jobs.size());
   view.details.state = state_of_all(jobs);
   view.details.attempts.clear();
@@ -115,21 +124,26 @@ protocol::GangView gang_view(const NamedGang& gang) {
 }
 
 protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid) {
-  std::map<JobId, std::int64_t> positions;
-  for (const PlannedJob& planned : snapshot.plan->jobs) positions[planned.job] = planned.position;
+  std::map<JobId, const PlannedJob*> plan;
+  for (const PlannedJob& planned : snapshot.plan->jobs) plan[planned.job] = &planned;
+  const auto planned = [&](JobId id) {
+    const auto line = plan.find(id);
+    return line == plan.end() ? nullptr : line->second;
+  };
   // Sort keys: group, then place inside it, then the id.
   std::vector<std::tuple<int, std::int64_t, std::int64_t, const Job*>> order;
   for (const auto& [id, job] : snapshot.state->jobs) {
     if (!matches(job, filter)) continue;
     if (is_terminal(job.state)) order.emplace_back(2, -(job.ended_ms ? job.ended_ms->ms : 0), -id.value, &job);
     else if (is_active(job.state)) order.emplace_back(0, 0, id.value, &job);
-    else order.emplace_back(1, positions.count(id) ? positions[id] : INT64_MAX, id.value, &job);
+    else order.emplace_back(1, planned(id) ? planned(id)->position : INT64_MAX, id.value, &job);
   }
   std::sort(order.begin(), order.end());
   protocol::JobList list;
   list.now_ms = snapshot.now_ms;
   for (const auto& entry : order) {
-    list.jobs.push_back(job_view(snapshot, *std::get<const Job*>(entry), caller, scheduler_uid));
+    const Job& job = *std::get<const Job*>(entry);
+    list.jobs.push_back(job_view(snapshot, job, planned(job.job), caller, scheduler_uid));
     if (auto& script = list.jobs.back().details.spec.script) script->text.clear();
   }
   return list;

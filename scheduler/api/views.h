@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/api/caller.h"
+#include "scheduler/api/job_name.h"
 #include "scheduler/api/snapshot.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/protocol/api_messages.h"
@@ -20,8 +21,9 @@ struct JobFilter {
   bool ended_too = false;
 };
 
-/// One job, or an array when these are all its elements by that name (see named_jobs).
-protocol::JobView view_of(const Snapshot& snapshot, const std::vector<const Job*>& jobs, const Caller& caller, std::int64_t scheduler_uid);
+/// What `name` means (`jobs`, from named_jobs): one job, or an array as a whole.
+protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
+                          std::int64_t scheduler_uid);
 
 /// A gang of the newest attempt that has one of that number.
 struct NamedGang {

@@ -194,6 +194,7 @@ Problem check_form(const Resources& resources) {
 Problem check_times(const PartitionConfig& partition, JobSpec& spec) {
   const Duration longest = std::min(partition.max_time_ms, time_limit_max);
   if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, longest);
+  if (spec.time_limit_ms == longest_time_limit) spec.time_limit_ms = longest;
   if (spec.time_limit_ms.ms <= 0) return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " is not a length of time", "ask for at least 1s");
   if (spec.time_limit_ms > longest)
     return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " asked, partition " + partition.name + " allows " + in_words(longest),

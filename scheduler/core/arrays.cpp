@@ -17,6 +17,14 @@ std::vector<const Job*> elements_of(const State& state, const Job& job) {
   return elements;
 }
 
+bool all_elements(const State& state, const Job& job, const std::function<bool(const Job&)>& holds) {
+  if (!job.array) return holds(job);
+  auto element = state.jobs.lower_bound({job.array->array.value + job.array->count});
+  for (std::int64_t left = job.array->count; left > 0; --left)
+    if (!holds((--element)->second)) return false;
+  return true;
+}
+
 const Job* element_at(const State& state, JobId array, std::int64_t index) {
   const auto first = state.jobs.find(array);
   if (first == state.jobs.end() || !names_array(first->second)) return nullptr;

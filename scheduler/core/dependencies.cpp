@@ -2,7 +2,6 @@
 #include "scheduler/core/dependencies.h"
 
 #include <algorithm>
-#include <map>
 
 #include "scheduler/core/arrays.h"
 
@@ -21,6 +20,21 @@ Coming judge(const Job& job, DependencyCondition condition) {
   if (condition == DependencyCondition::started) return has_started(job) ? Coming::met : Coming::waiting;
   if (!is_terminal(job.state)) return Coming::waiting;
   return condition == DependencyCondition::ok && job.state != JobState::completed ? Coming::never : Coming::met;
+}
+
+/// The cheap question: has it come? Stops at the first job that says no.
+bool has_come(const State& state, const Dependency& dependency) {
+  const auto job = state.jobs.find(dependency.job);
+  if (job == state.jobs.end()) return true;  // forgotten: it holds nobody up
+  const auto has_met = [&](const Job& one) { return judge(one, dependency.condition) == Coming::met; };
+  const auto went_well = [](const Job& one) { return one.state == JobState::completed; };
+  if (!names_array(job->second)) return has_met(job->second) && (dependency.condition != DependencyCondition::notok || !went_well(job->second));
+  return all_elements(state, job->second, has_met) &&
+         (dependency.condition != DependencyCondition::notok || !all_elements(state, job->second, went_well));
+}
+
+bool have_come(const State& state, const std::vector<Dependency>& dependencies) {
+  return std::all_of(dependencies.begin(), dependencies.end(), [&](const Dependency& one) { return has_come(state, one); });
 }
 
 DependencyView look_at(const State& state, const Dependency& dependency) {
@@ -57,17 +71,23 @@ DependencyView look_at_dependencies(const State& state, const std::vector<Depend
 }
 
 void settle_dependencies(State& state, Time now) {
-  std::map<JobId, Coming> of_arrays;  // elements of one array depend on the same
-  std::erase_if(state.awaiting_dependencies, [&](JobId id) {
-    Job& job = state.jobs.at(id);
-    if (is_terminal(job.state)) return true;
-    const JobId asked_once = job.array ? job.array->array : id;
-    const auto [known, is_new] = of_arrays.try_emplace(asked_once, Coming::met);
-    if (is_new) known->second = look_at_dependencies(state, job.spec.dependencies).coming;
-    if (known->second != Coming::met) return false;
-    job.eligible_ms = now;
-    return true;
-  });
+  std::vector<JobId>& awaiting = state.awaiting_dependencies;
+  auto kept = awaiting.begin();
+  for (auto first = awaiting.begin(); first != awaiting.end();) {
+    // Elements of one array stand side by side and depend on the same.
+    const Job& job = state.jobs.at(*first);
+    const auto last = job.array ? std::lower_bound(first, awaiting.end(), JobId{job.array->array.value + job.array->count}) : std::next(first);
+    if (have_come(state, job.spec.dependencies))
+      for (; first != last; ++first) state.jobs.at(*first).eligible_ms = now;
+    else if (kept == first) kept = first = last;
+    else kept = std::move(first, last, kept), first = last;
+  }
+  awaiting.erase(kept, awaiting.end());
+}
+
+void stop_awaiting(State& state, JobId job) {
+  const auto place = std::lower_bound(state.awaiting_dependencies.begin(), state.awaiting_dependencies.end(), job);
+  if (place != state.awaiting_dependencies.end() && *place == job) state.awaiting_dependencies.erase(place);
 }
 
 }  // namespace ultramarine::core

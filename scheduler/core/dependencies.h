@@ -21,7 +21,10 @@ struct DependencyView {
 /// Over all dependencies: one that never comes outweighs those that may.
 DependencyView look_at_dependencies(const State& state, const std::vector<Dependency>& dependencies);
 
-/// Notes in every waiting job what has come by now. Called by apply alone.
+// ---- called by apply alone
+/// Notes in every waiting job what has come by now.
 void settle_dependencies(State& state, Time now);
+/// The job has ended and waits for nobody.
+void stop_awaiting(State& state, JobId job);
 
 }  // namespace ultramarine::core

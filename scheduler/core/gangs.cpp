@@ -52,9 +52,9 @@ std::vector<std::int64_t> gang_ranks(const Job& job, const Attempt& attempt, std
 }
 
 bool takes_gangs(const Job& job) {
-  if (!job.spec.script || (job.state != JobState::running && job.state != JobState::unknown)) return false;
+  if (!job.spec.script || !is_active(job.state) || job.stop_cause != StopCause::none) return false;
   const Gang* script = find_gang(job.attempts.back(), 1);
-  return script && script->started_ms && !script->finished_ms;
+  return !script || (!script->finished_ms && !script->outcome);
 }
 
 std::int64_t next_gang(const Attempt& attempt) { return gangs_of(attempt).back() + 1; }

@@ -21,7 +21,8 @@ Allocation gang_allocation(const Job& job, const Attempt& attempt, std::int64_t 
 /// How many ranks the gang has on each node of its `gang_allocation`.
 std::vector<std::int64_t> gang_ranks(const Job& job, const Attempt& attempt, std::int64_t gang);
 
-/// Whether `ultra run` may start another gang now: a script that runs and is not being stopped.
+/// Whether `ultra run` may start another gang now: inside a script that has not ended and is not being stopped. Also before its start was
+/// recorded: the script's first words may be faster than the report that it runs.
 bool takes_gangs(const Job& job);
 
 /// The number of that gang.

@@ -65,6 +65,45 @@ class Hasher {
   std::uint64_t words_ = 0;
 };
 
+/// Adds what a T is made of, not a value: names of members and kinds of numbers, all the way down. Two programs whose T differ in that
+/// hash the same content differently.
+template <class T>
+void add_shape(Hasher& hasher);
+
+namespace detail {
+template <class T>
+struct Inside {
+  static void add(Hasher& hasher) {
+    if constexpr (StrongInteger<T> || std::is_enum_v<T> || std::is_integral_v<T> || std::is_same_v<T, std::string>) {
+      hasher.add(std::string(std::is_same_v<T, std::string> ? "text" : "number"));
+    } else {
+      boost::mp11::mp_for_each<boost::describe::describe_members<T, boost::describe::mod_public>>([&](auto member) {
+        hasher.add(std::string(member.name));
+        add_shape<std::remove_cvref_t<decltype(std::declval<T&>().*member.pointer)>>(hasher);
+      });
+      hasher.add(std::string("end"));
+    }
+  }
+};
+template <class T>
+struct Inside<std::optional<T>> {
+  static void add(Hasher& hasher) { hasher.add(std::string("optional")), add_shape<T>(hasher); }
+};
+template <class T>
+struct Inside<std::vector<T>> {
+  static void add(Hasher& hasher) { hasher.add(std::string("list")), add_shape<T>(hasher); }
+};
+template <class Key, class Value>
+struct Inside<std::map<Key, Value>> {
+  static void add(Hasher& hasher) { hasher.add(std::string("map")), add_shape<Key>(hasher), add_shape<Value>(hasher); }
+};
+}  // namespace detail
+
+template <class T>
+void add_shape(Hasher& hasher) {
+  detail::Inside<T>::add(hasher);
+}
+
 template <class T>
 std::string hash_of(const T& value) {
   Hasher hasher;

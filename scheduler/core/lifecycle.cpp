@@ -152,22 +152,21 @@ void on(State& state, Time now, const ClusterConfigured& event) {
 
 void on(State& state, Time, const PolicyChanged& event) { state.policy = event.policy; }
 
-/// The common part of a submission's jobs. What they all share and can be large stays with the first.
-Job new_job(const State& state, Time now, const JobSubmitted& event, JobId id) {
+Job new_job(const State& state, Time now, const JobSubmitted& event) {
   Job job;
-  job.job = id;
+  job.job = event.job;
   job.spec = event.spec;
   job.owner = event.actor;
   job.submitted_ms = now;
-  if (id == event.job) job.environment_names = event.environment_names;
-  else if (job.spec.script) job.spec.script->text.clear();
+  job.environment_names = event.environment_names;
   job.state = waiting_state(state, job);
   return job;
 }
 
-ArrayElement element_of(const JobSubmitted& event, std::size_t place) {
+/// What is the same in every element of the array.
+ArrayElement any_element(const JobSubmitted& event) {
   const auto& indices = event.array_indices;
-  ArrayElement element{.array = event.job, .index = indices[place], .count = static_cast<std::int64_t>(indices.size()), .min = indices.front(),
+  ArrayElement element{.array = event.job, .index = indices.front(), .count = static_cast<std::int64_t>(indices.size()), .min = indices.front(),
                        .max = indices.back(), .step = 1, .limit = event.array_limit};
   const std::int64_t step = indices.size() > 1 ? indices[1] - indices[0] : 1;
   bool even = true;
@@ -179,16 +178,21 @@ ArrayElement element_of(const JobSubmitted& event, std::size_t place) {
 void on(State& state, Time now, const JobSubmitted& event) {
   ensure(event.job.value == state.next_job, "job numbers are given in order");
   const std::size_t count = std::max<std::size_t>(event.array_indices.size(), 1);
+  Job job = new_job(state, now, event);
+  // A key belongs to the first job that came with it.
+  if (!event.request_key.empty() && state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, event.job).second)
+    job.request_key = event.request_key;
+  if (!event.array_indices.empty()) job.array = any_element(event);
   for (std::size_t place = 0; place < count; ++place) {
-    const JobId id{state.next_job++};
-    Job job = new_job(state, now, event, id);
-    if (!event.array_indices.empty()) job.array = element_of(event, place);
-    // A key belongs to the first job that came with it.
-    if (place == 0 && !event.request_key.empty() &&
-        state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, id).second)
-      job.request_key = event.request_key;
-    if (awaits_others(job)) state.awaiting_dependencies.push_back(id);
-    state.jobs.emplace_hint(state.jobs.end(), id, std::move(job));
+    job.job = JobId{state.next_job++};
+    if (job.array) job.array->index = event.array_indices[place];
+    if (awaits_others(job)) state.awaiting_dependencies.push_back(job.job);
+    state.jobs.emplace_hint(state.jobs.end(), job.job, job);
+    if (place > 0) continue;
+    // What all elements share and can be large stays with the first.
+    job.request_key.clear();
+    job.environment_names.clear();
+    if (job.spec.script) job.spec.script->text.clear();
   }
 }
 
@@ -196,6 +200,7 @@ void on(State& state, Time now, const JobCancelled& event) {
   Job& job = known_job(state, event.job);
   if (job.state == queued || job.state == held) {
     end_job(job, cancelled, now);
+    stop_awaiting(state, job.job);
   } else if (job.state == stopping) {
     // Who cancels a job that is to queue again doesn't want it back; a job that failed has failed.
     if (job.stop_cause != StopCause::rank_failed) job.stop_cause = StopCause::cancelled;
@@ -340,6 +345,7 @@ void on(State& state, Time now, const RejectJob& decision) {
   attempt.failure = Failure{.detail = decision.detail, .at_ms = now};
   job.attempts.push_back(std::move(attempt));
   end_job(job, failed, now);
+  stop_awaiting(state, job.job);
 }
 
 /// The promise that everything else rests on, checked again where it would be broken.

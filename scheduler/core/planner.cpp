@@ -56,8 +56,8 @@ class Planner {
     std::int64_t position = 0;
     for (const Job* job : queued) {
       ++position;
-      // When no device is free now, a job further down can only turn out to be impossible.
-      if (extent == PlanExtent::starts && free_total_ == 0 && can_ever_run(*job)) continue;
+      // When no device is free now, a job further down can only turn out to be impossible; so can one that waits for others.
+      if (extent == PlanExtent::starts && (free_total_ == 0 || awaits_others(*job)) && can_ever_run(*job)) continue;
       plan.jobs.push_back(plan_job(*job, position));
     }
     if (extent == PlanExtent::everything) {
@@ -146,9 +146,9 @@ class Planner {
       return line;
     }
     if (awaits_others(job)) {
-      DependencyView dependencies = look_at_dependencies(state_, job.spec.dependencies);
+      const DependencyView& dependencies = dependencies_of(job);
       line.reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
-      line.reason.waits_for = std::move(dependencies.jobs);
+      line.reason.waits_for = dependencies.jobs;
       return line;
     }
     PartitionView& view = partitions_.find(job.spec.partition)->second;
@@ -186,6 +186,13 @@ class Planner {
       waits_of_latest_ = line.reason.waits_for;
     }
     return line;
+  }
+
+  /// Elements of one array depend on the same.
+  const DependencyView& dependencies_of(const Job& job) {
+    const auto [view, is_new] = dependencies_.try_emplace(job.array ? job.array->array : job.job);
+    if (is_new) view->second = look_at_dependencies(state_, job.spec.dependencies);
+    return view->second;
   }
 
   ReasonCode reason_for(const Shape& shape, const PartitionView& view, const Fit& fit, const Reason& counted) const {
@@ -240,6 +247,7 @@ class Planner {
   Time latest_start_ = now_;            // of the jobs ahead
   std::vector<JobId> waits_of_latest_;
   ArraySlots array_slots_;
+  std::map<JobId, DependencyView> dependencies_;
 };
 
 }  // namespace

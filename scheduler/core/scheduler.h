@@ -50,6 +50,8 @@ class Scheduler {
   /// 128 bits in hex over all of the state in canonical order. The same journal gives the same hash on any compiler.
   std::string state_hash() const;
   std::string policy_hash() const;
+  /// Of what a state is made of in this program: another program's state hash can be compared only when this is the same.
+  static std::string state_shape();
 
   // ---- questions that requests need answered before they become events
   /// Fills in defaults (account, partition, qos, time limit, name) and our names for those of other sites; or says why the request can't be

@@ -60,5 +60,10 @@ std::string Hasher::hex() const {
 
 std::string Scheduler::state_hash() const { return hash_of(state_); }
 std::string Scheduler::policy_hash() const { return hash_of(state_.policy); }
+std::string Scheduler::state_shape() {
+  Hasher hasher;
+  add_shape<State>(hasher);
+  return hasher.hex();
+}
 
 }  // namespace ultramarine::core

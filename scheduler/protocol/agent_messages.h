@@ -41,8 +41,8 @@ struct LaunchSpec {
   std::string gang_secret;          // 128 bits, hex: proves a shim of the same gang to another
   bool virtual_devices = false;
 };
-BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, allocation, job_allocation, array, submitted_ms, time_left_ms, environment,
-                                       fabric_environment, gang_secret, virtual_devices))
+BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, allocation, job_allocation, array, submitted_ms, time_left_ms,
+                                       environment, fabric_environment, gang_secret, virtual_devices))
 
 // ---- agent -> scheduler ------------------------------------------------------------------------------------------
 

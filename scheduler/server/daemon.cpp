@@ -35,6 +35,11 @@ JobId job_of(const Entry& entry) {
       entry);
 }
 
+/// A snapshot's hash: what a state is made of, and its content. Another version's content can't be checked, nor need it be: the journal has
+/// everything.
+std::string saved_hash(const core::Scheduler& scheduler) { return core::Scheduler::state_shape() + "-" + scheduler.state_hash(); }
+bool was_saved_by_this_program(const store::Snapshot& snapshot) { return snapshot.state_hash.rfind(core::Scheduler::state_shape() + "-", 0) == 0; }
+
 bool has_active_job(const State& state) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return is_active(entry.second.state); });
 }
@@ -123,9 +128,9 @@ void Daemon::run() {
 void Daemon::recover() {
   std::int64_t from_snapshot = 0;
   if (!options_.from_journal) {
-    if (auto saved = store_.newest_snapshot()) {
+    if (auto saved = store_.newest_snapshot(); saved && was_saved_by_this_program(*saved)) {
       core::Scheduler restored(std::move(saved->state));
-      const std::string hash = restored.state_hash();
+      const std::string hash = saved_hash(restored);
       if (hash != saved->state_hash)
         throw std::runtime_error("the snapshot at journal record " + std::to_string(saved->sequence) + " has the state hash " +
                                  saved->state_hash + ", its content hashes to " + hash +
@@ -133,6 +138,8 @@ void Daemon::recover() {
       scheduler_ = std::move(restored);
       sequence_ = snapshot_sequence_ = from_snapshot = saved->sequence;
       clock_.not_before(saved->at_ms);
+    } else if (saved) {
+      spdlog::info("the snapshot at journal record {} is of another version: reading the whole journal", saved->sequence);
     }
   }
   store_.read(sequence_ + 1, [this](const store::Record& record) {
@@ -210,10 +217,8 @@ void Daemon::record(const Entry& entry) {
 void Daemon::forget_environment_of(JobId id) {
   const auto job = state().jobs.find(id);
   if (job == state().jobs.end() || !is_terminal(job->second.state)) return;
-  const std::vector<const Job*> elements = core::elements_of(state(), job->second);
-  // From the last: of an array that is cancelled in order it is the one that is still there.
-  if (std::all_of(elements.rbegin(), elements.rend(), [](const Job* element) { return is_terminal(element->state); }))
-    pending_.forget_environments.push_back(elements.front()->job);
+  if (core::all_elements(state(), job->second, [](const Job& element) { return is_terminal(element.state); }))
+    pending_.forget_environments.push_back(job->second.array ? job->second.array->array : id);
 }
 
 void Daemon::record_due_events() {
@@ -311,7 +316,7 @@ void Daemon::dispatch() {
 void Daemon::save_snapshot() {
   if (sequence_ == snapshot_sequence_) return;
   crash_point("before_snapshot");
-  store_.save_snapshot({sequence_, now_, scheduler_.state_hash(), state()});
+  store_.save_snapshot({sequence_, now_, saved_hash(scheduler_), state()});
   snapshot_sequence_ = sequence_;
 }
 

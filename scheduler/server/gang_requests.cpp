@@ -20,7 +20,8 @@ std::optional<api::Problem> why_no_gang(const Job& job) {
   if (!job.spec.script) return api::conflict(name + " is no script: its one gang runs its command", "submit a script that calls `ultra run`");
   if (is_terminal(job.state)) return api::conflict(name + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
   if (job.stop_cause != StopCause::none) return api::conflict(name + " is being stopped");
-  if (!core::takes_gangs(job)) return api::conflict("the script of " + name + " does not run", "use `ultra run` inside the script");
+  if (!core::takes_gangs(job))
+    return is_active(job.state) ? api::conflict("the script of " + name + " has ended") : api::conflict(name + " does not run", "use `ultra run` inside the script");
   const Attempt& attempt = job.attempts.back();
   const auto open = std::count_if(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& gang) { return !gang.finished_ms; });
   if (open > open_gangs_max)

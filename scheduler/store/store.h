@@ -51,7 +51,7 @@ struct Batch {
 struct Snapshot {
   std::int64_t sequence = 0;  // state after this record
   Time at_ms;
-  std::string state_hash;
+  std::string state_hash;  // as its writer made it; it says itself which program can check it
   State state;
 };
 

@@ -2,6 +2,7 @@ ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/random_walk_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world.cpp
+    ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_people.cpp
   DEPENDS ultramarine_core)
 
 # Prints how long planning takes; measures, so it is no test. Built on demand: ninja ultramarine_plan_benchmark

@@ -46,6 +46,7 @@ void ApiRelay::ask(net::Request request, std::shared_ptr<net::Reply> reply) {
   }
   const std::int64_t number = ++last_number_;
   open_[number].reply = std::move(reply);
+  open_[number].patience = loop_.after(limits_.first_piece_max, [this, number] { unanswered(number); });
   world_.send(protocol::ApiRequest{.request = number,
                                    .uid = request.peer.uid,
                                    .user = user_name(static_cast<uid_t>(request.peer.uid)),
@@ -59,6 +60,7 @@ void ApiRelay::on_reply(const protocol::ApiReply& reply) {
   const auto found = open_.find(reply.request);
   if (found == open_.end()) return;  // given up meanwhile
   Open& open = found->second;
+  open.patience.reset();
   std::string piece;
   try {
     piece = net::from_base64(reply.data_base64);
@@ -92,6 +94,15 @@ void ApiRelay::give_up(std::int64_t number) {
   const Open open = std::move(found->second);  // dropped at the end of this function: an answer that had begun is cut off
   open_.erase(found);
   world_.send(protocol::ApiCancel{number});
+}
+
+/// A scheduler that hears us but doesn't know what to do with it: it is older than this agent.
+void ApiRelay::unanswered(std::int64_t number) {
+  const auto found = open_.find(number);
+  if (found == open_.end() || !found->second.reply) return;
+  found->second.reply->send(refusal(503, "not_ready", "the scheduler doesn't answer requests that come over an agent",
+                                    "install the same version on the scheduler and on this node"));
+  give_up(number);
 }
 
 void ApiRelay::on_lost() {

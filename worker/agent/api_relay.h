@@ -3,6 +3,7 @@
 // neither paths nor bodies; who may do what is the scheduler's business.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@ namespace ultramarine::agent {
 struct RelayLimits {
   std::size_t body_bytes_max = 4 << 20;
   std::size_t requests_max = 256;  // open at once: a follower of output is one as long as it follows
+  std::chrono::milliseconds first_piece_max = std::chrono::seconds(120);  // the API's longest question is answered within 60 s
 };
 
 class ApiRelay {
@@ -40,11 +42,13 @@ class ApiRelay {
   struct Open {
     std::shared_ptr<net::Reply> reply;    // until the first piece of the answer
     std::shared_ptr<net::Stream> stream;  // from then on
+    std::unique_ptr<net::Loop::Timer> patience;
   };
 
   void ask(net::Request request, std::shared_ptr<net::Reply> reply);
   void begin_stream(std::int64_t number, Open& open, const protocol::ApiReply& reply);
   void give_up(std::int64_t number);
+  void unanswered(std::int64_t number);
 
   net::Loop& loop_;
   const World world_;

@@ -81,8 +81,9 @@ NodeFacts node_facts(const std::string& state_directory, const std::string& vers
   struct sysinfo memory {};
   if (::sysinfo(&memory) == 0) facts.memory_bytes = static_cast<std::int64_t>(memory.totalram) * memory.mem_unit;
   struct statvfs disk {};
-  if (::statvfs(state_directory.c_str(), &disk) == 0) facts.disk_free_bytes = static_cast<std::int64_t>(disk.f_bavail) * static_cast<std::int64_t>(disk.f_frsize);
-  if (const std::string driver = nvidia_driver_version(text_of_file("/proc/driver/nvidia/version")); !driver.empty()) facts.driver = "NVIDIA " + driver;
+  if (::statvfs(state_directory.c_str(), &disk) == 0) facts.disk_free_bytes = static_cast<std::int64_t>(disk.f_bavail * disk.f_frsize);
+  const std::string driver = nvidia_driver_version(text_of_file("/proc/driver/nvidia/version"));
+  if (!driver.empty()) facts.driver = "NVIDIA " + driver;
   facts.programs = program_versions();
   return facts;
 }

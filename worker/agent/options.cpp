@@ -52,7 +52,8 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
   if (!command_line.metrics.empty()) options.metrics = endpoint(command_line.metrics, "--metrics", false);
   else if (!file.agent.metrics.empty()) options.metrics = endpoint(file.agent.metrics, "agent.metrics", false);
   options.state_directory = protocol::agent_state_directory(file, options.node.name);
-  if (file.agent.log_bytes_max < 0) throw AgentError(exit_usage, command_line.config + ": agent.log_bytes_max: must not be negative; 0 means 1 GiB");
+  if (file.agent.log_bytes_max < 0)
+    throw AgentError(exit_usage, command_line.config + ": agent.log_bytes_max: must not be negative; 0 means 1 GiB");
   if (file.agent.log_bytes_max > 0) options.log_bytes_max = file.agent.log_bytes_max;
   options.secret = read_secret(file.agent.secret_file);
   return options;

@@ -15,7 +15,7 @@ struct RankPlace {
   std::int64_t local_rank = 0;        // index on its node
   std::int64_t node_rank = 0;         // index of its node in the gang
   std::string node;
-  std::vector<std::int64_t> devices;  // indices on its node: its own one where its node has as many ranks as devices, else all that the gang has there
+  std::vector<std::int64_t> devices;  // indices on its node: its own one where there are as many ranks as devices, else all of the gang's there
   bool operator==(const RankPlace&) const = default;
 };
 

@@ -73,7 +73,8 @@ std::optional<OutputGap> read_gap(const std::string& file) {
 }
 
 void write_gap(const std::string& file, const OutputGap& gap) {
-  const std::string text = std::to_string(gap.from) + " " + std::to_string(gap.to) + " " + std::to_string(gap.moved) + " " + (gap.busy ? "1" : "0") + "\n";
+  const std::string text =
+      std::to_string(gap.from) + " " + std::to_string(gap.to) + " " + std::to_string(gap.moved) + (gap.busy ? " 1\n" : " 0\n");
   if (!replace(gap_of(file), text)) throw FolderError("can't write " + gap_of(file) + ": " + std::strerror(errno));
 }
 

@@ -15,8 +15,9 @@ void add_if_unset(Environment& environment, const std::string& name, const std::
 
 /// Of a torchrun worker: they say which rank its owner is, not which one a job of his will be.
 bool belongs_to_a_torchrun_worker(std::string_view name) {
-  constexpr std::array<std::string_view, 11> names = {"RANK",        "LOCAL_RANK",      "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE",
-                                                      "ROLE_RANK",   "ROLE_WORLD_SIZE", "ROLE_NAME",  "MASTER_ADDR",      "MASTER_PORT"};
+  constexpr std::array<std::string_view, 11> names = {"RANK",             "LOCAL_RANK", "WORLD_SIZE",      "LOCAL_WORLD_SIZE", "GROUP_RANK",
+                                                      "GROUP_WORLD_SIZE", "ROLE_RANK",  "ROLE_WORLD_SIZE", "ROLE_NAME",        "MASTER_ADDR",
+                                                      "MASTER_PORT"};
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -103,10 +104,8 @@ Environment base_environment(const protocol::LaunchSpec& launch) {
   const bool from_a_worker = from_anywhere && launch.environment.contains("TORCHELASTIC_RUN_ID");
   Environment environment;
   for (const auto& [name, value] : launch.environment) {
-    if (belongs_to_another_launcher(name) || (from_anywhere && name.starts_with("SLURM_")) || (from_a_worker && belongs_to_a_torchrun_worker(name))) {
-      continue;
-    }
-    environment[name] = value;
+    const bool of_another_job = (from_anywhere && name.starts_with("SLURM_")) || (from_a_worker && belongs_to_a_torchrun_worker(name));
+    if (!of_another_job && !belongs_to_another_launcher(name)) environment[name] = value;
   }
   add_if_unset(environment, "PATH", default_path);
   return environment;
@@ -118,9 +117,10 @@ Environment rank_environment(const protocol::LaunchSpec& launch, const GangLayou
   const bool in_script = is_script || launch.key.gang > 1;
   Environment environment = base_environment(launch);
   const JobSpec& spec = launch.spec;
-  const auto submitted_from = environment.find("PWD");
   if (launch.key.gang == 1) {
-    environment["ULTRA_SUBMIT_DIR"] = submitted_from == environment.end() ? spec.working_directory : submitted_from->second;
+    // Who submits a script says where from; else the shell's variable does.
+    const auto submitted_from = environment.find("PWD");
+    add_if_unset(environment, "ULTRA_SUBMIT_DIR", submitted_from == environment.end() ? spec.working_directory : submitted_from->second);
   }
   environment["PWD"] = spec.working_directory;
   for (const auto& [name, value] : launch.fabric_environment) environment[name] = value;

@@ -46,8 +46,8 @@ std::string script_problem(const std::string& text, const std::string& working_d
   const std::string path = interpreter.starts_with('/') ? interpreter : working_directory + "/" + interpreter;
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) {
-    return named + ", which " + (errno == ENOENT ? "does not exist" : std::string("can't be reached (") + std::strerror(errno) + ")") + " on " + node +
-           ": correct the line, or install it there";
+    const std::string why = errno == ENOENT ? "does not exist" : std::string("can't be reached (") + std::strerror(errno) + ")";
+    return named + ", which " + why + " on " + node + ": correct the line, or install it there";
   }
   if (S_ISDIR(status.st_mode) || ::access(path.c_str(), X_OK) != 0) return named + ", which can't be run on " + node;
   if (path.ends_with("/env") && is_program_name(argument)) {

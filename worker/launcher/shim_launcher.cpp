@@ -92,7 +92,8 @@ class ShimLauncher final : public Launcher {
   }
 
   std::shared_ptr<ShimClient> add(const GangKey& key) {
-    return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, scratch_.path_of({key.job, key.attempt}), on_message_)).first->second;
+    const std::string scratch = scratch_.path_of({key.job, key.attempt});
+    return clients_.emplace(key, std::make_shared<ShimClient>(loop_, key, options_, scratch, on_message_)).first->second;
   }
 
   net::Loop& loop_;

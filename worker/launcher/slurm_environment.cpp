@@ -95,7 +95,8 @@ Value dependencies(const Facts& facts) {
   std::string text;
   for (const Dependency& dependency : facts.spec().dependencies) {
     constexpr std::array<const char*, 4> words = {"afterok", "afterany", "afternotok", "after"};
-    text += (text.empty() ? "" : ",") + std::string(words[static_cast<std::size_t>(dependency.condition)]) + ":" + std::to_string(dependency.job.value);
+    const char* const word = words[static_cast<std::size_t>(dependency.condition)];
+    text += (text.empty() ? "" : ",") + std::string(word) + ":" + std::to_string(dependency.job.value);
   }
   return unless_empty(text);
 }
@@ -211,7 +212,8 @@ const std::vector<Row>& table() {
 void add_slurm_layer(Environment& environment, const protocol::LaunchSpec& launch, const GangLayout& layout, const RankPlace& place,
                      const GangSurroundings& surroundings) {
   const Environment before = environment;
-  const Facts facts{launch, layout, place, surroundings, before, GangLayout(job_allocation(launch), launch.spec.ranks, launch.spec.ranks_per_node)};
+  const GangLayout job(job_allocation(launch), launch.spec.ranks, launch.spec.ranks_per_node);
+  const Facts facts{launch, layout, place, surroundings, before, job};
   for (const Row& row : table()) {
     if (row.whom == (facts.is_script() ? For::gang : For::script)) continue;
     const Value value = row.value(facts);
@@ -236,7 +238,9 @@ std::string fold_counts(const std::vector<std::int64_t>& counts) {
 }
 
 std::string fold_in_order(const std::vector<std::string>& names) {
-  const auto keeps_order = [](const std::vector<std::string>& some) { return protocol::expand_hostlist(protocol::fold_hostlist(some)) == some; };
+  const auto keeps_order = [](const std::vector<std::string>& some) {
+    return protocol::expand_hostlist(protocol::fold_hostlist(some)) == some;
+  };
   if (keeps_order(names)) return protocol::fold_hostlist(names);
   // Rising runs, one after the other.
   std::string text;

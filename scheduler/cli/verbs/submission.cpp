@@ -124,6 +124,7 @@ std::map<std::string, std::string> without_job_variables(std::map<std::string, s
                                           "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES"};
   std::erase_if(environment, [&](const auto& entry) {
     const std::string& name = entry.first;
+    if (name == "ULTRA_SUBMIT_DIR" || name == "ULTRA_SUBMIT_HOST") return true;  // where this job was submitted; the others are options
     if (name == "ULTRA_HOME" || name.starts_with("ULTRA_SUBMIT_")) return false;
     return ours.count(name) > 0 || starts_with_any(name, {"ULTRA_", "SLURM_", "SLURMD_", "PMIX_", "GROUP_", "ROLE_", "TORCHELASTIC_"});
   });
@@ -180,7 +181,11 @@ void complete(Submission& made, Client& client) {
   }
   for (const batch::TypedDependency& typed : made.element_dependencies) {
     const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
-    spec.dependencies.push_back({client.job(name).value.details.job, typed.condition});
+    const Job element = client.job(name).value.details;
+    // The first element's number is the name of the whole array.
+    if (element.array && element.array->array == element.job && element.array->count > 1)
+      usage_error("--after", spoken("the first element of an array can't be waited for alone"), spoken("name the whole array: {0}", element.job.value));
+    spec.dependencies.push_back({element.job, typed.condition});
   }
 }
 

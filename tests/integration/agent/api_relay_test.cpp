@@ -12,6 +12,7 @@ namespace ultramarine::agent {
 namespace {
 
 using namespace protocol;
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 struct Relay : AgentRoom {
@@ -183,6 +184,20 @@ TEST_F(Relay, BodiesAndRequestsHaveLimits) {
   EXPECT_THAT(responses[1].body, HasSubstr("2 requests to the scheduler open at once"));
   relay.on_lost();
   ASSERT_TRUE(answered(4));
+}
+
+TEST_F(Relay, ASchedulerThatNeverAnswersIsNamed) {
+  int cancels = 0;
+  ApiRelay relay(loop, {.is_connected = [] { return true; }, .send = [&](const FromAgent& message) { cancels += std::holds_alternative<ApiCancel>(message); }},
+                 {.first_piece_max = 20ms});
+  std::filesystem::create_directories(options.state_directory);
+  relay.listen(socket().path);
+  ask({.method = "GET", .path = "/v1/jobs"});
+  ASSERT_TRUE(answered());
+  EXPECT_EQ(responses[0].status, 503);
+  EXPECT_THAT(responses[0].body, HasSubstr("install the same version"));
+  EXPECT_EQ(cancels, 1);
+  EXPECT_EQ(relay.open_requests(), 0u);
 }
 
 TEST_F(AgentRoom, TellsTheFactsOfItsNode) {

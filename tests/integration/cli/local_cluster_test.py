@@ -209,7 +209,7 @@ class OneCluster(Checks):
             (3, ["wait", "4711"], ["there is no job 4711"]),
             (3, ["cancel", "4711"], ["there is no job 4711"]),
             (3, ["logs", "4711"], ["there is no job 4711"]),
-            (2, ["show", "one"], ["JOB: \"one\" is not a job;"]),
+            (2, ["show", "one"], ['JOB: "one" is not a job; give a number']),
             (5, ["queue", "--socket", somewhere], ["no scheduler answers at " + somewhere, "ultra cluster up"]),
         ]
         for code, words, parts in mistakes:

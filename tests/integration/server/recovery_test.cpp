@@ -59,6 +59,33 @@ TEST(DaemonRecovery, RefusesASnapshotThatIsNotWhatItSays) {
   EXPECT_NE(again.exit_message.find("--from-journal"), std::string::npos) << again.exit_message;
 }
 
+TEST(DaemonRecovery, ReadsTheJournalWhereTheSnapshotIsOfAnotherVersion) {
+  net::Loop loop;
+  WatchedStore store;
+  {
+    Scheduler scheduler(loop, store);
+    scheduler.start_and_wait();
+    scheduler.submit();
+    scheduler.daemon.stop();
+  }
+  auto saved = *store.newest_snapshot();
+  EXPECT_NE(saved.state_hash.find("-"), std::string::npos);
+  const std::string content = saved.state_hash.substr(saved.state_hash.find('-') + 1);
+  for (const std::string& other : {content, "0123-" + content}) {
+    saved.state_hash = other;
+    saved.state.next_job = 77;  // whatever it says
+    store.saves_snapshots = true;
+    store.save_snapshot(saved);
+    store.saves_snapshots = false;
+    store.records_read = 0;
+    Scheduler again(loop, store);
+    again.start_and_wait();
+    EXPECT_EQ(store.records_read, saved.sequence);
+    EXPECT_EQ(again.job({1}).details.state, JobState::queued);
+    EXPECT_EQ(protocol::from_json<protocol::JobList>(again.ask("GET", "/v1/jobs").body).jobs.size(), 1u);
+  }
+}
+
 TEST(DaemonRecovery, MeetsTheSameStateFromSnapshotAndTailAsFromTheWholeJournal) {
   net::Loop loop;
   WatchedStore store;

@@ -288,6 +288,8 @@ TEST_F(ScriptTest, AnArrayIsNamedWaitedForAndCancelledAsOne) {
   EXPECT_EQ(refused(400, scheduler_->ask("GET", "/v1/jobs/1/logs")).remedy, "name one of its elements: 1_0");
   auto overview = asked<protocol::JobView>("GET", "/v1/jobs/1");
   ASSERT_TRUE(overview.array);
+  EXPECT_FALSE(asked<protocol::JobView>("GET", "/v1/jobs/1_0").array) << "the first element is not the array";
+  EXPECT_EQ(asked<protocol::JobView>("GET", "/v1/jobs/1_0").details.attempts.size(), 1u);
   EXPECT_EQ(overview.array->count, 3);
   EXPECT_EQ(overview.array->states.at("queued"), std::vector<std::int64_t>{4});
 

@@ -83,7 +83,7 @@ class Scripts(unittest.TestCase):
             env -0 > environment
             scontrol_free=yes
             """)
-        job = self.ended(self.submit(script, environment={"MY_OWN": "kept", "RANK": "stale"}))
+        job = self.ended(self.submit(script, environment={"MY_OWN": "kept"}))
         environment = dict(entry.split("=", 1) for entry in (self.work / "environment").read_text().split("\0") if "=" in entry)
         allocation = self.details(job)["attempts"][0]["allocation"]
         first = allocation[0]["node"]
@@ -121,6 +121,17 @@ class Scripts(unittest.TestCase):
             most = max(most, active)
         self.assertEqual(most, 2)
         self.assertIn("completed", self.cluster.ultra("show", array).out)
+
+    def test_every_element_starts_its_own_gangs(self):
+        # The first element's number is the array's name too.
+        script = self.script("""
+            #!/bin/bash
+            #SBATCH --array=0-1 --gpus=2 --output=element-%a.txt
+            ultra run -- sh -c 'echo job $ULTRA_JOB_ID'
+            """)
+        array = self.ended(self.submit(script))
+        for index in range(2):
+            self.assertEqual((self.work / f"element-{index}.txt").read_text(), f"job {int(array) + index}\n" * 2)
 
     def test_elements_can_be_cancelled_and_waited_for(self):
         script = self.script("""
@@ -276,6 +287,44 @@ class Scripts(unittest.TestCase):
             """)
         job = self.ended(self.submit(script))
         self.assertIn("all 2 ranks hold equal parameters", self.output(job))
+
+    def test_names_of_another_site(self):
+        script = self.script("""
+            #!/bin/bash
+            #SBATCH --partition=GPU --gres=gpu:a100:1 --time=0
+            true
+            """)
+        job = self.ended(self.submit(script))
+        spec = self.details(job)["spec"]
+        self.assertEqual((spec["partition"], spec["gpu_type"], spec["time_limit_ms"]), ("main", "H100", 7 * 86_400_000))
+        self.assertEqual(len(re.findall("^warning: ", self.submitted.err, re.M)), 2, self.submitted.err)
+        for name in ("GPU", "a100"):
+            self.assertIn(name, self.submitted.err)
+        result = self.cluster.ultra("submit", "--strict-names", script, cwd=self.work)
+        self.assertEqual((result.code, result.err.startswith("error: job.sh:2: --partition: ")), (2, True), result)
+
+    def test_the_warning_signal_reaches_the_script(self):
+        script = self.script("""
+            #!/bin/bash
+            #ULTRA --gpus 1 --time 20s --signal B:USR1@19
+            trap 'echo warned; exit 4' USR1
+            while :; do sleep 0.05; done
+            """)
+        job = self.ended(self.submit(script), code=4)
+        self.assertEqual(self.output(job), "warned\n")
+
+    def test_parts_of_the_output(self):
+        script = self.script("""
+            #!/bin/bash
+            #SBATCH -G 2
+            ultra run -- sh -c 'echo rank $RANK loss 3; echo rank $RANK other'
+            """)
+        job = self.ended(self.submit(script))
+        self.assertEqual(sorted(self.cluster.logs(job, "--gang", 2, "--grep", "loss [0-9]$", "--rank", "0-1").splitlines()),
+                         ["[0] rank 0 loss 3", "[1] rank 1 loss 3"])
+        self.assertEqual(self.cluster.logs(job, "--gang", 2, "--rank", 1), "rank 1 loss 3\nrank 1 other\n")
+        self.assertIn("rank 0 other", self.cluster.logs(job, "--since", "10m"))
+        self.assertEqual(self.cluster.logs(job, "--since", "2099-01-01"), "")
 
     def test_a_script_from_stdin_and_one_in_python(self):
         done = subprocess.run([str(BINARIES / "ultra"), "submit", "--parsable", "-", "argument"], input="#!/bin/sh\n#SBATCH -G 1\necho from stdin with $1\n", text=True,

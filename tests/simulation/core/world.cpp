@@ -6,7 +6,6 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
-#include "scheduler/core/planner.h"
 
 namespace ultramarine::core {
 namespace {
@@ -76,30 +75,6 @@ void World::follow_up() {
   check_the_plan();
   dispatch();
   check_the_world();
-}
-
-/// What a plan promises whatever happened before: who can't start has no place in it, and no array is planned beyond its limit.
-void World::check_the_plan() {
-  if (!random_.chance(100)) return;
-  std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
-  const State& state = scheduler_.state();
-  for (const auto& [id, job] : state.jobs)
-    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, now_));
-  for (const PlannedJob& line : scheduler_.plan(now_).jobs) {
-    const Job& job = state.jobs.at(line.job);
-    const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
-    const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
-    if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
-    if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
-    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec));
-  }
-  for (const auto& [array, all] : stays) {
-    const std::int64_t limit = state.jobs.at(array).array->limit;
-    for (const auto& [start, end] : all) {
-      const auto at_once = std::count_if(all.begin(), all.end(), [at = start](const auto& stay) { return stay.first <= at && at < stay.second; });
-      if (at_once > limit) complaints_.push_back("array " + std::to_string(array.value) + " is planned beyond its limit");
-    }
-  }
 }
 
 void World::heard(const Agent& agent) {
@@ -275,91 +250,6 @@ void World::pass_time(Duration length) {
   now_ = now_ + length;
   for (auto& [name, agent] : agents_)
     if (agent.connected && !agent.muted) heard(agent);
-}
-
-// ---- people
-
-void World::submit() {
-  JobSpec spec;
-  spec.command = {"/bin/train"};
-  spec.working_directory = "/";
-  spec.time_limit_ms = seconds(random_.between(1, 120));
-  spec.stop_grace_ms = seconds(random_.between(0, 5));
-  if (random_.chance(150)) spec.partition = "debug";
-  spec.resources = {.gpus = random_.between(1, random_.chance(700) ? 8 : 48)};
-  if (random_.chance(400)) spec.script = Script{"#!/bin/sh\n"};
-  if (random_.chance(200)) spec.ranks = random_.between(1, 6);
-  if (random_.chance(300)) spec.resources = {.nodes = random_.between(1, 6), .gpus_per_node = random_.between(1, 8)};
-  while (scheduler_.state().next_job > 1 && random_.chance(250)) {
-    // Mostly of a job that is still to come to its end.
-    const std::int64_t newest = scheduler_.state().next_job - 1;
-    const JobId on{random_.between(random_.chance(700) ? std::max<std::int64_t>(1, newest - 8) : 1, newest)};
-    spec.dependencies.push_back({on, static_cast<DependencyCondition>(random_.between(0, 3))});
-  }
-  const auto answer = scheduler_.accept(spec, ada);
-  const auto* accepted = std::get_if<Accepted>(&answer);
-  if (!accepted) return;
-  JobSubmitted event{.job = {scheduler_.state().next_job}, .spec = accepted->spec, .actor = ada};
-  if (random_.chance(300)) event.request_key = "key" + std::to_string(random_.between(1, 9));
-  if (random_.chance(150)) {
-    std::int64_t index = random_.between(0, 3);
-    for (std::int64_t element = random_.between(1, 6); element > 0; --element) event.array_indices.push_back(index), index += random_.between(1, 2);
-    event.array_limit = random_.between(0, 3);
-  }
-  record(event);
-}
-
-/// `ultra run` inside a script, as the daemon takes it.
-void World::request_gang() {
-  for (const auto& [id, job] : scheduler_.state().jobs) {
-    if (!takes_gangs(job) || !random_.chance(500)) continue;
-    GangSpec spec{.command = {"/bin/step"}, .working_directory = "/"};
-    if (random_.chance(200)) spec.ranks_per_node = random_.between(1, 3);
-    return record(GangRequested{id, job.attempts.back().attempt, next_gang(job.attempts.back()), spec, ada});
-  }
-}
-
-void World::stop_gang() {
-  for (const auto& [id, job] : scheduler_.state().jobs) {
-    const Attempt* attempt = open_attempt(job);
-    if (!attempt || attempt->gangs.empty() || !random_.chance(500)) continue;
-    return record(GangStopRequested{id, attempt->attempt, attempt->gangs.back().gang, ada});
-  }
-}
-
-void World::change_cluster() {
-  ClusterConfig cluster = full_cluster_;
-  if (random_.chance(500) && cluster.nodes.size() > 1)
-    cluster.nodes.erase(cluster.nodes.begin() + random_.between(0, static_cast<std::int64_t>(cluster.nodes.size()) - 1));
-  if (random_.chance(300)) cluster.partitions.pop_back();
-  if (random_.chance(300))
-    for (NodeConfig& node : cluster.nodes) node.gpus = std::max<std::int64_t>(1, node.gpus / 2);
-  configure(cluster);
-}
-
-void World::configure(const ClusterConfig& cluster) {
-  record(ClusterConfigured{cluster, {}});
-  // A node that is new to the cluster file is down until its agent says hello to a scheduler that has read it.
-  for (auto& [name, agent] : agents_) {
-    const auto node = scheduler_.state().nodes.find(name);
-    if (node == scheduler_.state().nodes.end() || node->second.state == NodeState::down) cut_off(agent);
-  }
-}
-
-/// What is true of the machines themselves, whatever the scheduler believes.
-void World::check_the_world() {
-  std::map<JobId, std::int64_t> running_attempt;
-  for (const auto& [name, agent] : agents_) {
-    std::map<std::int64_t, std::pair<JobId, std::int64_t>> in_use;  // gangs of one attempt share its devices
-    for (const auto& [key, gang] : agent.gangs) {
-      if (!gang.ran || gang.report.phase == GangPhase::finished) continue;
-      for (const std::int64_t device : gang.devices)
-        if (in_use.try_emplace(device, key.job, key.attempt).first->second != std::pair{key.job, key.attempt})
-          complaints_.push_back("two attempts run on device " + std::to_string(device) + " of " + name);
-      const auto [attempt, is_first] = running_attempt.emplace(key.job, key.attempt);
-      if (!is_first && attempt->second != key.attempt) complaints_.push_back("two attempts of job " + std::to_string(key.job.value) + " run at once");
-    }
-  }
 }
 
 void World::step() {

@@ -265,7 +265,7 @@ TEST(Submission, AScriptMayExportValuesAndNamesThatAreNotSet) {
 
 TEST(Submission, InsideAJobItsOwnVariablesStayBehind) {
   const std::map<std::string, std::string> inside{{"ULTRA_JOB_ID", "7"}, {"SLURM_JOB_ID", "7"}, {"RANK", "0"}, {"ULTRA_HOME", "/u"}, {"LR", "1"},
-                                                  {"CUDA_VISIBLE_DEVICES", "0"}, {"ULTRA_SOCKET", "/s"}, {"SLURM_CONF", "/c"}};
+                                                  {"CUDA_VISIBLE_DEVICES", "0"}, {"ULTRA_SOCKET", "/s"}, {"SLURM_CONF", "/c"}, {"ULTRA_SUBMIT_DIR", "/d"}};
   EXPECT_EQ(request_of({"submit", "--", "x"}, inside).environment, (std::map<std::string, std::string>{{"ULTRA_HOME", "/u"}, {"LR", "1"}}));
   const std::map<std::string, std::string> outside{{"SLURM_CONF", "/c"}, {"RANK", "0"}};
   EXPECT_EQ(request_of({"submit", "--", "x"}, outside).environment, outside);

@@ -156,6 +156,14 @@ TEST(SubmitAfter, AnElementIsLookedUp) {
   EXPECT_EQ(submitted(api).spec.dependencies, (std::vector<Dependency>{{{9}, DependencyCondition::ok}, {{15}, DependencyCondition::any}}));
 }
 
+TEST(SubmitAfter, TheFirstElementAloneCantBeNamed) {
+  FakeApi api;
+  api.on("GET /v1/jobs/12_0", json_of(array_view(12, 0, 16)));
+  const Ran ran = run(api, {"submit", "--after", "12_0", "--", "x"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.err, "error: --after: the first element of an array can't be waited for alone; name the whole array: 12\n");
+}
+
 TEST(SubmitScript, ExclusiveNodesWithoutAGpuOptionAreWhole) {
   const ScriptOnDisk script("#!/bin/sh\n#SBATCH -N 2 --exclusive\n");
   FakeApi api;

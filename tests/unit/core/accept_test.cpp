@@ -297,6 +297,16 @@ TEST(AcceptValues, WarnsOfWhatCantBeMeant) {
             Warnings{"job 1 has ended otherwise than this job asks for: it will never start"});
 }
 
+TEST(AcceptTimes, NoLimitIsTheLongestThatThePartitionAllows) {
+  Driver driver(lab());
+  JobSpec spec = request({.gpus = 1});
+  spec.time_limit_ms = longest_time_limit;
+  const auto accepted = std::get<Accepted>(driver.scheduler.accept(spec, ada)).spec;
+  EXPECT_EQ(accepted.time_limit_ms, lab().partitions.front().max_time_ms);
+  spec.time_limit_ms = {-2};
+  EXPECT_EQ(std::get<Refusal>(driver.scheduler.accept(spec, ada)).field, "time_limit_ms");
+}
+
 TEST(AcceptArray, IndicesAscendAndAreNotTooMany) {
   const auto problem = [](std::vector<std::int64_t> indices, std::int64_t limit = 0) {
     const auto refusal = refused_array(indices, limit);

@@ -213,9 +213,7 @@ TEST_F(ScriptRuns, ACancelledJobStopsEveryGangAndARequeuedOneStartsAnewWithNone)
   EXPECT_EQ(driver.state(id), JobState::queued);
   driver.round();
   EXPECT_TRUE(driver.attempt(id).gangs.empty());
-  EXPECT_FALSE(takes_gangs(driver.job(id)));
   driver.apply(GangRequested{id, 1, 3, {}, ada});  // late, of the attempt before
-  driver.apply(GangRequested{id, 2, 2, {}, ada});  // its script does not run
   EXPECT_TRUE(driver.attempt(id).gangs.empty());
 }
 
@@ -253,6 +251,22 @@ TEST_F(ScriptRuns, AGangIsStoppedOnTheNodesThatAnswerAlthoughOneIsSilent) {
   EXPECT_EQ(told("node1", 2), LaunchStep::stop);
   report("node1", 2, GangPhase::finished).outcome = Outcome::cancelled;
   EXPECT_EQ(step(), Words{}) << "what runs on a silent node has not ended";
+}
+
+TEST_F(ScriptRuns, ItsFirstWordsMayComeBeforeTheReportThatItRuns) {
+  Driver other(cluster_of(2, 8));
+  const JobId fast = other.submit(script());
+  EXPECT_FALSE(takes_gangs(other.job(fast)));
+  other.round();
+  ASSERT_EQ(other.state(fast), JobState::starting);
+  ASSERT_TRUE(takes_gangs(other.job(fast)));
+  other.apply(GangRequested{fast, 1, 2, {.command = {"x"}}, ada});
+  EXPECT_EQ(launch_step(other.scheduler.state(), liveness, {fast, 1, 2}, "node1"), LaunchStep::prepare);
+  other.run(fast);
+  EXPECT_EQ(other.attempt(fast).gangs[0].gang, 1);
+  EXPECT_EQ(other.attempt(fast).gangs[1].gang, 2);
+  other.apply(GangFinished{fast, 1, 1, Outcome::succeeded, {}, {}});
+  EXPECT_FALSE(takes_gangs(other.job(fast)));
 }
 
 TEST_F(ScriptRuns, APlainJobTakesNoGangs) {

@@ -70,5 +70,41 @@ TEST(Hash, ThePolicysHashFollowsThePolicyAlone) {
   EXPECT_NE(driver.scheduler.policy_hash(), before);
 }
 
+namespace shapes {
+struct One {
+  std::int64_t a = 0;
+  std::vector<std::string> b;
+};
+BOOST_DESCRIBE_STRUCT(One, (), (a, b))
+struct Two {
+  std::int64_t a = 0;
+  std::vector<std::string> b;
+};
+BOOST_DESCRIBE_STRUCT(Two, (), (a, b))
+struct Longer {
+  std::int64_t a = 0;
+  std::vector<std::string> b;
+  std::optional<std::int64_t> c;
+};
+BOOST_DESCRIBE_STRUCT(Longer, (), (a, b, c))
+struct Holder {
+  std::map<std::string, Longer> held;
+};
+BOOST_DESCRIBE_STRUCT(Holder, (), (held))
+}  // namespace shapes
+
+TEST(Shape, FollowsNamesAndKindsOfMembersAllTheWayDown) {
+  const auto shape = []<class T>(T*) {
+    Hasher hasher;
+    add_shape<T>(hasher);
+    return hasher.hex();
+  };
+  const auto one = shape(static_cast<shapes::One*>(nullptr));
+  EXPECT_EQ(one, shape(static_cast<shapes::Two*>(nullptr)));
+  EXPECT_NE(one, shape(static_cast<shapes::Longer*>(nullptr)));
+  EXPECT_NE(shape(static_cast<shapes::Holder*>(nullptr)), shape(static_cast<shapes::Longer*>(nullptr)));
+  EXPECT_EQ(Scheduler::state_shape().size(), 32u);
+}
+
 }  // namespace
 }  // namespace ultramarine::core
