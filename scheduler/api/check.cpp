@@ -1,4 +1,5 @@
-// POST /v1/jobs/check: what would become of a submission now. The core runs on a copy of the snapshot's state; nothing is kept of it.
+// POST /v1/jobs/check: what would become of a submission now. The core runs on a copy of the snapshot's state; nothing
+// is kept of it.
 #include <algorithm>
 
 #include "scheduler/api/api.h"
@@ -12,7 +13,8 @@ namespace ultramarine::api {
 namespace {
 
 protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest request, const Actor& actor) {
-  if (const auto refusal = core::refused_array(request.array_indices, request.array_limit)) throw from_refusal(*refusal);
+  if (const auto refusal = core::refused_array(request.array_indices, request.array_limit))
+    throw from_refusal(*refusal);
   core::Scheduler scheduler(*snapshot.state);
   auto accepted = scheduler.accept(std::move(request.spec), actor);
   if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) throw from_refusal(*refusal);
@@ -27,7 +29,8 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
   event.array_limit = request.array_limit;
   scheduler.apply(snapshot.now_ms, event);
   const Plan plan = scheduler.plan(snapshot.now_ms);
-  const auto planned = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == event.job; });
+  const auto planned =
+      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == event.job; });
   if (planned != plan.jobs.end()) {
     reply.planned = *planned;
     reply.why = why(*planned, scheduler.state(), snapshot.now_ms);

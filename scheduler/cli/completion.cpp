@@ -23,7 +23,8 @@ T ask(const Context& context, const std::string& path, const std::map<std::strin
     request.method = "GET";
     request.path = path;
     request.query = query;
-    const net::Response response = net::fetch(net::Endpoint{.path = context.socket, .host = "", .port = 0}, request, patience);
+    const net::Response response =
+        net::fetch(net::Endpoint{.path = context.socket, .host = "", .port = 0}, request, patience);
     if (response.status == 200) return protocol::from_json<T>(response.body);
   } catch (const std::exception&) {
     // Nobody there, or too slow: there is just nothing to offer.
@@ -33,9 +34,11 @@ T ask(const Context& context, const std::string& path, const std::map<std::strin
 
 std::vector<Candidate> jobs(const Context& context, bool ended_too, bool (*wanted)(JobState)) {
   std::vector<Candidate> found;
-  for (const protocol::JobView& view : ask<protocol::JobList>(context, "/v1/jobs", ended_too ? std::map<std::string, std::string>{{"all", "1"}}
-                                                                                             : std::map<std::string, std::string>{})
-                                           .jobs) {
+  for (const protocol::JobView& view :
+       ask<protocol::JobList>(
+           context, "/v1/jobs",
+           ended_too ? std::map<std::string, std::string>{{"all", "1"}} : std::map<std::string, std::string>{})
+           .jobs) {
     if (found.size() < 200 && wanted(view.details.state))
       found.push_back({name_of(view), printable(view.details.spec.name) + ", " + word(view.details.state)});
   }
@@ -50,7 +53,8 @@ std::vector<Candidate> plain(const std::vector<std::string>& words) {
 
 std::vector<Candidate> of_jobs(const Context& context, std::string (*part)(const protocol::JobView&)) {
   std::set<std::string> words;
-  for (const protocol::JobView& view : ask<protocol::JobList>(context, "/v1/jobs", {{"all", "1"}}).jobs) words.insert(part(view));
+  for (const protocol::JobView& view : ask<protocol::JobList>(context, "/v1/jobs", {{"all", "1"}}).jobs)
+    words.insert(part(view));
   words.erase("");
   return plain({words.begin(), words.end()});
 }
@@ -65,9 +69,12 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
       {"--policy", {"default", "fifo"}}};
   if (const auto found = known.find(option.name); found != known.end()) return plain(found->second);
   if (option.name == "--after") return jobs(context, true, [](JobState) { return true; });
-  if (option.name == "--account") return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.account; });
-  if (option.name == "--partition") return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.partition; });
-  if (option.name == "--user") return of_jobs(context, [](const protocol::JobView& view) { return view.details.owner.name; });
+  if (option.name == "--account")
+    return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.account; });
+  if (option.name == "--partition")
+    return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.partition; });
+  if (option.name == "--user")
+    return of_jobs(context, [](const protocol::JobView& view) { return view.details.owner.name; });
   if (option.value_name == "FILE" || option.value_name == "PATH") return {{":files", ""}};
   if (option.value_name == "FOLDER") return {{":folders", ""}};
   return {};
@@ -109,7 +116,8 @@ Found find_verb(const std::vector<Verb>& verbs, const std::vector<std::string>& 
   Found found;
   for (const std::string& one : before) {
     const std::string path = found.path.empty() ? one : found.path + " " + one;
-    const auto verb = std::find_if(verbs.begin(), verbs.end(), [&](const Verb& candidate) { return candidate.path == path; });
+    const auto verb =
+        std::find_if(verbs.begin(), verbs.end(), [&](const Verb& candidate) { return candidate.path == path; });
     found.path = path;
     if (verb != verbs.end()) {
       found.verb = &*verb;
@@ -127,8 +135,9 @@ std::vector<Candidate> verbs_after(const std::vector<Verb>& verbs, const std::st
     const std::string rest = path.empty() ? verb.path : verb.path.substr(path.size() + 1);
     const std::size_t space = rest.find(' ');
     if (!seen.insert(rest.substr(0, space)).second) continue;
-    found.push_back({rest.substr(0, space), space == std::string::npos ? spoken(verb.summary)
-                                                                       : spoken("start, stop and look at a cluster on this machine")});
+    found.push_back({rest.substr(0, space), space == std::string::npos
+                                                ? spoken(verb.summary)
+                                                : spoken("start, stop and look at a cluster on this machine")});
   }
   return found;
 }
@@ -158,7 +167,8 @@ std::vector<Candidate> options_of(const Verb* verb, const std::vector<std::strin
   return found;
 }
 
-std::vector<Candidate> beginning_with(std::vector<Candidate> all, const std::string& beginning, const std::string& put_before = "") {
+std::vector<Candidate> beginning_with(std::vector<Candidate> all, const std::string& beginning,
+                                      const std::string& put_before = "") {
   std::erase_if(all, [&](const Candidate& one) { return one.word[0] != ':' && !one.word.starts_with(beginning); });
   for (Candidate& one : all) {
     if (one.word[0] != ':') one.word = put_before + one.word;
@@ -168,10 +178,11 @@ std::vector<Candidate> beginning_with(std::vector<Candidate> all, const std::str
 
 }  // namespace
 
-std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vector<std::string>& words, const Context& context) {
+std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vector<std::string>& words,
+                                  const Context& context) {
   std::vector<std::string> before(words.begin(), words.empty() ? words.end() : words.end() - 1);
   std::string typed = words.empty() ? "" : words.back();
-  std::vector<std::string> names;  // without options and their values
+  std::vector<std::string> names;   // without options and their values
   const Option* waiting = nullptr;  // an option whose value comes next
   std::size_t positionals = 0;
   Found found;
@@ -188,7 +199,8 @@ std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vec
       if (option && !option->value_name.empty() && one.find('=') == std::string::npos) waiting = option;
       continue;
     }
-    if (found.verb && (found.verb->positionals == Positionals::command || found.verb->positionals == Positionals::script_or_command))
+    if (found.verb &&
+        (found.verb->positionals == Positionals::command || found.verb->positionals == Positionals::script_or_command))
       return {{":files", ""}};  // what is typed now belongs to the command
     if (found.verb) {
       ++positionals;
@@ -201,12 +213,14 @@ std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vec
   if (typed.size() > 1 && typed[0] == '-' && typed[1] == '-' && typed.find('=') != std::string::npos) {
     const std::size_t equals = typed.find('=');
     const Option* option = option_named(found.verb, typed.substr(0, equals));
-    return option ? beginning_with(values_of(*option, context), typed.substr(equals + 1), typed.substr(0, equals + 1)) : std::vector<Candidate>{};
+    return option ? beginning_with(values_of(*option, context), typed.substr(equals + 1), typed.substr(0, equals + 1))
+                  : std::vector<Candidate>{};
   }
   if (!typed.empty() && typed[0] == '-') return beginning_with(options_of(found.verb, before), typed);
   if (!found.verb) return beginning_with(verbs_after(verbs, found.path), typed);
   const Positionals kind = found.verb->positionals;
-  const bool only_one = kind == Positionals::one_job || kind == Positionals::file || kind == Positionals::folder || kind == Positionals::shell;
+  const bool only_one = kind == Positionals::one_job || kind == Positionals::file || kind == Positionals::folder ||
+                        kind == Positionals::shell;
   if (only_one && positionals > 0) return {};
   return beginning_with(positionals_of(*found.verb, context), typed);
 }

@@ -70,11 +70,13 @@ std::string shared_kind(const std::string& folder) {
 Finding check_programs(const std::string& folder) {
   std::string missing;
   for (const char* name : {"ultra-scheduler", "ultra-agent", "ultra-shim"}) {
-    const bool found = access((folder + "/" + name).c_str(), X_OK) == 0 || access((folder + "/../lib/ultramarine/" + name).c_str(), X_OK) == 0;
+    const bool found = access((folder + "/" + name).c_str(), X_OK) == 0 ||
+                       access((folder + "/../lib/ultramarine/" + name).c_str(), X_OK) == 0;
     if (!found) missing += (missing.empty() ? "" : ", ") + std::string(name);
   }
   if (missing.empty()) return well("programs", spoken("all are in {0}", folder));
-  return {"programs", Health::warning, spoken("{0} is not in {1}", missing, folder), spoken("install it where this machine is to run a scheduler or a node")};
+  return {"programs", Health::warning, spoken("{0} is not in {1}", missing, folder),
+          spoken("install it where this machine is to run a scheduler or a node")};
 }
 
 Finding check_command(const std::string& name, const std::string& path, const std::string& remedy) {
@@ -93,10 +95,12 @@ Finding check_shared_memory(const std::string& folder) {
   if (statvfs(folder.c_str(), &status) != 0 || access(folder.c_str(), W_OK | X_OK) != 0)
     return {"shared-memory", Health::failed, spoken("can't write in {0}", folder) + ": " + system_words(errno),
             spoken("mount a tmpfs there: MPI and NCCL share memory through it")};
-  const auto bytes = static_cast<std::int64_t>(status.f_blocks * status.f_frsize), free = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
+  const auto bytes = static_cast<std::int64_t>(status.f_blocks * status.f_frsize),
+             free = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
   const std::string found = spoken("{0} of {1} are free in {2}", bytes_text(free), bytes_text(bytes), folder);
   if (free < (256LL << 20))
-    return {"shared-memory", Health::warning, found, spoken("remove what ended programs left there, or mount it larger: MPI and NCCL need room")};
+    return {"shared-memory", Health::warning, found,
+            spoken("remove what ended programs left there, or mount it larger: MPI and NCCL need room")};
   return well("shared-memory", found);
 }
 
@@ -106,7 +110,9 @@ Finding check_driver(bool needed, const std::string& version_file) {
   if (std::getline(file, line) && !line.empty()) {
     const std::size_t from = line.find("Module");
     const std::size_t number = from == std::string::npos ? from : line.find_first_of("0123456789", from);
-    return well("driver", spoken("NVIDIA driver {0}", number == std::string::npos ? printable(line) : line.substr(number, line.find(' ', number) - number)));
+    return well("driver", spoken("NVIDIA driver {0}", number == std::string::npos
+                                                          ? printable(line)
+                                                          : line.substr(number, line.find(' ', number) - number)));
   }
   if (!needed) return well("driver", spoken("no NVIDIA driver; no node of this machine has real GPUs"));
   return {"driver", Health::failed, spoken("no NVIDIA driver is loaded, but nodes of this machine have GPUs"),
@@ -116,90 +122,116 @@ Finding check_driver(bool needed, const std::string& version_file) {
 Finding check_clock_is_kept() {
   timex state{};
   const int result = adjtimex(&state);
-  if (result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0) return well("time-service", spoken("the clock is kept right"));
-  return {"time-service", Health::warning, spoken("nobody keeps the clock right"), spoken("run chrony or systemd-timesyncd on every machine")};
+  if (result >= 0 && result != TIME_ERROR && (state.status & STA_UNSYNC) == 0)
+    return well("time-service", spoken("the clock is kept right"));
+  return {"time-service", Health::warning, spoken("nobody keeps the clock right"),
+          spoken("run chrony or systemd-timesyncd on every machine")};
 }
 
 Finding check_open_files() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max >= 4096) return well("open-files", spoken("{0} may be open at once", static_cast<std::int64_t>(std::min<rlim_t>(limit.rlim_max, INT64_MAX))));
-  return {"open-files", Health::warning, spoken("{0} may be open at once", static_cast<std::int64_t>(limit.rlim_max)), spoken("raise the limit: 'ulimit -Hn' should say 4096 or more")};
+  if (limit.rlim_max >= 4096)
+    return well("open-files", spoken("{0} may be open at once",
+                                     static_cast<std::int64_t>(std::min<rlim_t>(limit.rlim_max, INT64_MAX))));
+  return {"open-files", Health::warning, spoken("{0} may be open at once", static_cast<std::int64_t>(limit.rlim_max)),
+          spoken("raise the limit: 'ulimit -Hn' should say 4096 or more")};
 }
 
 Finding check_disk(const std::string& what, const std::string& folder) {
   struct statvfs status {};
   if (statvfs(folder.c_str(), &status) != 0)
-    return {what, Health::failed, spoken("can't look at {0}", folder) + ": " + system_words(errno), spoken("make it, or choose another")};
-  const auto bytes = static_cast<std::int64_t>(status.f_blocks * status.f_frsize), free = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
+    return {what, Health::failed, spoken("can't look at {0}", folder) + ": " + system_words(errno),
+            spoken("make it, or choose another")};
+  const auto bytes = static_cast<std::int64_t>(status.f_blocks * status.f_frsize),
+             free = static_cast<std::int64_t>(status.f_bavail * status.f_frsize);
   const std::string found = spoken("{0} of {1} are free in {2}", bytes_text(free), bytes_text(bytes), folder);
   const bool files_left = status.f_files == 0 || status.f_favail > 1000;
-  if (free < (1LL << 30) || !files_left) return {what, Health::failed, found, spoken("make room: without it nothing can be recorded")};
-  if (free < (10LL << 30) && free < bytes / 10) return {what, Health::warning, found, spoken("make room before it is full")};
+  if (free < (1LL << 30) || !files_left)
+    return {what, Health::failed, found, spoken("make room: without it nothing can be recorded")};
+  if (free < (10LL << 30) && free < bytes / 10)
+    return {what, Health::warning, found, spoken("make room before it is full")};
   return well(what, found);
 }
 
 Finding check_permissions(const std::string& home) {
   struct stat status {};
   if (stat(home.c_str(), &status) != 0)
-    return {"permissions", Health::failed, spoken("can't look at {0}", home) + ": " + system_words(errno), spoken("make it, or choose another ULTRA_HOME")};
+    return {"permissions", Health::failed, spoken("can't look at {0}", home) + ": " + system_words(errno),
+            spoken("make it, or choose another ULTRA_HOME")};
   if (status.st_uid != geteuid())
-    return {"permissions", Health::failed, spoken("{0} belongs to somebody else", home), spoken("choose another ULTRA_HOME")};
+    return {"permissions", Health::failed, spoken("{0} belongs to somebody else", home),
+            spoken("choose another ULTRA_HOME")};
   if ((status.st_mode & 0077) != 0)
-    return {"permissions", Health::failed, spoken("others may enter {0} (mode {1})", home, mode_text(status.st_mode)), "chmod 700 " + home};
+    return {"permissions", Health::failed, spoken("others may enter {0} (mode {1})", home, mode_text(status.st_mode)),
+            "chmod 700 " + home};
   const std::string secret = secret_file(home);
   if (stat(secret.c_str(), &status) == 0 && (status.st_mode & 0077) != 0)
-    return {"permissions", Health::failed, spoken("others may read {0} (mode {1})", secret, mode_text(status.st_mode)), "chmod 600 " + secret};
+    return {"permissions", Health::failed, spoken("others may read {0} (mode {1})", secret, mode_text(status.st_mode)),
+            "chmod 600 " + secret};
   return well("permissions", spoken("only you may enter {0}", home));
 }
 
 Finding check_locks(const std::string& folder) {
   const std::string path = folder + "/.lock-test-" + std::to_string(getpid());
-  const int one = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), other = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const int one = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
+            other = open(path.c_str(), O_RDWR | O_CLOEXEC);
   const int error = errno;
   struct flock lock {};
   lock.l_type = F_WRLCK;
-  const bool first = one >= 0 && fcntl(one, F_OFD_SETLK, &lock) == 0, second = other >= 0 && fcntl(other, F_OFD_SETLK, &lock) == 0;
+  const bool first = one >= 0 && fcntl(one, F_OFD_SETLK, &lock) == 0,
+             second = other >= 0 && fcntl(other, F_OFD_SETLK, &lock) == 0;
   for (const int fd : {one, other}) {
     if (fd >= 0) close(fd);
   }
   unlink(path.c_str());
-  if (one < 0) return {"locks", Health::failed, spoken("can't write in {0}", folder) + ": " + system_words(error), spoken("choose a folder that you may write")};
+  if (one < 0)
+    return {"locks", Health::failed, spoken("can't write in {0}", folder) + ": " + system_words(error),
+            spoken("choose a folder that you may write")};
   if (first && !second) return well("locks", spoken("locks hold in {0}", folder));
-  return {"locks", Health::failed, spoken("locks don't hold in {0}", folder), spoken("keep the cluster's state on a local disk, or mount it with locks")};
+  return {"locks", Health::failed, spoken("locks don't hold in {0}", folder),
+          spoken("keep the cluster's state on a local disk, or mount it with locks")};
 }
 
 Finding check_shared_folder(const std::string& folder, const std::vector<std::string>& others) {
   const std::string kind = shared_kind(folder);
   if (others.empty()) return well("shared-folder", spoken("all nodes are this machine"));
   if (!kind.empty()) return well("shared-folder", spoken("{0} is on {1}", folder, kind));
-  return {"shared-folder", Health::warning, spoken("{0} is on a disk of this machine, but {1} are others", folder, std::to_string(others.size())),
+  return {"shared-folder", Health::warning,
+          spoken("{0} is on a disk of this machine, but {1} are others", folder, std::to_string(others.size())),
           spoken("submit from a folder that every node has, or name one with --workdir")};
 }
 
 Finding check_clock(Time before, Time scheduler, Time after) {
   // Whatever lies between question and answer is as well.
-  const std::int64_t off = scheduler < before ? (before - scheduler).ms : scheduler > after ? (scheduler - after).ms : 0;
+  const std::int64_t off = scheduler < before  ? (before - scheduler).ms
+                           : scheduler > after ? (scheduler - after).ms
+                                               : 0;
   const std::string found = spoken("{0} ms between this machine and the scheduler", off);
-  if (off > 5000) return {"clock", Health::failed, found, spoken("set the clocks: times in the queue and in logs would mislead")};
+  if (off > 5000)
+    return {"clock", Health::failed, found, spoken("set the clocks: times in the queue and in logs would mislead")};
   if (off > 500) return {"clock", Health::warning, found, spoken("run chrony or systemd-timesyncd on every machine")};
   return well("clock", found);
 }
 
 Finding check_version(const std::string& who, const std::string& version) {
   if (version == version_text()) return well("version", spoken("{0}: {1}, as ultra", who, version));
-  return {"version", Health::warning, spoken("{0}: {1}, but ultra is {2}", who, version.empty() ? "?" : version, version_text()),
+  return {"version", Health::warning,
+          spoken("{0}: {1}, but ultra is {2}", who, version.empty() ? "?" : version, version_text()),
           spoken("install the same version everywhere; jobs go on while daemons are replaced")};
 }
 
 Finding check_port(const std::string& what, const std::string& address) {
   const auto endpoint = net::parse_endpoint(address);
-  if (!endpoint || endpoint->is_unix()) return {what, Health::failed, spoken("\"{0}\" is not HOST:PORT", address), spoken("correct it in {0}", "cluster.toml")};
+  if (!endpoint || endpoint->is_unix())
+    return {what, Health::failed, spoken("\"{0}\" is not HOST:PORT", address),
+            spoken("correct it in {0}", "cluster.toml")};
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
   int error = ECONNREFUSED;
   if (getaddrinfo(endpoint->host.c_str(), std::to_string(endpoint->port).c_str(), &hints, &found) != 0)
-    return {what, Health::failed, spoken("the name {0} has no address", endpoint->host), spoken("correct it in {0}", "cluster.toml, /etc/hosts")};
+    return {what, Health::failed, spoken("the name {0} has no address", endpoint->host),
+            spoken("correct it in {0}", "cluster.toml, /etc/hosts")};
   for (addrinfo* one = found; one && error != 0; one = one->ai_next) {
     const int fd = socket(one->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     error = connect(fd, one->ai_addr, one->ai_addrlen) == 0 ? 0 : errno;
@@ -215,7 +247,8 @@ Finding check_port(const std::string& what, const std::string& address) {
   }
   freeaddrinfo(found);
   if (error == 0) return well(what, spoken("{0} answers", address));
-  return {what, Health::failed, spoken("nobody answers at {0}", address) + ": " + system_words(error), spoken("look at the scheduler's log, and at firewalls between")};
+  return {what, Health::failed, spoken("nobody answers at {0}", address) + ": " + system_words(error),
+          spoken("look at the scheduler's log, and at firewalls between")};
 }
 
 }  // namespace ultramarine::cli

@@ -1,5 +1,5 @@
-// What `ultra doctor` looks at, one function for each thing: what was found, whether that is well, and what to do. Looks only; changes
-// nothing but a file of its own that it removes again.
+// What `ultra doctor` looks at, one function for each thing: what was found, whether that is well, and what to do.
+// Looks only; changes nothing but a file of its own that it removes again.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -13,7 +13,7 @@ namespace ultramarine::cli {
 BOOST_DEFINE_FIXED_ENUM_CLASS(Health, std::uint8_t, ok, warning, failed)
 
 struct Finding {
-  std::string check;   // a word that scripts may test
+  std::string check;  // a word that scripts may test
   Health result = Health::ok;
   std::string found;   // one sentence
   std::string remedy;  // "" when it is well

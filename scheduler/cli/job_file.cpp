@@ -16,7 +16,8 @@ namespace {
 
 using protocol::Setting;
 
-[[noreturn]] void refuse(const std::string& where, const std::string& word, const std::string& problem, const std::string& remedy) {
+[[noreturn]] void refuse(const std::string& where, const std::string& word, const std::string& problem,
+                         const std::string& remedy) {
   throw CommandError(exit_code::usage, error_line(where + ": " + word, problem, remedy));
 }
 
@@ -44,20 +45,25 @@ std::string joined(const std::vector<std::string>& items) {
 /// nullopt: a flag that is false.
 std::optional<batch::Given> given_by(const Setting& setting, const batch::OptionRule& rule) {
   const std::string name(rule.name);
-  batch::Given given{&rule, batch::Dialect::ultra, batch::Level::ultra_line, setting.value, setting.where + ": " + name};
+  batch::Given given{&rule, batch::Dialect::ultra, batch::Level::ultra_line, setting.value,
+                     setting.where + ": " + name};
   if (rule.takes == batch::Takes::nothing) {
-    if (setting.kind != Setting::Kind::truth) refuse(setting.where, name, spoken("expected true or false"), spoken("write {0}", name + " = true"));
+    if (setting.kind != Setting::Kind::truth)
+      refuse(setting.where, name, spoken("expected true or false"), spoken("write {0}", name + " = true"));
     if (setting.value == "false") return std::nullopt;
     given.value.clear();
     return given;
   }
   const bool is_length = rule.meaning == batch::Meaning::time || rule.meaning == batch::Meaning::grace;
   if (setting.kind == Setting::Kind::truth)
-    refuse(setting.where, name, spoken("expected a value, got {0}", setting.value), spoken("leave it out where nothing is to be said"));
+    refuse(setting.where, name, spoken("expected a value, got {0}", setting.value),
+           spoken("leave it out where nothing is to be said"));
   if (setting.kind == Setting::Kind::number && is_length)
-    refuse(setting.where, name, spoken("a length of time needs a unit"), spoken("write for example {0}", name + " = \"" + setting.value + "m\""));
+    refuse(setting.where, name, spoken("a length of time needs a unit"),
+           spoken("write for example {0}", name + " = \"" + setting.value + "m\""));
   if (setting.kind == Setting::Kind::list) {
-    if (!may_be_list(rule.meaning)) refuse(setting.where, name, spoken("expected one value, got a list"), spoken("give one value"));
+    if (!may_be_list(rule.meaning))
+      refuse(setting.where, name, spoken("expected one value, got a list"), spoken("give one value"));
     given.value = joined(setting.items);
   }
   return given;
@@ -70,8 +76,9 @@ std::string read_text(const std::string& name) {
   std::ostringstream text;
   if (file) text << file.rdbuf();
   if (!file || std::filesystem::is_directory(name))
-    throw CommandError(exit_code::usage, error_line(name, spoken("it can't be read") + (errno ? ": " + heard(std::strerror(errno)) : ""),
-                                                    spoken("name a file that exists and that you may read")));
+    throw CommandError(exit_code::usage,
+                       error_line(name, spoken("it can't be read") + (errno ? ": " + heard(std::strerror(errno)) : ""),
+                                  spoken("name a file that exists and that you may read")));
   return text.str();
 }
 
@@ -97,15 +104,22 @@ JobFile parse_job_file(const std::string& text, const std::string& name) {
       continue;
     }
     const batch::OptionRule* rule = batch::find_option(batch::Dialect::ultra, word);
-    if (!rule) refuse(setting.key_where, setting.key, spoken("unknown word"), did_you_mean(word, known_words(), spoken("see '{0}'", "ultra submit --help")));
-    if (rule->treatment != batch::Treatment::honoured) refuse(setting.key_where, setting.key, spoken("can't be said in a job file"), heard(rule->remedy));
+    if (!rule)
+      refuse(setting.key_where, setting.key, spoken("unknown word"),
+             did_you_mean(word, known_words(), spoken("see '{0}'", "ultra submit --help")));
+    if (rule->treatment != batch::Treatment::honoured)
+      refuse(setting.key_where, setting.key, spoken("can't be said in a job file"), heard(rule->remedy));
     if (const auto given = given_by(setting, *rule)) job.given.push_back(*given);
   }
   if (command && script)
     refuse(script->key_where, "script", spoken("can't be combined with {0}", "command"), spoken("give one of them"));
-  if (arguments && !script) refuse(arguments->key_where, "arguments", spoken("they are a script's"), spoken("put everything into {0}", "command"));
+  if (arguments && !script)
+    refuse(arguments->key_where, "arguments", spoken("they are a script's"),
+           spoken("put everything into {0}", "command"));
   if (!command && !script)
-    throw CommandError(exit_code::usage, error_line(name, spoken("nothing to run"), spoken("add for example {0}", "command = [\"python3\", \"train.py\"]")));
+    throw CommandError(exit_code::usage,
+                       error_line(name, spoken("nothing to run"),
+                                  spoken("add for example {0}", "command = [\"python3\", \"train.py\"]")));
   if (command) {
     if (command->kind != Setting::Kind::list || command->items.empty())
       refuse(command->where, "command", spoken("expected a list: the program and its arguments"),
@@ -113,11 +127,15 @@ JobFile parse_job_file(const std::string& text, const std::string& name) {
     job.command = command->items;
     return job;
   }
-  if (script->kind != Setting::Kind::text) refuse(script->where, "script", spoken("expected the path of a file"), spoken("write for example {0}", "script = \"job.sh\""));
+  if (script->kind != Setting::Kind::text)
+    refuse(script->where, "script", spoken("expected the path of a file"),
+           spoken("write for example {0}", "script = \"job.sh\""));
   if (arguments && arguments->kind != Setting::Kind::list)
-    refuse(arguments->where, "arguments", spoken("expected a list"), spoken("write for example {0}", "arguments = [\"--epochs\", \"3\"]"));
+    refuse(arguments->where, "arguments", spoken("expected a list"),
+           spoken("write for example {0}", "arguments = [\"--epochs\", \"3\"]"));
   const std::filesystem::path path(script->value);
-  const std::string found = path.is_absolute() ? path.string() : (std::filesystem::path(name).parent_path() / path).string();
+  const std::string found =
+      path.is_absolute() ? path.string() : (std::filesystem::path(name).parent_path() / path).string();
   job.script = ScriptFile{found, read_text(found)};
   job.command = {found};
   if (arguments) job.command.insert(job.command.end(), arguments->items.begin(), arguments->items.end());

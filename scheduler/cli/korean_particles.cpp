@@ -37,8 +37,9 @@ Ending ending_of(std::string_view text) {
   ucs4_t code = 0;
   if (!u8_prev(&code, start + text.size(), start)) return Ending::unknown;
   // As they are read: 영(십, 백) 일 이 삼 사 오 육 칠 팔 구.
-  static constexpr Ending digits[] = {Ending::consonant, Ending::rieul,     Ending::vowel, Ending::consonant, Ending::vowel,
-                                      Ending::vowel,     Ending::consonant, Ending::rieul, Ending::rieul,     Ending::vowel};
+  static constexpr Ending digits[] = {Ending::consonant, Ending::rieul, Ending::vowel,     Ending::consonant,
+                                      Ending::vowel,     Ending::vowel, Ending::consonant, Ending::rieul,
+                                      Ending::rieul,     Ending::vowel};
   if (code >= '0' && code <= '9') return digits[code - '0'];
   if (code < 0xAC00 || code > 0xD7A3) return Ending::unknown;
   const ucs4_t last = (code - 0xAC00) % 28;  // a syllable block: 28 endings, none first

@@ -37,7 +37,8 @@ Pattern pattern_of(std::string_view sentence) {
   return pattern;
 }
 
-/// GNU MO files: a header, a table of (length, offset) of the keys, one of the translations, all little endian on our machines.
+/// GNU MO files: a header, a table of (length, offset) of the keys, one of the translations, all little endian on our
+/// machines.
 class Catalogue {
  public:
   explicit Catalogue(std::string_view file) : file_(file) {
@@ -47,14 +48,16 @@ class Catalogue {
       const std::string_view key = text(keys + 8 * i), value = text(values + 8 * i);
       const std::size_t context = key.find(context_end);
       if (context == std::string_view::npos) {
-        sentences_.emplace(key.substr(0, key.find('\0')), value.substr(0, value.find('\0')));  // without the plural's key
+        sentences_.emplace(key.substr(0, key.find('\0')),
+                           value.substr(0, value.find('\0')));  // without the plural's key
       } else if (key.substr(0, context) == heard_context) {
         const std::string_view sentence = key.substr(context + 1);
         heard_.emplace(sentence, value);
         if (sentence.find('{') != std::string_view::npos) patterns_.push_back(pattern_of(sentence));
       }
     }
-    std::stable_sort(patterns_.begin(), patterns_.end(), [](const Pattern& a, const Pattern& b) { return a.letters > b.letters; });
+    std::stable_sort(patterns_.begin(), patterns_.end(),
+                     [](const Pattern& a, const Pattern& b) { return a.letters > b.letters; });
   }
 
   std::optional<std::string_view> find(std::string_view sentence) const { return found(sentences_, sentence); }
@@ -96,7 +99,10 @@ std::optional<std::vector<std::string_view>> match(const Pattern& pattern, std::
     const std::string& next = pattern.texts[i + 1];
     const bool last = i + 1 == pattern.places.size();
     std::size_t end = sentence.find(next, at + 1);
-    if (last) end = next.empty() ? sentence.size() : sentence.ends_with(next) ? sentence.size() - next.size() : std::string_view::npos;
+    if (last)
+      end = next.empty()               ? sentence.size()
+            : sentence.ends_with(next) ? sentence.size() - next.size()
+                                       : std::string_view::npos;
     if (end == std::string_view::npos || end <= at) return std::nullopt;
     found[i] = sentence.substr(at, end - at);
     at = end + next.size();
@@ -156,7 +162,8 @@ std::string value_of(const std::map<std::string, std::string>& environment, cons
 
 bool is_language(std::string_view locale, std::string_view language) {
   return locale.starts_with(language) &&
-         (locale.size() == language.size() || std::string_view("_.@").find(locale[language.size()]) != std::string_view::npos);
+         (locale.size() == language.size() ||
+          std::string_view("_.@").find(locale[language.size()]) != std::string_view::npos);
 }
 
 bool is_utf8_locale(std::string_view locale) {
@@ -177,7 +184,8 @@ Language language_of(const std::map<std::string, std::string>& environment) {
     locale = value_of(environment, name);
     if (!locale.empty()) break;
   }
-  if (locale.empty() || is_language(locale, "C") || locale == "POSIX" || !is_utf8_locale(locale)) return Language::english;
+  if (locale.empty() || is_language(locale, "C") || locale == "POSIX" || !is_utf8_locale(locale))
+    return Language::english;
   const std::string wishes = value_of(environment, "LANGUAGE");
   for (std::size_t from = 0; from < wishes.size();) {
     const std::size_t colon = std::min(wishes.find(':', from), wishes.size());

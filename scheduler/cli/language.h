@@ -1,6 +1,6 @@
-// What the command line says, in the reader's language. English sentences are the keys; languages/ko.po has their Korean twins
-// (GNU gettext's format and tools; the compiled catalogue travels inside the program, because libc's own gettext gives up where
-// the system has no such locale). JSON, exit codes, options and names are never translated.
+// What the command line says, in the reader's language. English sentences are the keys; languages/ko.po has their
+// Korean twins (GNU gettext's format and tools; the compiled catalogue travels inside the program, because libc's own
+// gettext gives up where the system has no such locale). JSON, exit codes, options and names are never translated.
 #pragma once
 
 #include <fmt/core.h>
@@ -15,8 +15,8 @@ namespace ultramarine::cli {
 
 enum class Language { english, korean };
 
-/// LC_ALL, else LC_MESSAGES, else LANG; if that is no C locale, the first language of LANGUAGE that is known goes before it. A locale
-/// whose encoding isn't UTF-8 gets English.
+/// LC_ALL, else LC_MESSAGES, else LANG; if that is no C locale, the first language of LANGUAGE that is known goes
+/// before it. A locale whose encoding isn't UTF-8 gets English.
 Language language_of(const std::map<std::string, std::string>& environment);
 /// Of this process, until the next call.
 void speak(Language language);
@@ -36,15 +36,16 @@ std::string spoken(std::string_view sentence, const First& first, const Rest&...
 /// `one` or `many` by `count`, which is {0}; the arguments follow from {1}.
 std::string spoken_form(std::int64_t count, std::string_view one, std::string_view many);
 template <class... Arguments>
-std::string spoken_count(std::int64_t count, std::string_view one, std::string_view many, const Arguments&... arguments) {
+std::string spoken_count(std::int64_t count, std::string_view one, std::string_view many,
+                         const Arguments&... arguments) {
   return finished(fmt::vformat(spoken_form(count, one, many), fmt::make_format_args(count, arguments...)));
 }
 
 /// Line by line: those that begin with two blanks are examples and stay as they are.
 std::string spoken_lines(std::string_view text);
 
-/// A finished English sentence of somebody else (the scheduler's reasons and refusals): those of the catalogue's context "heard" are
-/// patterns, and what stands in their places is kept. What no pattern knows comes back as it is.
+/// A finished English sentence of somebody else (the scheduler's reasons and refusals): those of the catalogue's
+/// context "heard" are patterns, and what stands in their places is kept. What no pattern knows comes back as it is.
 std::string heard(std::string_view sentence);
 
 /// Whether the sentence has a twin in the language (for tests).

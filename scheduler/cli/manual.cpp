@@ -15,7 +15,8 @@ std::vector<std::string> lines_of_text(const std::string& text) {
   return lines;
 }
 
-/// Text that roff takes as it is: backslashes, hyphens that are minus signs, and lines that would begin with a control character.
+/// Text that roff takes as it is: backslashes, hyphens that are minus signs, and lines that would begin with a control
+/// character.
 std::string plain(const std::string& text) {
   std::string result;
   for (const char byte : text) {
@@ -44,8 +45,10 @@ class Page {
  public:
   Page(const std::string& name, int section, const std::string& date) {
     std::string title = name;
-    for (char& letter : title) letter = letter == ' ' ? '-' : static_cast<char>(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
-    line(".TH " + plain(title) + " " + std::to_string(section) + " \"" + date + "\" \"Ultramarine " + version_text() + "\" \"Ultramarine\"");
+    for (char& letter : title)
+      letter = letter == ' ' ? '-' : static_cast<char>(letter >= 'a' && letter <= 'z' ? letter - 'a' + 'A' : letter);
+    line(".TH " + plain(title) + " " + std::to_string(section) + " \"" + date + "\" \"Ultramarine " + version_text() +
+         "\" \"Ultramarine\"");
   }
   void line(const std::string& text) { text_ += text + "\n"; }
   void section(const std::string& title) { line(".SH " + plain(title)); }
@@ -63,7 +66,8 @@ class Page {
     std::string list;
     for (const std::string& page : pages) {
       const std::size_t open = page.find('(');
-      list += (list.empty() ? "" : ",\n") + std::string("\\fB") + plain(page.substr(0, open)) + "\\fR" + page.substr(open);
+      list +=
+          (list.empty() ? "" : ",\n") + std::string("\\fB") + plain(page.substr(0, open)) + "\\fR" + page.substr(open);
     }
     line(list);
   }
@@ -123,21 +127,23 @@ void options_section(Page& page, const std::string& title, const std::vector<Opt
 
 void common_sections(Page& page) {
   page.section(spoken("EXIT STATUS"));
-  const std::pair<const char*, std::string> codes[] = {{"0", spoken("It worked.")},
-                                                       {"1", spoken("It failed.")},
-                                                       {"2", spoken("What was typed is wrong, or this cluster can never run it.")},
-                                                       {"3", spoken("There is no such job, node or cluster.")},
-                                                       {"4", spoken("It is not permitted.")},
-                                                       {"5", spoken("No scheduler answers.")},
-                                                       {"6", spoken("The state of things doesn't allow it.")},
-                                                       {"7", spoken("The time of --timeout is over.")},
-                                                       {"125", spoken("The system failed the job, where its own exit code would be given.")},
-                                                       {"130", spoken("Interrupted by Ctrl-C.")}};
+  const std::pair<const char*, std::string> codes[] = {
+      {"0", spoken("It worked.")},
+      {"1", spoken("It failed.")},
+      {"2", spoken("What was typed is wrong, or this cluster can never run it.")},
+      {"3", spoken("There is no such job, node or cluster.")},
+      {"4", spoken("It is not permitted.")},
+      {"5", spoken("No scheduler answers.")},
+      {"6", spoken("The state of things doesn't allow it.")},
+      {"7", spoken("The time of --timeout is over.")},
+      {"125", spoken("The system failed the job, where its own exit code would be given.")},
+      {"130", spoken("Interrupted by Ctrl-C.")}};
   for (const auto& [code, meaning] : codes) page.item(bold(code), meaning);
   page.section(spoken("ENVIRONMENT"));
   page.item(bold("ULTRA_HOME"), spoken("Folder of a cluster on this machine (default ~/.ultramarine)."));
   page.item(bold("ULTRA_SOCKET"), spoken("The scheduler's socket (default: scheduler.sock in ULTRA_HOME)."));
-  page.item(bold("NO_COLOR") + ", " + bold("CLICOLOR_FORCE"), spoken("Colours off, or on also where there is no terminal."));
+  page.item(bold("NO_COLOR") + ", " + bold("CLICOLOR_FORCE"),
+            spoken("Colours off, or on also where there is no terminal."));
   page.item(bold("LC_ALL") + ", " + bold("LC_MESSAGES") + ", " + bold("LANG") + ", " + bold("LANGUAGE"),
             spoken("The language of messages: English, or Korean (ko). JSON is the same in each."));
 }
@@ -167,7 +173,9 @@ std::vector<ManualPage> manual_of_verbs(const std::vector<Verb>& verbs, const st
   page.line(bold("ultra") + " " + plain("VERB [OPTIONS]"));
   page.section(spoken("DESCRIPTION"));
   page.line(plain(spoken("The front door of Ultramarine, the launcher and scheduler of a GPU cluster.")));
-  page.paragraph(spoken("Data goes to stdout, everything else to stderr. On a pipe, tables are separated by tabs; most verbs have --json."));
+  page.paragraph(
+      spoken("Data goes to stdout, everything else to stderr. On a pipe, tables are separated by tabs; most verbs have "
+             "--json."));
   page.section(spoken("VERBS"));
   std::vector<std::string> pages;
   for (const Verb& verb : verbs) {

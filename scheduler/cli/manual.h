@@ -1,5 +1,5 @@
-// Manual pages (man(7)) from the option table: one for ultra, one for each verb; and of the programs beside it, from what they say
-// of themselves with --help. In the language that is spoken.
+// Manual pages (man(7)) from the option table: one for ultra, one for each verb; and of the programs beside it, from
+// what they say of themselves with --help. In the language that is spoken.
 #pragma once
 
 #include <string>

@@ -31,20 +31,24 @@ Setting setting_of(const toml::key& key, const toml::node& node, const std::stri
   setting.key_where = place(file_name, key.source().begin);
   setting.line = key.source().begin.line;
   if (node.is_table() || node.is_array_of_tables())
-    throw ConfigError(setting.key_where, setting.key, "expected a value, got a table", "write " + setting.key + " = VALUE on a line of its own");
+    throw ConfigError(setting.key_where, setting.key, "expected a value, got a table",
+                      "write " + setting.key + " = VALUE on a line of its own");
   if (const auto* list = node.as_array()) {
     setting.kind = Setting::Kind::list;
     for (std::size_t i = 0; i < list->size(); ++i) {
       const toml::node& item = *list->get(i);
       if (!is_plain(item))
-        throw ConfigError(place(file_name, item.source().begin), setting.key, "expected texts in the list", "write for example [\"a\", \"b\"]");
+        throw ConfigError(place(file_name, item.source().begin), setting.key, "expected texts in the list",
+                          "write for example [\"a\", \"b\"]");
       setting.items.push_back(text_of(item));
     }
     return setting;
   }
   if (!is_plain(node) && !node.is_boolean())
     throw ConfigError(setting.where, setting.key, "a date or time is no value here", "write it between quotes");
-  setting.kind = node.is_string() ? Setting::Kind::text : node.is_boolean() ? Setting::Kind::truth : Setting::Kind::number;
+  setting.kind = node.is_string()    ? Setting::Kind::text
+                 : node.is_boolean() ? Setting::Kind::truth
+                                     : Setting::Kind::number;
   setting.value = text_of(node);
   return setting;
 }
@@ -60,7 +64,8 @@ std::vector<Setting> read_settings(std::string_view text, const std::string& fil
   }
   std::vector<Setting> settings;
   for (const auto& [key, value] : root) settings.push_back(setting_of(key, value, file_name));
-  std::stable_sort(settings.begin(), settings.end(), [](const Setting& a, const Setting& b) { return a.line < b.line; });
+  std::stable_sort(settings.begin(), settings.end(),
+                   [](const Setting& a, const Setting& b) { return a.line < b.line; });
   return settings;
 }
 

@@ -1,5 +1,5 @@
-// A flat TOML file as a list of settings with their places: for files whose words somebody else knows (a job file's are the options of
-// `ultra submit`). Knows TOML, no word.
+// A flat TOML file as a list of settings with their places: for files whose words somebody else knows (a job file's are
+// the options of `ultra submit`). Knows TOML, no word.
 #pragma once
 
 #include <cstdint>

@@ -83,19 +83,24 @@ void remember_how_to_restore() {
 
 FullScreen::FullScreen(bool colour) {
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &cooked) != 0)
-    throw CommandError(exit_code::usage, error_line("", spoken("this needs a terminal"), spoken("'{0}' prints tables anywhere", "ultra queue")));
+    throw CommandError(exit_code::usage, error_line("", spoken("this needs a terminal"),
+                                                    spoken("'{0}' prints tables anywhere", "ultra queue")));
   const char* kind = std::getenv("TERM");
   if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
-    throw CommandError(exit_code::failure, error_line("", spoken("can't make a pipe") + ": " + heard(std::strerror(errno)), ""));
+    throw CommandError(exit_code::failure,
+                       error_line("", spoken("can't make a pipe") + ": " + heard(std::strerror(errno)), ""));
   for (const int number : asked_signals) {
     sigaction(number, nullptr, &old_actions[number]);
-    if (old_actions[number].sa_handler != SIG_IGN || number == SIGWINCH || number == SIGCONT) install(number, on_signal);
+    if (old_actions[number].sa_handler != SIG_IGN || number == SIGWINCH || number == SIGCONT)
+      install(number, on_signal);
   }
   set_escdelay(25);
   if (!newterm(nullptr, stdout, stdin)) {
     for (const int number : asked_signals) sigaction(number, &old_actions[number], nullptr);
-    throw CommandError(exit_code::usage, error_line("TERM", spoken("this system doesn't know terminals of the kind \"{0}\"", kind ? kind : ""),
-                                                    spoken("write for example {0}", "TERM=xterm-256color, TERM=vt100")));
+    throw CommandError(
+        exit_code::usage,
+        error_line("TERM", spoken("this system doesn't know terminals of the kind \"{0}\"", kind ? kind : ""),
+                   spoken("write for example {0}", "TERM=xterm-256color, TERM=vt100")));
   }
   remember_how_to_restore();
   for (const int number : crash_signals) {
@@ -147,7 +152,8 @@ void FullScreen::take_signals() {
         break;
       case SIGWINCH: {
         winsize size{};
-        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0) resizeterm(size.ws_row, size.ws_col);
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
+          resizeterm(size.ws_row, size.ws_col);
         clearok(curscr, TRUE);
         break;
       }
@@ -200,7 +206,8 @@ std::optional<Key> FullScreen::key() {
   if (code < 0x20) return key();
   std::array<std::uint8_t, 6> bytes{};
   const int length = u8_uctomb(bytes.data(), code, static_cast<ptrdiff_t>(bytes.size()));
-  return length > 0 ? std::optional(Key{Key::Kind::character, std::string(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(length))})
+  return length > 0 ? std::optional(Key{Key::Kind::character, std::string(reinterpret_cast<const char*>(bytes.data()),
+                                                                          static_cast<std::size_t>(length))})
                     : key();
 }
 

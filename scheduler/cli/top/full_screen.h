@@ -1,5 +1,5 @@
-// The terminal taken over by ncurses, and given back whatever happens: at the end, by a signal, while the program is stopped, and when it
-// crashes. Signals become something to wait for, beside keys. Knows nothing of what is drawn.
+// The terminal taken over by ncurses, and given back whatever happens: at the end, by a signal, while the program is
+// stopped, and when it crashes. Signals become something to wait for, beside keys. Knows nothing of what is drawn.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ class FullScreen {
   FullScreen(const FullScreen&) = delete;
   FullScreen& operator=(const FullScreen&) = delete;
 
-  /// Returns when a key was pressed, `fd` can be read, the window changed, the program goes on after a stop, a signal ended it,
-  /// or the time is over.
+  /// Returns when a key was pressed, `fd` can be read, the window changed, the program goes on after a stop, a signal
+  /// ended it, or the time is over.
   void wait(int fd, int milliseconds);
   /// The next key that was pressed, if any.
   std::optional<Key> key();

@@ -17,8 +17,8 @@
 namespace ultramarine::cli {
 namespace {
 
-constexpr std::size_t lines_max = 5'000;   // of followed output that are kept
-constexpr std::int64_t patience_s = 10;    // for one answer
+constexpr std::size_t lines_max = 5'000;  // of followed output that are kept
+constexpr std::int64_t patience_s = 10;   // for one answer
 
 void raise(int fd) {
   const std::uint64_t one = 1;
@@ -37,7 +37,8 @@ void lower(int fd) {
 /// Readable when `fd` is, or after some seconds.
 class Deadline {
  public:
-  Deadline(int fd, std::int64_t seconds) : both_(epoll_create1(EPOLL_CLOEXEC)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
+  Deadline(int fd, std::int64_t seconds)
+      : both_(epoll_create1(EPOLL_CLOEXEC)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
     itimerspec when{};
     when.it_value.tv_sec = seconds;
     timerfd_settime(timer_, 0, &when, nullptr);
@@ -117,7 +118,8 @@ TopNews TopFeed::take() {
   return taken;
 }
 
-std::string TopFeed::ask(const std::string& method, const std::string& path, const std::map<std::string, std::string>& query) {
+std::string TopFeed::ask(const std::string& method, const std::string& path,
+                         const std::map<std::string, std::string>& query) {
   net::Request request;
   request.method = method;
   request.path = path;
@@ -129,8 +131,8 @@ std::string TopFeed::ask(const std::string& method, const std::string& path, con
   const Deadline deadline(stop_fd_, patience_s);
   std::string body;
   const net::Response response = net::fetch_stream(
-      net::Endpoint{.path = socket_, .host = "", .port = 0}, request, [&](std::string_view piece) { return body.append(piece), true; },
-      deadline.fd());
+      net::Endpoint{.path = socket_, .host = "", .port = 0}, request,
+      [&](std::string_view piece) { return body.append(piece), true; }, deadline.fd());
   if (response.status == 0) throw net::NetError("no answer");
   if (response.status / 100 == 2) return body;
   protocol::ErrorReply reply;
@@ -173,7 +175,8 @@ void TopFeed::ask_once() {
   if (cancelled) {
     std::string message;
     try {
-      const auto view = protocol::from_json<protocol::JobView>(ask("POST", "/v1/jobs/" + std::to_string(cancelled->value) + "/cancel"));
+      const auto view = protocol::from_json<protocol::JobView>(
+          ask("POST", "/v1/jobs/" + std::to_string(cancelled->value) + "/cancel"));
       message = is_terminal(view.details.state) ? spoken("Job {0} is {1}.", cancelled->value, word(view.details.state))
                                                 : spoken("Job {0} is being stopped.", cancelled->value);
     } catch (const CommandError& error) {
@@ -186,7 +189,8 @@ void TopFeed::ask_once() {
   cluster.cluster = protocol::from_json<protocol::ClusterView>(ask("GET", "/v1/cluster"));
   cluster.nodes = protocol::from_json<protocol::NodeList>(ask("GET", "/v1/nodes"));
   cluster.jobs = protocol::from_json<protocol::JobList>(
-      ask("GET", "/v1/jobs", all_ ? std::map<std::string, std::string>{{"all", "1"}} : std::map<std::string, std::string>{}));
+      ask("GET", "/v1/jobs",
+          all_ ? std::map<std::string, std::string>{{"all", "1"}} : std::map<std::string, std::string>{}));
   std::optional<std::vector<std::string>> page;
   if (shown) {
     std::ostringstream out;
@@ -269,7 +273,8 @@ void TopFeed::follow(JobId job) {
         [&](std::string_view piece) {
           pending += piece;
           std::size_t from = 0;
-          for (std::size_t end = pending.find('\n'); end != std::string::npos; from = end + 1, end = pending.find('\n', from)) {
+          for (std::size_t end = pending.find('\n'); end != std::string::npos;
+               from = end + 1, end = pending.find('\n', from)) {
             const std::string line = pending.substr(from, end - from);
             try {
               if (!line.empty()) output.take(protocol::from_json<protocol::LogLine>(line));

@@ -1,5 +1,5 @@
-// What `ultra top` knows of the cluster, brought by two threads so that keys never wait for the network: one asks again and again, one
-// follows a job's output. The screen looks at the newest news whenever `fd` can be read.
+// What `ultra top` knows of the cluster, brought by two threads so that keys never wait for the network: one asks again
+// and again, one follows a job's output. The screen looks at the newest news whenever `fd` can be read.
 #pragma once
 
 #include <atomic>
@@ -54,7 +54,8 @@ class TopFeed {
   void stop_following();
   void announce();
   /// GET, or POST of `{}`. Gives up when the feed ends or nothing came for 10 s. Throws CommandError or net::NetError.
-  std::string ask(const std::string& method, const std::string& path, const std::map<std::string, std::string>& query = {});
+  std::string ask(const std::string& method, const std::string& path,
+                  const std::map<std::string, std::string>& query = {});
 
   const std::string socket_;
   const std::map<std::string, std::string> environment_;

@@ -14,7 +14,8 @@ namespace {
 
 std::string lower(const std::string& text) {
   std::size_t length = 0;
-  std::uint8_t* folded = u8_tolower(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), nullptr, nullptr, nullptr, &length);
+  std::uint8_t* folded =
+      u8_tolower(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), nullptr, nullptr, nullptr, &length);
   if (!folded) return text;
   std::string result(reinterpret_cast<const char*>(folded), length);
   std::free(folded);
@@ -32,8 +33,8 @@ void erase_last(std::string& text) {
 std::string searched_text(const protocol::JobView& view) {
   const Job& job = view.details;
   std::string text = std::to_string(job.job.value);
-  for (const std::string& part : {job.spec.name, job.owner.name, job.spec.account, job.spec.partition, job.spec.qos, word(job.state),
-                                  std::string(boost::describe::enum_to_string(job.state, ""))})
+  for (const std::string& part : {job.spec.name, job.owner.name, job.spec.account, job.spec.partition, job.spec.qos,
+                                  word(job.state), std::string(boost::describe::enum_to_string(job.state, ""))})
     text += "\n" + part;
   if (!job.attempts.empty()) {
     for (const NodeAllocation& node : job.attempts.back().allocation) text += "\n" + node.node;
@@ -81,7 +82,8 @@ void TopModel::arrange() {
   };
   std::stable_sort(rows_.begin(), rows_.end(), before);
   // The same job stays selected wherever it went; when it is gone, its row.
-  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const auto* view) { return selected_ && view->details.job == *selected_; });
+  const auto found = std::find_if(rows_.begin(), rows_.end(),
+                                  [&](const auto* view) { return selected_ && view->details.job == *selected_; });
   if (found != rows_.end()) selected_row_ = static_cast<std::size_t>(found - rows_.begin());
   move(0);
 }
@@ -92,7 +94,8 @@ void TopModel::move(std::ptrdiff_t by) {
     return;
   }
   const auto last = static_cast<std::ptrdiff_t>(rows_.size()) - 1;
-  selected_row_ = static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(selected_row_) + by, 0, last));
+  selected_row_ =
+      static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(selected_row_) + by, 0, last));
   selected_ = rows_[selected_row_]->details.job;
 }
 
@@ -104,7 +107,8 @@ std::size_t TopModel::first_row(std::size_t rows_on_screen) {
   if (rows_on_screen == 0) return selected_row_;
   if (selected_row_ < first_row_) first_row_ = selected_row_;
   if (selected_row_ >= first_row_ + rows_on_screen) first_row_ = selected_row_ + 1 - rows_on_screen;
-  if (first_row_ + rows_on_screen > rows_.size()) first_row_ = rows_.size() > rows_on_screen ? rows_.size() - rows_on_screen : 0;
+  if (first_row_ + rows_on_screen > rows_.size())
+    first_row_ = rows_.size() > rows_on_screen ? rows_.size() - rows_on_screen : 0;
   return first_row_;
 }
 
@@ -153,7 +157,8 @@ TopAction TopModel::press(const Key& key, std::size_t page_rows) {
       return press_in_page(key, page_rows);
     case TopMode::confirm:
       mode_ = TopMode::list;
-      if (key.kind == Key::Kind::character && (key.text == "y" || key.text == "Y")) return {TopAction::Kind::cancel, page_job_};
+      if (key.kind == Key::Kind::character && (key.text == "y" || key.text == "Y"))
+        return {TopAction::Kind::cancel, page_job_};
       say(spoken("Nothing was cancelled."));
       return {};
   }

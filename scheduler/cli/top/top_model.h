@@ -1,5 +1,5 @@
-// What `ultra top` shows and what a key does, as a value: no terminal, no network. The feed fills in what the scheduler said, the
-// screen draws it; keys change only this.
+// What `ultra top` shows and what a key does, as a value: no terminal, no network. The feed fills in what the scheduler
+// said, the screen draws it; keys change only this.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-#include "scheduler/cli/job_name.h"
 #include "scheduler/cli/top/top_screen.h"
+#include "scheduler/cli/job_name.h"
 
 #define NCURSES_WIDECHAR 1
 #include <curses.h>
@@ -23,7 +23,8 @@ class Pen {
   explicit Pen(const FullScreen& screen) : columns_(screen.columns()), colour_(screen.has_colour()) {}
 
   /// `text` in `width` columns from (row, column); what would go over the edge is left out.
-  void put(std::size_t row, std::size_t column, const std::string& text, std::size_t width, attr_t look = A_NORMAL, short pair = 0) const {
+  void put(std::size_t row, std::size_t column, const std::string& text, std::size_t width, attr_t look = A_NORMAL,
+           short pair = 0) const {
     if (column >= columns_) return;
     attr_set(look, colour_ ? pair : static_cast<short>(0), nullptr);
     mvaddstr(static_cast<int>(row), static_cast<int>(column), padded(text, std::min(width, columns_ - column)).c_str());
@@ -40,7 +41,8 @@ class Pen {
 void prepare_colours(const FullScreen& screen) {
   static bool done = false;
   if (done || !screen.has_colour()) return;
-  for (std::size_t i = 0; i < std::size(account_colours); ++i) init_pair(static_cast<short>(i + 1), account_colours[i], -1);
+  for (std::size_t i = 0; i < std::size(account_colours); ++i)
+    init_pair(static_cast<short>(i + 1), account_colours[i], -1);
   init_pair(red_pair, COLOR_RED, -1);
   init_pair(yellow_pair, COLOR_YELLOW, -1);
   init_pair(green_pair, COLOR_GREEN, -1);
@@ -48,7 +50,10 @@ void prepare_colours(const FullScreen& screen) {
 }
 
 short pair_of(Tint tint) {
-  return tint == Tint::red ? red_pair : tint == Tint::yellow ? yellow_pair : tint == Tint::green ? green_pair : static_cast<short>(0);
+  return tint == Tint::red      ? red_pair
+         : tint == Tint::yellow ? yellow_pair
+         : tint == Tint::green  ? green_pair
+                                : static_cast<short>(0);
 }
 
 /// How busy a GPU is, one column high: blank, then eighths.
@@ -104,13 +109,18 @@ void TopScreen::draw(TopModel& model, Time now) {
 void TopScreen::draw_head(const TopModel& model, Time now) {
   const Pen pen(screen_);
   const protocol::ClusterView& cluster = model.cluster();
-  std::string text = "ultra top  " + printable(cluster.name) + "  " + spoken("nodes {0}/{1}", cluster.nodes_up, cluster.nodes) + "  " +
-                     spoken("GPUs {0}/{1}", cluster.gpus_allocated, cluster.gpus) + (cluster.virtual_devices ? " " + spoken("(virtual)") : "") + "  " +
+  std::string text = "ultra top  " + printable(cluster.name) + "  " +
+                     spoken("nodes {0}/{1}", cluster.nodes_up, cluster.nodes) + "  " +
+                     spoken("GPUs {0}/{1}", cluster.gpus_allocated, cluster.gpus) +
+                     (cluster.virtual_devices ? " " + spoken("(virtual)") : "") + "  " +
                      spoken("{0} running, {1} waiting", cluster.jobs_running, cluster.jobs_queued);
-  if (model.away()) text = "ultra top  " + spoken("reconnecting ... (the scheduler doesn't answer; this is as of {0})", local_time(cluster.now_ms).substr(11));
+  if (model.away())
+    text = "ultra top  " + spoken("reconnecting ... (the scheduler doesn't answer; this is as of {0})",
+                                  local_time(cluster.now_ms).substr(11));
   pen.put(0, 0, text, pen.columns(), A_BOLD, model.away() ? yellow_pair : static_cast<short>(0));
   const std::string clock = local_time(now).substr(11);
-  if (display_width(text) + clock.size() + 2 <= pen.columns()) pen.put(0, pen.columns() - clock.size(), clock, clock.size());
+  if (display_width(text) + clock.size() + 2 <= pen.columns())
+    pen.put(0, pen.columns() - clock.size(), clock, clock.size());
 }
 
 /// Nodes side by side as wide as the window; returns the row after the wall. At most half of the window.
@@ -126,7 +136,8 @@ std::size_t TopScreen::draw_wall(const TopModel& model, std::size_t row) {
   const std::size_t width = name_width + 1 + signs * gpus_max + 5;
   const std::size_t side_by_side = std::max<std::size_t>(1, (pen.columns() + 2) / (width + 2));
   const std::size_t rows_max = std::max<std::size_t>(1, screen_.rows() > 6 ? (screen_.rows() - 4) / 2 : 1);
-  const std::size_t shown = std::min(nodes.size(), rows_max * side_by_side - (nodes.size() > rows_max * side_by_side ? side_by_side : 0));
+  const std::size_t shown =
+      std::min(nodes.size(), rows_max * side_by_side - (nodes.size() > rows_max * side_by_side ? side_by_side : 0));
   const std::size_t rows = (shown + side_by_side - 1) / side_by_side;
   std::map<std::int64_t, std::size_t> account_of_job;
   for (const protocol::JobView& view : model.jobs().jobs)
@@ -135,12 +146,14 @@ std::size_t TopScreen::draw_wall(const TopModel& model, std::size_t row) {
     const protocol::NodeView& node = nodes[i];
     const std::size_t at_row = row + i % rows, at_column = (i / rows) * (width + 2);
     const bool is_up = node.node.state == NodeState::up;
-    pen.put(at_row, at_column, printable(node.node.config.name), name_width, A_NORMAL, is_up ? static_cast<short>(0) : pair_of(tint_of(node.node.state)));
+    pen.put(at_row, at_column, printable(node.node.config.name), name_width, A_NORMAL,
+            is_up ? static_cast<short>(0) : pair_of(tint_of(node.node.state)));
     std::int64_t sum = 0;
     for (std::size_t gpu = 0; gpu < static_cast<std::size_t>(node.node.config.gpus); ++gpu) {
       const std::size_t column = at_column + name_width + 1 + gpu * signs;
       const auto job = gpu < node.device_jobs.size() ? node.device_jobs[gpu] : std::nullopt;
-      const std::int64_t busy = gpu < node.device_utilization_permille.size() ? node.device_utilization_permille[gpu] : 0;
+      const std::int64_t busy =
+          gpu < node.device_utilization_permille.size() ? node.device_utilization_permille[gpu] : 0;
       sum += busy;
       if (!job) {
         pen.put(at_row, column, is_up ? "·" : "x", 1, A_DIM);
@@ -154,12 +167,13 @@ std::size_t TopScreen::draw_wall(const TopModel& model, std::size_t row) {
     }
     const std::int64_t mean = node.node.config.gpus > 0 ? sum / node.node.config.gpus : 0;
     const std::string note = is_up ? std::to_string((mean + 5) / 10) + "%" : word(node.node.state);
-    pen.put(at_row, at_column + name_width + 1 + signs * gpus_max + (is_up && note.size() < 5 ? 5 - note.size() : 1), note,
-            is_up ? note.size() : std::max<std::size_t>(4, display_width(note)), is_up ? A_DIM : A_NORMAL,
+    pen.put(at_row, at_column + name_width + 1 + signs * gpus_max + (is_up && note.size() < 5 ? 5 - note.size() : 1),
+            note, is_up ? note.size() : std::max<std::size_t>(4, display_width(note)), is_up ? A_DIM : A_NORMAL,
             is_up ? static_cast<short>(0) : pair_of(tint_of(node.node.state)));
   }
   row += rows;
-  if (shown < nodes.size()) pen.put(row++, 0, spoken("... and {0} more: 'ultra nodes' shows all", nodes.size() - shown), pen.columns(), A_DIM);
+  if (shown < nodes.size())
+    pen.put(row++, 0, spoken("... and {0} more: 'ultra nodes' shows all", nodes.size() - shown), pen.columns(), A_DIM);
   return row + 1;
 }
 
@@ -170,8 +184,16 @@ void TopScreen::draw_list(TopModel& model, std::size_t row) {
     bool right = false;
     std::size_t width = 0;
   };
-  std::vector<Column> columns{{" "},          {spoken("JOB"), true}, {spoken("NAME")}, {spoken("USER")},  {spoken("ACCOUNT")},
-                              {spoken("GPUS"), true}, {spoken("STATE")},     {spoken("TIME")}, {spoken("START")}, {spoken("WHERE/WHY")}};
+  std::vector<Column> columns{{" "},
+                              {spoken("JOB"), true},
+                              {spoken("NAME")},
+                              {spoken("USER")},
+                              {spoken("ACCOUNT")},
+                              {spoken("GPUS"), true},
+                              {spoken("STATE")},
+                              {spoken("TIME")},
+                              {spoken("START")},
+                              {spoken("WHERE/WHY")}};
   for (Column& column : columns) column.width = display_width(column.title);
   const Time now = model.jobs().now_ms;
   const std::size_t end = screen_.rows() - 1;
@@ -183,17 +205,21 @@ void TopScreen::draw_list(TopModel& model, std::size_t row) {
     const protocol::JobView& view = *rows[i];
     const Job& job = view.details;
     cells.push_back({is_active(job.state) ? std::string(1, TopModel::letter_of(job.job)) : " ", name_of(view),
-                     clipped(printable(job.spec.name), 20), printable(job.owner.name), printable(job.spec.account), std::to_string(view.gpus),
-                     word(job.state), elapsed_of_limit(job, now), planned_start(view, now), printable(where_or_why(view))});
-    for (std::size_t c = 0; c < columns.size(); ++c) columns[c].width = std::max(columns[c].width, display_width(cells.back()[c]));
+                     clipped(printable(job.spec.name), 20), printable(job.owner.name), printable(job.spec.account),
+                     std::to_string(view.gpus), word(job.state), elapsed_of_limit(job, now), planned_start(view, now),
+                     printable(where_or_why(view))});
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      columns[c].width = std::max(columns[c].width, display_width(cells.back()[c]));
   }
-  const auto put_row = [&](std::size_t at, const std::vector<std::string>& texts, attr_t look, const std::vector<short>& pairs) {
+  const auto put_row = [&](std::size_t at, const std::vector<std::string>& texts, attr_t look,
+                           const std::vector<short>& pairs) {
     std::size_t column = 0;
     if ((look & A_REVERSE) != 0) pen.put(at, 0, "", pen.columns(), look);
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const bool last = c + 1 == columns.size();
       const std::size_t width = last ? std::max<std::size_t>(columns[c].width, 1) : columns[c].width;
-      const std::string text = columns[c].right ? std::string(width - std::min(width, display_width(texts[c])), ' ') + texts[c] : texts[c];
+      const std::string text =
+          columns[c].right ? std::string(width - std::min(width, display_width(texts[c])), ' ') + texts[c] : texts[c];
       const std::size_t room = column < pen.columns() ? std::min(width, pen.columns() - column) : 0;
       pen.put(at, column, text, room, look, pairs.empty() ? static_cast<short>(0) : pairs[c]);
       column += columns[c].width + 2;
@@ -211,7 +237,8 @@ void TopScreen::draw_list(TopModel& model, std::size_t row) {
     put_row(row + 1 + i, cells[i], selected ? A_REVERSE : A_NORMAL, selected ? std::vector<short>{} : pairs);
   }
   if (rows.empty() && row + 1 < end)
-    pen.put(row + 1, 2, model.filter().empty() ? spoken("The queue is empty.") : spoken("No such jobs."), pen.columns(), A_DIM);
+    pen.put(row + 1, 2, model.filter().empty() ? spoken("The queue is empty.") : spoken("No such jobs."), pen.columns(),
+            A_DIM);
 }
 
 void TopScreen::draw_page(const TopModel& model) {
@@ -224,7 +251,8 @@ void TopScreen::draw_page(const TopModel& model) {
   if (model.page() == TopPage::logs) title = spoken("Output of job {0}", model.page_job().value);
   pen.put(1, 0, title, pen.columns(), A_BOLD);
   const std::size_t offset = model.page() == TopPage::help ? 0 : model.page_offset(room_);
-  for (std::size_t i = 0; i < room_ && offset + i < lines.size(); ++i) pen.put(2 + i, 0, printable(lines[offset + i]), pen.columns());
+  for (std::size_t i = 0; i < room_ && offset + i < lines.size(); ++i)
+    pen.put(2 + i, 0, printable(lines[offset + i]), pen.columns());
   if (lines.empty()) pen.put(2, 0, spoken("..."), pen.columns(), A_DIM);
 }
 
@@ -250,7 +278,8 @@ void TopScreen::draw_foot(const TopModel& model) {
         text = printable(model.message());
         look = A_BOLD;
       } else {
-        text = spoken("enter details  l output  c cancel  / filter  s order: {0}  ? help  q quit", sort_name(model.sort()));
+        text = spoken("enter details  l output  c cancel  / filter  s order: {0}  ? help  q quit",
+                      sort_name(model.sort()));
         if (!model.filter().empty()) text = "/" + model.filter() + "  " + text;
       }
   }

@@ -1,4 +1,5 @@
-// How `ultra top` looks: the wall of GPUs, the queue below it, a page over both. Draws a TopModel with ncurses; changes nothing.
+// How `ultra top` looks: the wall of GPUs, the queue below it, a page over both. Draws a TopModel with ncurses; changes
+// nothing.
 #pragma once
 
 #include "scheduler/cli/top/full_screen.h"

@@ -67,7 +67,9 @@ void say_up(const LocalView& view, Context& context, const std::string& headline
   const std::string nodes = spoken_count(cluster.nodes, "{0} node", "{0} nodes");
   const std::string gpus = cluster.virtual_devices ? spoken_count(cluster.gpus, "{0} virtual GPU", "{0} virtual GPUs")
                                                    : spoken_count(cluster.gpus, "{0} GPU", "{0} GPUs");
-  const auto line = [&](const std::string& name, const std::string& text) { context.out << "  " << padded(name, 9) << text << '\n'; };
+  const auto line = [&](const std::string& name, const std::string& text) {
+    context.out << "  " << padded(name, 9) << text << '\n';
+  };
   context.out << headline << ": " << spoken("{0}, {1}, policy {2}.", nodes, gpus, cluster.policy) << '\n';
   if (cluster.jobs_queued + cluster.jobs_running > 0)
     line(spoken("queue"), spoken_count(cluster.jobs_queued, "{0} job waits", "{0} jobs wait") + ", " +
@@ -75,7 +77,8 @@ void say_up(const LocalView& view, Context& context, const std::string& headline
   line(spoken("state"), view.home);
   if (!view.http.empty()) line(spoken("http"), "http://" + view.http + "  (/v1/cluster, /v1/jobs, /metrics)");
   line(spoken("logs"), view.home + "/logs");
-  context.out << spoken("Next: {0}", "ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'") << '\n';
+  context.out << spoken("Next: {0}", "ultra submit --gpus 2 --follow -- sh -c 'echo rank $RANK of $WORLD_SIZE'")
+              << '\n';
 }
 
 int cluster_up(const Arguments& arguments, Context& context) {
@@ -97,9 +100,10 @@ int cluster_up(const Arguments& arguments, Context& context) {
     return exit_code::ok;
   };
   if (cluster.configured() && changes.any() && (cluster.scheduler() || !cluster.agents().empty())) {
-    throw CommandError(exit_code::conflict,
-                       error_line(first_change(changes), spoken("the cluster in {0} runs with another value", context.home),
-                                  spoken("'ultra cluster down' first")));
+    throw CommandError(
+        exit_code::conflict,
+        error_line(first_change(changes), spoken("the cluster in {0} runs with another value", context.home),
+                   spoken("'ultra cluster down' first")));
   }
   if (cluster.scheduler() && cluster.agents().size() >= cluster.nodes().size() && cluster.view().up)
     return finish(spoken("Already up"));

@@ -9,7 +9,8 @@ namespace {
 
 int completion(const Arguments& arguments, Context& context) {
   if (arguments.positionals.empty())
-    throw CommandError(exit_code::usage, error_line("SHELL", spoken("none given"), spoken("give one of {0}", "bash, zsh, fish")));
+    throw CommandError(exit_code::usage,
+                       error_line("SHELL", spoken("none given"), spoken("give one of {0}", "bash, zsh, fish")));
   const std::string& shell = arguments.positionals.front();
   if (shell == "words") {
     const std::vector<std::string> words(arguments.positionals.begin() + 1, arguments.positionals.end());
@@ -21,7 +22,8 @@ int completion(const Arguments& arguments, Context& context) {
   if (script.empty() || arguments.positionals.size() > 1) {
     const std::string& wrong = script.empty() ? shell : arguments.positionals[1];
     throw CommandError(exit_code::usage, error_line("SHELL", spoken("\"{0}\" is not known", wrong),
-                                                    did_you_mean(wrong, {"bash", "zsh", "fish"}, spoken("give one of {0}", "bash, zsh, fish"))));
+                                                    did_you_mean(wrong, {"bash", "zsh", "fish"},
+                                                                 spoken("give one of {0}", "bash, zsh, fish"))));
   }
   context.out << script;
   return exit_code::ok;
@@ -35,9 +37,12 @@ Verb completion_verb() {
           .positionals = Positionals::shell,
           .options = {},
           .details =
-              "Verbs, options and values, and numbers of jobs and names of nodes as the scheduler has them (it is given 300 ms).\n"
-              "'ultra completion words WORD...' prints what could stand in the place of the last word; the scripts ask it.\n"
-              "Examples:\n  source <(ultra completion bash)\n  source <(ultra completion zsh)\n  ultra completion fish | source",
+              "Verbs, options and values, and numbers of jobs and names of nodes as the scheduler has them (it is "
+              "given 300 ms).\n"
+              "'ultra completion words WORD...' prints what could stand in the place of the last word; the scripts ask "
+              "it.\n"
+              "Examples:\n  source <(ultra completion bash)\n  source <(ultra completion zsh)\n  ultra completion fish "
+              "| source",
           .run = completion};
 }
 

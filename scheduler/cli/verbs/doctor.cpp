@@ -36,8 +36,11 @@ Finding nodes_finding(const std::vector<protocol::NodeView>& nodes) {
   for (const protocol::NodeView& view : nodes) {
     if (view.node.state != NodeState::up) ailing.push_back(view.node.config.name);
   }
-  if (ailing.empty()) return {"nodes", Health::ok, spoken_count(static_cast<std::int64_t>(nodes.size()), "{0} node is up", "all {0} nodes are up"), ""};
-  return {"nodes", ailing.size() == nodes.size() ? Health::failed : Health::warning, spoken("{0} are not up", protocol::fold_hostlist(ailing)),
+  if (ailing.empty())
+    return {"nodes", Health::ok,
+            spoken_count(static_cast<std::int64_t>(nodes.size()), "{0} node is up", "all {0} nodes are up"), ""};
+  return {"nodes", ailing.size() == nodes.size() ? Health::failed : Health::warning,
+          spoken("{0} are not up", protocol::fold_hostlist(ailing)),
           spoken("look with '{0}', and at their agents' logs", "ultra nodes")};
 }
 
@@ -48,14 +51,17 @@ void look_at_cluster(Client& client, Context& context, std::vector<Finding>& fin
   const std::vector<protocol::NodeView> nodes = client.nodes().value.nodes;
   findings.push_back({"scheduler", Health::ok, spoken("it answers at {0}", context.socket), ""});
   if (!client.ready())
-    findings.push_back({"ready", Health::failed, spoken("the scheduler can't record anything now"), spoken("look at its log and at the disk of its state")});
+    findings.push_back({"ready", Health::failed, spoken("the scheduler can't record anything now"),
+                        spoken("look at its log and at the disk of its state")});
   findings.push_back(check_version("ultra-scheduler", cluster.version));
   std::vector<std::string> strangers;
   for (const protocol::NodeView& view : nodes) {
-    if (view.node.state == NodeState::up && view.node.agent_version != cluster.version) strangers.push_back(view.node.config.name);
+    if (view.node.state == NodeState::up && view.node.agent_version != cluster.version)
+      strangers.push_back(view.node.config.name);
   }
   if (!strangers.empty())
-    findings.push_back({"agent-version", Health::warning, spoken("agents of another version: {0}", protocol::fold_hostlist(strangers)),
+    findings.push_back({"agent-version", Health::warning,
+                        spoken("agents of another version: {0}", protocol::fold_hostlist(strangers)),
                         spoken("install the same version everywhere; jobs go on while daemons are replaced")});
   findings.push_back(check_clock(before, cluster.now_ms, after));
   if (!cluster.http.empty()) findings.push_back(check_port("http-port", cluster.http));
@@ -64,8 +70,10 @@ void look_at_cluster(Client& client, Context& context, std::vector<Finding>& fin
   std::vector<std::string> others;
   bool real_gpus_here = false;
   for (const protocol::NodeView& view : nodes) {
-    if (!is_this_machine(view.node)) others.push_back(view.node.config.name);
-    else real_gpus_here = real_gpus_here || !view.node.config.virtual_devices;
+    if (!is_this_machine(view.node))
+      others.push_back(view.node.config.name);
+    else
+      real_gpus_here = real_gpus_here || !view.node.config.virtual_devices;
   }
   std::error_code error;
   findings.push_back(check_shared_folder(std::filesystem::current_path(error).string(), others));
@@ -81,7 +89,8 @@ int doctor(const Arguments& arguments, Context& context) {
     Client client(context.socket);
     look_at_cluster(client, context, findings);
   } catch (const CommandError& error) {
-    findings.push_back({"scheduler", Health::failed, error.what(), spoken("start one with 'ultra cluster up', or name another with --socket")});
+    findings.push_back({"scheduler", Health::failed, error.what(),
+                        spoken("start one with 'ultra cluster up', or name another with --socket")});
     findings.push_back(check_driver(false));
   }
   std::error_code error;
@@ -95,8 +104,11 @@ int doctor(const Arguments& arguments, Context& context) {
   findings.push_back(check_clock_is_kept());
   findings.push_back(check_open_files());
   findings.push_back(check_programs(programs_folder()));
-  findings.push_back(check_command("python3", context.variable("PATH"), spoken("install it if your jobs use it: {0}", "apt-get install python3")));
-  findings.push_back(check_command("mpirun", context.variable("PATH"), spoken("install it if your jobs bring their own: {0}", "apt-get install openmpi-bin")));
+  findings.push_back(check_command("python3", context.variable("PATH"),
+                                   spoken("install it if your jobs use it: {0}", "apt-get install python3")));
+  findings.push_back(
+      check_command("mpirun", context.variable("PATH"),
+                    spoken("install it if your jobs bring their own: {0}", "apt-get install openmpi-bin")));
 
   Diagnosis diagnosis;
   for (const Finding& finding : findings) {
@@ -134,7 +146,8 @@ Verb doctor_verb() {
           .summary = "look whether everything that a cluster stands on is well",
           .options = {json_option("the findings")},
           .details =
-              "Clocks, versions, ports, nodes, driver, disks, locks, permissions, shared memory, programs. The exit code is 1 when a check failed.\n"
+              "Clocks, versions, ports, nodes, driver, disks, locks, permissions, shared memory, programs. The exit "
+              "code is 1 when a check failed.\n"
               "Examples:\n  ultra doctor\n  ultra doctor --json | jq '.checks[] | select(.result != \"ok\")'",
           .run = doctor};
 }

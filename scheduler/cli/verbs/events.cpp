@@ -34,7 +34,8 @@ Verb events_verb() {
           .positionals = Positionals::one_job,
           .options = {json_option("the API's list")},
           .details =
-              "One line for each thing that was recorded of it: who submitted it, where it started, what failed, who stopped it.\n"
+              "One line for each thing that was recorded of it: who submitted it, where it started, what failed, who "
+              "stopped it.\n"
               "Examples:\n  ultra events 12\n  ultra events 12_3\n  ultra events 12 --json | jq -r '.events[].type'",
           .run = events};
 }

@@ -40,8 +40,10 @@ std::string help_of(const std::string& program) {
 
 int man(const Arguments& arguments, Context& context) {
   const std::filesystem::path folder = arguments.positionals.front();
-  const std::string epoch = context.variable("SOURCE_DATE_EPOCH");  // for builds that shall come out the same on every day
-  const std::string date = local_time(epoch.empty() ? context.now() : Time{std::atoll(epoch.c_str()) * 1000}).substr(0, 10);
+  const std::string epoch =
+      context.variable("SOURCE_DATE_EPOCH");  // for builds that shall come out the same on every day
+  const std::string date =
+      local_time(epoch.empty() ? context.now() : Time{std::atoll(epoch.c_str()) * 1000}).substr(0, 10);
   std::vector<ManualPage> pages = manual_of_verbs(all_verbs(), date);
   for (const Program& program : programs) {
     const std::string help = help_of(program.name);
@@ -56,8 +58,10 @@ int man(const Arguments& arguments, Context& context) {
     file << page.text;
     file.close();
     if (!file)
-      throw CommandError(exit_code::failure, error_line("FOLDER", spoken("can't write {0}", path.string()) + ": " + heard(std::strerror(errno)),
-                                                        spoken("give a folder that you may write")));
+      throw CommandError(
+          exit_code::failure,
+          error_line("FOLDER", spoken("can't write {0}", path.string()) + ": " + heard(std::strerror(errno)),
+                     spoken("give a folder that you may write")));
     written.push_back(path.string());
   }
   if (arguments.has("--json")) {
@@ -77,7 +81,8 @@ Verb man_verb() {
           .options = {{"--quiet", "", "Print nothing", "-q"}, json_option("the list of files")},
           .details =
               "They are made from what the programs know of their own options, in the language of LANG.\n"
-              "Examples:\n  ultra man ~/.local/share/man && man ultra-submit\n  LANG=ko_KR.UTF-8 ultra man ~/.local/share/man/ko",
+              "Examples:\n  ultra man ~/.local/share/man && man ultra-submit\n  LANG=ko_KR.UTF-8 ultra man "
+              "~/.local/share/man/ko",
           .run = man};
 }
 

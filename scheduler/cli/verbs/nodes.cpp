@@ -34,7 +34,8 @@ std::string note(const protocol::NodeView& view) {
   std::string text;
   if (view.node.config.virtual_devices) text = spoken("virtual");
   if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
-    text += (text.empty() ? "" : ", ") + spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
+    text += (text.empty() ? "" : ", ") +
+            spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
   }
   if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + spoken("no agent has joined");
   if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + heard(view.node.reason);
@@ -49,11 +50,13 @@ void choose(std::vector<protocol::NodeView>& nodes, const std::vector<std::strin
   for (const std::string& text : asked_for) {
     const auto names = protocol::expand_hostlist(text);
     if (!names)
-      throw CommandError(exit_code::usage, error_line("NODE", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]")));
+      throw CommandError(exit_code::usage, error_line("NODE", spoken("\"{0}\" is no list of nodes", text),
+                                                      spoken("write for example {0}", "node[01-04]")));
     for (const std::string& name : *names) {
       if (std::find(known.begin(), known.end(), name) == known.end())
-        throw CommandError(exit_code::not_found, error_line("NODE", spoken("there is no node {0}", name),
-                                                            did_you_mean(name, known, spoken("'{0}' lists them", "ultra nodes"))));
+        throw CommandError(exit_code::not_found,
+                           error_line("NODE", spoken("there is no node {0}", name),
+                                      did_you_mean(name, known, spoken("'{0}' lists them", "ultra nodes"))));
       chosen.insert(name);
     }
   }
@@ -72,7 +75,8 @@ int nodes(const Arguments& arguments, Context& context) {
   }
   using Align = Table::Align;
   const bool bars = context.terminal.out_is_terminal;
-  std::vector<Table::Column> columns{{spoken("NODE")}, {spoken("STATE")}, {spoken("GPUS"), Align::right}, {spoken("USED"), Align::right}};
+  std::vector<Table::Column> columns{
+      {spoken("NODE")}, {spoken("STATE")}, {spoken("GPUS"), Align::right}, {spoken("USED"), Align::right}};
   if (bars) columns.push_back({""});
   columns.push_back({spoken("UTILIZATION"), Align::right});
   for (const std::string& title : {spoken("TYPE"), spoken("JOBS"), spoken("NOTE")}) columns.push_back({title});

@@ -1,7 +1,7 @@
 // ultra queue: who runs, who waits, until when and why.
+#include <algorithm>
 #include <boost/describe/enumerators.hpp>
 #include <boost/mp11.hpp>
-#include <algorithm>
 #include <sstream>
 
 #include "scheduler/cli/client.h"
@@ -21,7 +21,8 @@ JobFilter filter_of(const Arguments& arguments) {
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {
     if (!filter.user.empty())
-      throw CommandError(exit_code::usage, error_line("--me", spoken("can't be combined with {0}", "--user"), spoken("give one of them")));
+      throw CommandError(exit_code::usage, error_line("--me", spoken("can't be combined with {0}", "--user"),
+                                                      spoken("give one of them")));
     filter.user = own_user_name();
   }
   if (const auto state = arguments.text("--state")) {
@@ -72,13 +73,15 @@ Table table_of(const protocol::JobList& list, const Terminal& terminal, Totals& 
 
 std::string summary(const Totals& totals) {
   return spoken("{0} on {1}, {2}.", spoken_count(totals.running, "{0} job runs", "{0} jobs run"),
-                spoken_count(totals.gpus, "{0} GPU", "{0} GPUs"), spoken_count(totals.waiting, "{0} waits", "{0} wait"));
+                spoken_count(totals.gpus, "{0} GPU", "{0} GPUs"),
+                spoken_count(totals.waiting, "{0} waits", "{0} wait"));
 }
 
 /// Why the table is empty: nothing waits, or a name is one that nobody has.
 std::string nothing_found(Client& client, const JobFilter& filter) {
-  std::string text = filter.state.empty() && filter.user.empty() && filter.account.empty() ? spoken("The queue is empty.")
-                                                                                           : spoken("No such jobs.");
+  std::string text = filter.state.empty() && filter.user.empty() && filter.account.empty()
+                         ? spoken("The queue is empty.")
+                         : spoken("No such jobs.");
   if (!filter.user.empty() || !filter.account.empty()) {
     JobFilter everybody;
     everybody.all = true;
@@ -87,7 +90,8 @@ std::string nothing_found(Client& client, const JobFilter& filter) {
       users.push_back(view.details.owner.name);
       accounts.push_back(view.details.spec.account);
     }
-    const auto suggest = [&](const std::string& option, const std::string& name, const std::vector<std::string>& known) {
+    const auto suggest = [&](const std::string& option, const std::string& name,
+                             const std::vector<std::string>& known) {
       const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
       const std::string near = name.empty() || is_known ? "" : did_you_mean(name, known, "");
       if (!near.empty()) text += " " + option + " " + name + ": " + near;
@@ -128,7 +132,8 @@ int watch(const Arguments& arguments, const JobFilter& filter, Duration interval
         if (shown.empty()) throw;
         const std::string away = spoken("The scheduler doesn't answer; reconnecting ...");
         if (terminal.out_is_terminal)
-          live.show(tinted(clock_text(context.now()) + "  " + away, Tint::yellow, terminal.out_colour) + shown.substr(shown.find('\n')));
+          live.show(tinted(clock_text(context.now()) + "  " + away, Tint::yellow, terminal.out_colour) +
+                    shown.substr(shown.find('\n')));
         else
           context.err << away << '\n' << std::flush;
       }
@@ -144,10 +149,12 @@ int queue(const Arguments& arguments, Context& context) {
   const JobFilter filter = filter_of(arguments);
   const auto interval = arguments.duration("--interval");
   if (interval && !arguments.has("--watch"))
-    throw CommandError(exit_code::usage, error_line("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch")));
+    throw CommandError(exit_code::usage,
+                       error_line("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch")));
   if (interval && (interval->ms < 100 || interval->ms > 86'400'000))
-    throw CommandError(exit_code::usage, error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                                    spoken("give {0} to {1}", "100ms", "1d")));
+    throw CommandError(exit_code::usage,
+                       error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
+                                  spoken("give {0} to {1}", "100ms", "1d")));
   if (arguments.has("--watch")) return watch(arguments, filter, interval.value_or(seconds(2)), context);
   Client client(context.socket);
   const auto answer = client.jobs(filter);
@@ -182,7 +189,8 @@ Verb queue_verb() {
           .details =
               "TIME is elapsed / limit; START is the planned start of a job that waits. On a pipe the columns are "
               "separated by tabs; with --watch an empty line ends each table.\n"
-              "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --watch --interval 5s\n  ultra queue --json | jq "
+              "Examples:\n  ultra queue --me\n  ultra queue --all --state failed\n  ultra queue --watch --interval "
+              "5s\n  ultra queue --json | jq "
               "'.jobs[].details.job'",
           .run = queue};
 }

@@ -1,6 +1,6 @@
 // ultra show: everything about one job, in sections for people.
-#include <boost/describe/enum_to_string.hpp>
 #include <algorithm>
+#include <boost/describe/enum_to_string.hpp>
 #include <cstring>
 
 #include "scheduler/cli/client.h"
@@ -17,7 +17,9 @@ class Page {
  public:
   explicit Page(Context& context) : context_(context) {}
 
-  void section(const std::string& title) { context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n'; }
+  void section(const std::string& title) {
+    context_.out << '\n' << tinted(title, Tint::bold, context_.terminal.out_colour) << '\n';
+  }
   void line(const std::string& name, const std::string& value, Tint tint = Tint::none) {
     if (value.empty()) return;
     const std::string shown = printable(value);
@@ -39,7 +41,8 @@ std::string shell_words(const std::vector<std::string>& words) {
     if (!text.empty()) text += ' ';
     const bool plain =
         !word.empty() &&
-        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == std::string::npos;
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") ==
+            std::string::npos;
     if (plain) {
       text += word;
       continue;
@@ -54,11 +57,15 @@ std::string shell_words(const std::vector<std::string>& words) {
 std::string asked(const Job& job, std::int64_t gpus) {
   const Resources& resources = job.spec.resources;
   std::string text = spoken_count(gpus > 0 ? gpus : total_gpus(resources), "{0} GPU", "{0} GPUs");
-  if (resources.nodes > 0) text += " (" + spoken_count(resources.nodes, "{0} node", "{0} nodes") + " x " + std::to_string(resources.gpus_per_node) + ")";
+  if (resources.nodes > 0)
+    text += " (" + spoken_count(resources.nodes, "{0} node", "{0} nodes") + " x " +
+            std::to_string(resources.gpus_per_node) + ")";
   return text;
 }
 
-std::string when(const std::optional<Time>& time, Time now) { return time ? local_time(*time) + " (" + relative(*time, now) + ")" : ""; }
+std::string when(const std::optional<Time>& time, Time now) {
+  return time ? local_time(*time) + " (" + relative(*time, now) + ")" : "";
+}
 
 std::string devices(const Allocation& allocation) {
   std::string text;
@@ -85,10 +92,12 @@ void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
                {spoken("COLLECTIVES"), Align::right},
                {spoken("BYTES"), Align::right}});
   for (const RankResult& rank : ranks) {
-    table.add({std::to_string(rank.rank), rank.node,
-               Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none),
-               bytes_text(rank.peak_memory_bytes), protocol::format_duration(rank.cpu_time_ms), percent(rank.device_utilization_permille),
-               std::to_string(rank.collective_count), bytes_text(rank.collective_bytes)});
+    table.add(
+        {std::to_string(rank.rank), rank.node,
+         Cell(ending(rank.exit_code, rank.signal), rank.exit_code != 0 || rank.signal != 0 ? Tint::red : Tint::none),
+         bytes_text(rank.peak_memory_bytes), protocol::format_duration(rank.cpu_time_ms),
+         percent(rank.device_utilization_permille), std::to_string(rank.collective_count),
+         bytes_text(rank.collective_bytes)});
   }
   if (!table.empty()) table.write(context.out, context.terminal);
 }
@@ -98,26 +107,31 @@ void show_gang(const Gang& gang, const JobSpec& spec, Page& page, Context& conte
   page.section(gang.spec ? spoken("Gang {0}", gang.gang) : spoken("Gang {0} (the script)", gang.gang));
   if (gang.spec) {
     page.line(spoken("command"), shell_words(gang.spec->command));
-    if (gang.spec->working_directory != spec.working_directory) page.line(spoken("folder"), gang.spec->working_directory);
+    if (gang.spec->working_directory != spec.working_directory)
+      page.line(spoken("folder"), gang.spec->working_directory);
   }
   page.line(spoken("requested"), when(gang.requested_ms, now));
   page.line(spoken("started"), when(gang.started_ms, now));
   page.line(spoken("finished"), when(gang.finished_ms, now));
   if (gang.stop_requested) page.line(spoken("stop"), spoken("asked for"));
-  if (gang.outcome) page.line(spoken("outcome"), word(*gang.outcome), *gang.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+  if (gang.outcome)
+    page.line(spoken("outcome"), word(*gang.outcome), *gang.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (gang.failure && gang.spec) show_failure(*gang.failure, page);
   show_ranks(gang.ranks, context);
 }
 
 void show_attempt(const Attempt& attempt, const JobSpec& spec, Page& page, Context& context, Time now) {
-  page.section(attempt.backfilled ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
-                                  : spoken("Attempt {0}", attempt.attempt));
+  page.section(attempt.backfilled
+                   ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
+                   : spoken("Attempt {0}", attempt.attempt));
   page.line(spoken("nodes"), places(attempt.allocation));
   page.line(spoken("devices"), devices(attempt.allocation));
   page.line(spoken("decided"), when(attempt.decided_ms, now));
   page.line(spoken("started"), when(attempt.started_ms, now));
   page.line(spoken("ended"), when(attempt.ended_ms, now));
-  if (attempt.outcome) page.line(spoken("outcome"), word(*attempt.outcome), *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
+  if (attempt.outcome)
+    page.line(spoken("outcome"), word(*attempt.outcome),
+              *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (attempt.failure) show_failure(*attempt.failure, page);
   if (attempt.gangs.size() == 1 && !spec.script) {
     show_ranks(attempt.gangs.front().ranks, context);
@@ -134,7 +148,8 @@ std::string ranks_asked(const JobSpec& spec) {
 std::string dependencies(const std::vector<Dependency>& dependencies) {
   std::string text;
   for (const Dependency& one : dependencies)
-    text += (text.empty() ? "" : ", ") + std::to_string(one.job.value) + " " + boost::describe::enum_to_string(one.condition, "?");
+    text += (text.empty() ? "" : ", ") + std::to_string(one.job.value) + " " +
+            boost::describe::enum_to_string(one.condition, "?");
   return text;
 }
 
@@ -153,7 +168,8 @@ void show_more_asked(const Job& job, Page& page) {
   page.line(spoken("ranks"), ranks_asked(spec));
   if (spec.cpus_per_rank > 0) page.line(spoken("cpus per rank"), std::to_string(spec.cpus_per_rank));
   page.line(spoken("after"), dependencies(spec.dependencies));
-  page.line(spoken("output"), spec.output.empty() ? "" : spec.output + (spec.append_output ? " (" + spoken("appended to") + ")" : ""));
+  page.line(spoken("output"),
+            spec.output.empty() ? "" : spec.output + (spec.append_output ? " (" + spoken("appended to") + ")" : ""));
   page.line(spoken("error"), spec.error);
   if (spec.log_bytes_max > 0) page.line(spoken("log limit"), bytes_text(spec.log_bytes_max));
   if (spec.warning) page.line(spoken("signal"), warning_text(*spec.warning));
@@ -178,8 +194,8 @@ void write_job(const protocol::JobView& view, Context& context) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
-  context.out << tinted((view.array ? spoken("Array {0}", name_of(view)) : spoken("Job {0}", name_of(view))), Tint::bold,
-                        context.terminal.out_colour)
+  context.out << tinted((view.array ? spoken("Array {0}", name_of(view)) : spoken("Job {0}", name_of(view))),
+                        Tint::bold, context.terminal.out_colour)
               << (job.spec.name.empty() ? "" : " " + printable(job.spec.name)) << ": "
               << tinted(word(job.state), tint_of(job.state), context.terminal.out_colour) << '\n';
   page.line(spoken("user"), job.owner.name);
@@ -189,11 +205,13 @@ void write_job(const protocol::JobView& view, Context& context) {
   page.line(spoken("asked"), asked(job, view.gpus));
   page.line(spoken("time"), elapsed_of_limit(job, now));
   page.line(spoken("grace"), protocol::format_duration(job.spec.stop_grace_ms));
-  page.line(spoken("mpi"), job.spec.mpi == MpiMode::automatic ? "auto" : job.spec.mpi == MpiMode::pmix ? "pmix" : "none");
+  page.line(spoken("mpi"), job.spec.mpi == MpiMode::automatic ? "auto"
+                           : job.spec.mpi == MpiMode::pmix    ? "pmix"
+                                                              : "none");
   if (job.array && !view.array) show_element(*job.array, page);
   if (job.spec.script)
-    page.line(spoken("script"),
-              shell_words(job.spec.command) + " (" + spoken("printed by '{0}'", "ultra show " + name_of(view) + " --script") + ")");
+    page.line(spoken("script"), shell_words(job.spec.command) + " (" +
+                                    spoken("printed by '{0}'", "ultra show " + name_of(view) + " --script") + ")");
   else
     page.line(spoken("command"), shell_words(job.spec.command));
   page.line(spoken("folder"), job.spec.working_directory);
@@ -253,8 +271,9 @@ namespace {
 
 int print_script(const protocol::JobView& view, Context& context) {
   if (!view.details.spec.script) {
-    throw CommandError(exit_code::conflict, error_line("--script", spoken("job {0} is no script", name_of(view)),
-                                                       spoken("see its command with '{0}'", "ultra show " + name_of(view))));
+    throw CommandError(exit_code::conflict,
+                       error_line("--script", spoken("job {0} is no script", name_of(view)),
+                                  spoken("see its command with '{0}'", "ultra show " + name_of(view))));
   }
   context.out << view.details.spec.script->text;
   return exit_code::ok;
@@ -279,9 +298,11 @@ Verb show_verb() {
   return {.path = "show",
           .summary = "show everything about one job",
           .positionals = Positionals::one_job,
-          .options = {{"--script", "", "Print the script that was submitted, as it was then"}, json_option("the API's job")},
+          .options = {{"--script", "", "Print the script that was submitted, as it was then"},
+                      json_option("the API's job")},
           .details =
-              "Examples:\n  ultra show 12\n  ultra show 12_3\n  ultra show 12 --script > again.sh\n  ultra show 12 --json | jq "
+              "Examples:\n  ultra show 12\n  ultra show 12_3\n  ultra show 12 --script > again.sh\n  ultra show 12 "
+              "--json | jq "
               ".details.attempts[-1].failure",
           .run = show};
 }

@@ -1,4 +1,5 @@
-// ultra top: the cluster on one screen, alive. Its parts are in top/: what it knows (feed), what it shows (model), how it looks (screen).
+// ultra top: the cluster on one screen, alive. Its parts are in top/: what it knows (feed), what it shows (model), how
+// it looks (screen).
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/top/full_screen.h"
@@ -33,8 +34,9 @@ void obey(const TopAction& action, TopFeed& feed, std::size_t columns) {
 int top(const Arguments& arguments, Context& context) {
   const Duration interval = arguments.duration("--interval").value_or(seconds(1));
   if (interval.ms < 100 || interval.ms > 3'600'000)
-    throw CommandError(exit_code::usage, error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                                    spoken("give {0} to {1}", "100ms", "1h")));
+    throw CommandError(exit_code::usage,
+                       error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
+                                  spoken("give {0} to {1}", "100ms", "1h")));
   TopModel model(own_user_name());
   {
     Client client(context.socket);  // no scheduler is an error like everywhere; only later is it one that comes back
@@ -53,7 +55,8 @@ int top(const Arguments& arguments, Context& context) {
       screen.wait(feed.fd(), 1000);
       if (screen.ended_by() != 0) break;
       TopNews news = feed.take();
-      if (news.cluster) model.take(std::move(news.cluster->cluster), std::move(news.cluster->nodes), std::move(news.cluster->jobs));
+      if (news.cluster)
+        model.take(std::move(news.cluster->cluster), std::move(news.cluster->nodes), std::move(news.cluster->jobs));
       if (news.page) model.take_page(std::move(*news.page), model.page() == TopPage::logs);
       if (news.message) model.say(*news.message);
       model.set_away(news.away);
@@ -73,11 +76,14 @@ int top(const Arguments& arguments, Context& context) {
 Verb top_verb() {
   return {.path = "top",
           .summary = "watch the cluster on the whole screen: GPUs, queue, jobs",
-          .options = {{"--interval", "LENGTH", "How often to look again (default 1s)"}, {"--all", "", "Ended jobs too", "-a"}},
+          .options = {{"--interval", "LENGTH", "How often to look again (default 1s)"},
+                      {"--all", "", "Ended jobs too", "-a"}},
           .details =
-              "The wall shows every GPU with the letter of its job and how busy it is; the list shows jobs, yours first. Keys: arrows, enter "
+              "The wall shows every GPU with the letter of its job and how busy it is; the list shows jobs, yours "
+              "first. Keys: arrows, enter "
               "(details), l (output), c (cancel), / (filter), s (order), ? (help), q.\n"
-              "It works over ssh and on any terminal that the system knows (TERM); NO_COLOR and --color never turn colours off.",
+              "It works over ssh and on any terminal that the system knows (TERM); NO_COLOR and --color never turn "
+              "colours off.",
           .run = top};
 }
 

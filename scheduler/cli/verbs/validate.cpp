@@ -1,4 +1,5 @@
-// ultra validate: whether a job file or a job script is right, and what the cluster would make of it now, without submitting it.
+// ultra validate: whether a job file or a job script is right, and what the cluster would make of it now, without
+// submitting it.
 #include <boost/describe.hpp>
 #include <filesystem>
 
@@ -61,15 +62,16 @@ void print(const Validation& validation, Context& context) {
   if (limit.ms > 0) about += ", " + spoken("{0} limit", protocol::format_duration(limit));
   context.out << spoken("{0} is right: {1}.", printable(validation.file), about) << '\n';
   for (const std::string& warning : validation.warnings)
-    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(warning)) << '\n';
+    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' '
+                << printable(heard(warning)) << '\n';
   if (!validation.cluster) return;
   const PlannedJob& planned = validation.cluster->planned;
   const Time now = context.now();
   if (planned.start_ms && *planned.start_ms - now < seconds(1))
     context.out << spoken("It would start now on {0}.", places(planned.allocation)) << '\n';
   else if (planned.start_ms)
-    context.out << spoken("It would start {0} ({1}) on {2}: {3}", relative(*planned.start_ms, now), local_time(*planned.start_ms),
-                          places(planned.allocation), heard(validation.cluster->why))
+    context.out << spoken("It would start {0} ({1}) on {2}: {3}", relative(*planned.start_ms, now),
+                          local_time(*planned.start_ms), places(planned.allocation), heard(validation.cluster->why))
                 << '\n';
   else
     context.out << spoken("It would wait: {0}", heard(validation.cluster->why)) << '\n';
@@ -78,10 +80,12 @@ void print(const Validation& validation, Context& context) {
 int validate(const Arguments& arguments, Context& context) {
   const std::string name = arguments.positionals.front();
   Submission made = read(name, context);
-  Validation validation{name, made.request.spec, made.request.array_indices, made.request.array_limit, made.warnings, std::nullopt};
+  Validation validation{name,          made.request.spec, made.request.array_indices, made.request.array_limit,
+                        made.warnings, std::nullopt};
   if (!arguments.has("--offline")) {
     validation.cluster = asked_of_the_cluster(made, context);
-    validation.warnings.insert(validation.warnings.end(), validation.cluster->warnings.begin(), validation.cluster->warnings.end());
+    validation.warnings.insert(validation.warnings.end(), validation.cluster->warnings.begin(),
+                               validation.cluster->warnings.end());
   }
   if (arguments.has("--json"))
     context.out << protocol::to_json(validation) << '\n';
@@ -93,18 +97,20 @@ int validate(const Arguments& arguments, Context& context) {
 }  // namespace
 
 Verb validate_verb() {
-  return {.path = "validate",
-          .summary = "check a job file or a job script, without submitting it",
-          .positionals = Positionals::file,
-          .options = {{"--offline", "", "Only the file; don't ask the cluster whether and when it could run"},
-                      json_option("what the file asks for and what the cluster says to it")},
-          .details =
-              "A job file is TOML: the options of 'ultra submit' by their names without dashes, and what to run.\n"
-              "  name = \"train\"\n  gpus = 16\n  time = \"2h\"\n  array = \"0-15%4\"\n  after = [\"12:ok\"]\n"
-              "  command = [\"python3\", \"train.py\", \"--lr\", \"3e-4\"]     # or: script = \"job.sh\", arguments = [\"3\"]\n"
-              "Mistakes are named with line and column (exit code 2, also when this cluster can never run it).\n"
-              "Examples:\n  ultra validate job.toml && ultra submit --file job.toml\n  ultra validate --offline train.sh",
-          .run = validate};
+  return {
+      .path = "validate",
+      .summary = "check a job file or a job script, without submitting it",
+      .positionals = Positionals::file,
+      .options = {{"--offline", "", "Only the file; don't ask the cluster whether and when it could run"},
+                  json_option("what the file asks for and what the cluster says to it")},
+      .details =
+          "A job file is TOML: the options of 'ultra submit' by their names without dashes, and what to run.\n"
+          "  name = \"train\"\n  gpus = 16\n  time = \"2h\"\n  array = \"0-15%4\"\n  after = [\"12:ok\"]\n"
+          "  command = [\"python3\", \"train.py\", \"--lr\", \"3e-4\"]     # or: script = \"job.sh\", arguments = "
+          "[\"3\"]\n"
+          "Mistakes are named with line and column (exit code 2, also when this cluster can never run it).\n"
+          "Examples:\n  ultra validate job.toml && ultra submit --file job.toml\n  ultra validate --offline train.sh",
+      .run = validate};
 }
 
 }  // namespace ultramarine::cli

@@ -98,6 +98,23 @@ class InKorean(unittest.TestCase):
                 self.assertEqual(ran.err.count("\n"), 1, ran)
                 self.assertEqual(self.home.ultra(*words).code, code)
 
+    def test_scripts(self):
+        def script(text):
+            path = os.path.join(self.home.work, "job.sh")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return path
+
+        for lines in ("--gpus=x", "--time=soon", "--frobnicate", "--ntasks=3 --nodes=2 --ntasks-per-node=1", "--hold", "--array=5-1", "--mem=lots",
+                      "--gres=gpu:a:1,gpu:b:2", "--signal=NOPE", "--dependency=singleton", "--container=x", "-x=y", "word"):
+            with self.subTest(lines):
+                ran = self.home.ultra("submit", "--dry-run", script(f"#!/bin/sh\n#SBATCH {lines}\n"), environment=KOREAN)
+                self.assertEqual(ran.code, 2, ran)
+                self.assertRegex(ran.err, "[가-힣]")
+                self.assertEqual(english_left(re.sub(r"job\.sh|FROM|\bx\b|frobnicate|apptainer exec.*", "", ran.err)), [], ran)
+        ran = self.home.ultra("submit", "--gpus", "1", script("#!/bin/sh\n#SBATCH --mail-type=END --partition=a,main\n#PBS -l x\ntrue\n#SBATCH -n 1\n"), environment=KOREAN)
+        self.assertIn("경고: ", ran.err)
+
     def test_help_and_doctor(self):
         for verb in ("queue", "nodes", "show", "cancel", "wait", "logs", "top", "events", "doctor", "man", "completion", "validate"):
             with self.subTest(verb):

@@ -85,6 +85,19 @@ class Catalogue(unittest.TestCase):
                 # Particles that depend on what is filled in are written in both forms.
                 self.assertNotRegex(twin, r"\{\d\}(은|는|이|가|을|와|과|으로)( |$|,|\.)", "write 은(는), 이(가), 을(를), 와(과) or (으)로")
 
+    def test_what_others_say_is_understood(self):
+        """Sentences of the room that reads scripts and of the core's refusals: each piece of three words or more is in a pattern."""
+        heard = "\n".join(sentence for context, sentence in self.korean if context == "heard")
+        unknown = []
+        for source in [*(ROOT / "scheduler/batch").glob("*.cpp"), *(ROOT / "scheduler/core").glob("accept.cpp"), *(ROOT / "scheduler/core").glob("names.cpp")]:
+            text = re.sub(r"//[^\n]*|'\\?.'", " ", source.read_text(encoding="utf-8"))
+            for call in re.finditer(r"\b(?:Problem|refuse|refused|can_never|warn|push_back)\(([^;{]*);", text):
+                for literal in re.findall(r'"((?:[^"\\]|\\.)*)"', call.group(1)):
+                    piece = literal.replace('\\"', '"').strip(" ;:,.()-\"")
+                    if len(re.findall(r"[A-Za-z]{2,}", piece)) >= 3 and " " in piece and "\\" not in piece and re.sub(r" \d+s?$", "", piece) not in heard:
+                        unknown.append(f"{source.name}: {piece}")
+        self.assertEqual(unknown, [])
+
     def test_nothing_english_is_printed_past_the_catalogue(self):
         """No literal with words goes straight to a person: << "two words" or error_line(..., "two words")."""
         found = []

@@ -1,4 +1,5 @@
-// What Tab offers, without a shell: verbs, options, values, jobs and nodes as the scheduler has them, and nothing but silence without one.
+// What Tab offers, without a shell: verbs, options, values, jobs and nodes as the scheduler has them, and nothing but
+// silence without one.
 #include "scheduler/cli/completion.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +23,9 @@ Words offered(const Words& typed, const std::string& socket = "/nowhere/at/all.s
   return words;
 }
 
-bool holds(const Words& words, const std::string& word) { return std::find(words.begin(), words.end(), word) != words.end(); }
+bool holds(const Words& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 TEST(Completion, OffersVerbsByTheirBeginning) {
   EXPECT_EQ(offered({"sub"}), (Words{"submit"}));
@@ -38,10 +41,12 @@ TEST(Completion, OffersEveryOptionOfEveryVerbOnce) {
     for (std::string word; path >> word;) typed.push_back(word);
     typed.emplace_back("--");
     const Words words = offered(typed);
-    for (const Option& option : verb.options) EXPECT_EQ(std::count(words.begin(), words.end(), option.name), 1) << verb.path << ' ' << option.name;
-    for (const Option& option : global_options()) EXPECT_TRUE(holds(words, option.name)) << verb.path << ' ' << option.name;
+    for (const Option& option : verb.options)
+      EXPECT_EQ(std::count(words.begin(), words.end(), option.name), 1) << verb.path << ' ' << option.name;
+    for (const Option& option : global_options())
+      EXPECT_TRUE(holds(words, option.name)) << verb.path << ' ' << option.name;
   }
-  EXPECT_FALSE(holds(offered({"queue", "--me", "--"}), "--me"));              // given once is enough
+  EXPECT_FALSE(holds(offered({"queue", "--me", "--"}), "--me"));             // given once is enough
   EXPECT_TRUE(holds(offered({"submit", "--after", "3", "--"}), "--after"));  // unless it may be repeated
 }
 
@@ -78,7 +83,8 @@ TEST(Completion, OffersJobsAndNodesOfTheCluster) {
 TEST(Completion, NeverWaitsLongForAScheduler) {
   test::FakeApi api;
   std::vector<std::shared_ptr<net::Reply>> owed;  // an answer that never comes
-  api.on("GET /v1/jobs", [&](const net::Request&, std::shared_ptr<net::Reply> reply) { owed.push_back(std::move(reply)); });
+  api.on("GET /v1/jobs",
+         [&](const net::Request&, std::shared_ptr<net::Reply> reply) { owed.push_back(std::move(reply)); });
   const auto before = std::chrono::steady_clock::now();
   EXPECT_EQ(offered({"show", ""}, api.socket()), Words{});
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));  // 300 ms on a machine that isn't busy
@@ -93,20 +99,23 @@ TEST(Manual, HasAPageForEachVerbWithEveryOption) {
     for (const Option& option : verbs[i].options) {
       std::string name;
       for (const char byte : option.name) name += byte == '-' ? std::string("\\-") : std::string(1, byte);
-      EXPECT_NE(pages[i + 1].text.find("\\fB" + name + "\\fR"), std::string::npos) << verbs[i].path << ' ' << option.name;
+      EXPECT_NE(pages[i + 1].text.find("\\fB" + name + "\\fR"), std::string::npos)
+          << verbs[i].path << ' ' << option.name;
     }
   }
   EXPECT_EQ(pages[1].file, "man1/ultra-cluster-up.1");
 }
 
 TEST(Manual, OfAProgramTakesItsOptionsFromItsHelp) {
-  const ManualPage page = manual_of_program("ultra-x", 8,
-                                            "Does x.\nUsage: ultra-x [OPTIONS]\n\nOptions:\n  -h,--help                   Print this help message and exit\n"
-                                            "  --config FILE REQUIRED      The cluster file\n                              and more of it\n",
-                                            "2026-11-22");
+  const ManualPage page = manual_of_program(
+      "ultra-x", 8,
+      "Does x.\nUsage: ultra-x [OPTIONS]\n\nOptions:\n  -h,--help                   Print this help message and exit\n"
+      "  --config FILE REQUIRED      The cluster file\n                              and more of it\n",
+      "2026-11-22");
   EXPECT_EQ(page.file, "man8/ultra-x.8");
   EXPECT_NE(page.text.find("ultra\\-x \\- Does x."), std::string::npos);
-  EXPECT_NE(page.text.find("\\fB\\-\\-config FILE REQUIRED\\fR\nThe cluster file\nand more of it\n"), std::string::npos) << page.text;
+  EXPECT_NE(page.text.find("\\fB\\-\\-config FILE REQUIRED\\fR\nThe cluster file\nand more of it\n"), std::string::npos)
+      << page.text;
 }
 
 }  // namespace

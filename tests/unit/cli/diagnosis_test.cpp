@@ -15,7 +15,8 @@ namespace {
 
 void expect(const Finding& finding, Health health, const std::string& part) {
   EXPECT_EQ(finding.result, health) << finding.check << ": " << finding.found;
-  EXPECT_NE((finding.found + "; " + finding.remedy).find(part), std::string::npos) << finding.found << "; " << finding.remedy;
+  EXPECT_NE((finding.found + "; " + finding.remedy).find(part), std::string::npos)
+      << finding.found << "; " << finding.remedy;
   EXPECT_EQ(finding.remedy.empty(), health == Health::ok) << "what isn't well has a remedy";
 }
 
@@ -57,7 +58,8 @@ TEST(Diagnosis, ProgramsAndCommandsAreLookedFor) {
     chmod((folder.path() + name).c_str(), 0755);
   }
   expect(check_programs(folder.path()), Health::ok, folder.path());
-  expect(check_command("ultra-shim", "/nowhere:" + folder.path(), "install it"), Health::ok, folder.path() + "/ultra-shim");
+  expect(check_command("ultra-shim", "/nowhere:" + folder.path(), "install it"), Health::ok,
+         folder.path() + "/ultra-shim");
   expect(check_command("ultra-shim", "/nowhere", "install it"), Health::warning, "install it");
 }
 

@@ -1,4 +1,5 @@
-// Job files: what they ask for is what the same options on the command line ask for; every mistake has a line and a column.
+// Job files: what they ask for is what the same options on the command line ask for; every mistake has a line and a
+// column.
 #include "scheduler/cli/job_file.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +33,8 @@ std::string refused(const std::string& text) {
 
 TEST(JobFile, SaysWhatTheSameOptionsSay) {
   const Submission made = from_file(
-      "name = \"학습\"\ngpus = 16\ntime = \"2h\"\naccount = \"vision\"\narray = \"0-6:2%2\"\nafter = [\"12:ok\", \"13\"]\nstrict-names = true\n"
+      "name = \"학습\"\ngpus = 16\ntime = \"2h\"\naccount = \"vision\"\narray = \"0-6:2%2\"\nafter = [\"12:ok\", "
+      "\"13\"]\nstrict-names = true\n"
       "cpus_per_rank = 4\nexport = [\"NONE\"]\ncommand = [\"python3\", \"train.py\", \"--lr\", \"3e-4\"]\n");
   const JobSpec& spec = made.request.spec;
   EXPECT_EQ(spec.name, "학습");
@@ -63,7 +65,8 @@ TEST(JobFile, WhatIsTypedIsStronger) {
 TEST(JobFile, AScriptIsFoundBesideTheFile) {
   const test::TemporaryFolder folder;
   std::ofstream(folder.path() + "/go.sh") << "#!/bin/sh\n#ULTRA --gpus 4\necho $1\n";
-  const JobFile file = parse_job_file("script = \"go.sh\"\narguments = [\"one\", \"2\"]\n", folder.path() + "/job.toml");
+  const JobFile file =
+      parse_job_file("script = \"go.sh\"\narguments = [\"one\", \"2\"]\n", folder.path() + "/job.toml");
   ASSERT_TRUE(file.script);
   EXPECT_EQ(file.script->text, "#!/bin/sh\n#ULTRA --gpus 4\necho $1\n");
   EXPECT_EQ(file.command, (std::vector<std::string>{folder.path() + "/go.sh", "one", "2"}));
@@ -74,19 +77,28 @@ TEST(JobFile, AScriptIsFoundBesideTheFile) {
 
 TEST(JobFile, MistakesHaveLineAndColumn) {
   EXPECT_EQ(refused("gpu = 1\ncommand = [\"x\"]\n"), "job.toml:1:1: gpu: unknown word; did you mean gpus?");
-  EXPECT_EQ(refused("\n  frobnicate = 1\ncommand = [\"x\"]\n"), "job.toml:2:3: frobnicate: unknown word; see 'ultra submit --help'");
-  EXPECT_EQ(refused("gpus = \"eight\"\ncommand = [\"x\"]\n"), "job.toml:1:8: gpus: expected a whole number, got \"eight\"; write for example 8");
-  EXPECT_EQ(refused("time = 30\ncommand = [\"x\"]\n"), "job.toml:1:8: time: a length of time needs a unit; write for example time = \"30m\"");
-  EXPECT_EQ(refused("gpus = [1, 2]\ncommand = [\"x\"]\n"), "job.toml:1:8: gpus: expected one value, got a list; give one value");
-  EXPECT_EQ(refused("strict-names = 1\ncommand = [\"x\"]\n"), "job.toml:1:16: strict-names: expected true or false; write strict-names = true");
+  EXPECT_EQ(refused("\n  frobnicate = 1\ncommand = [\"x\"]\n"),
+            "job.toml:2:3: frobnicate: unknown word; see 'ultra submit --help'");
+  EXPECT_EQ(refused("gpus = \"eight\"\ncommand = [\"x\"]\n"),
+            "job.toml:1:8: gpus: expected a whole number, got \"eight\"; write for example 8");
+  EXPECT_EQ(refused("time = 30\ncommand = [\"x\"]\n"),
+            "job.toml:1:8: time: a length of time needs a unit; write for example time = \"30m\"");
+  EXPECT_EQ(refused("gpus = [1, 2]\ncommand = [\"x\"]\n"),
+            "job.toml:1:8: gpus: expected one value, got a list; give one value");
+  EXPECT_EQ(refused("strict-names = 1\ncommand = [\"x\"]\n"),
+            "job.toml:1:16: strict-names: expected true or false; write strict-names = true");
   EXPECT_EQ(refused("follow = true\ncommand = [\"x\"]\n"),
             "job.toml:1:1: follow: can't be said in a job file; it belongs on the command line of 'ultra submit'");
   EXPECT_EQ(refused("command = \"x y\"\n"),
-            "job.toml:1:11: command: expected a list: the program and its arguments; write for example command = [\"python3\", \"train.py\"]");
+            "job.toml:1:11: command: expected a list: the program and its arguments; write for example command = "
+            "[\"python3\", \"train.py\"]");
   EXPECT_EQ(refused("gpus = 1\n"), "job.toml: nothing to run; add for example command = [\"python3\", \"train.py\"]");
-  EXPECT_EQ(refused("command = [\"x\"]\nscript = \"a.sh\"\n"), "job.toml:2:1: script: can't be combined with command; give one of them");
-  EXPECT_EQ(refused("command = [\"x\"]\narguments = [\"a\"]\n"), "job.toml:2:1: arguments: they are a script's; put everything into command");
-  EXPECT_EQ(refused("[job]\ngpus = 1\n"), "job.toml:1:2: job: expected a value, got a table; write job = VALUE on a line of its own");
+  EXPECT_EQ(refused("command = [\"x\"]\nscript = \"a.sh\"\n"),
+            "job.toml:2:1: script: can't be combined with command; give one of them");
+  EXPECT_EQ(refused("command = [\"x\"]\narguments = [\"a\"]\n"),
+            "job.toml:2:1: arguments: they are a script's; put everything into command");
+  EXPECT_EQ(refused("[job]\ngpus = 1\n"),
+            "job.toml:1:2: job: expected a value, got a table; write job = VALUE on a line of its own");
   EXPECT_TRUE(refused("gpus == 1\n").starts_with("job.toml:1:7: ")) << refused("gpus == 1\n");
   EXPECT_TRUE(refused("gpus = 1\ngpus = 2\n").starts_with("job.toml:2:")) << refused("gpus = 1\ngpus = 2\n");
 }

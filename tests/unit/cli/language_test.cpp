@@ -1,5 +1,5 @@
-// Two languages: which one is spoken, that every text of the option table and every state has its Korean twin, and that the
-// scheduler's sentences are understood as patterns.
+// Two languages: which one is spoken, that every text of the option table and every state has its Korean twin, and that
+// the scheduler's sentences are understood as patterns.
 #include "scheduler/cli/language.h"
 
 #include <gtest/gtest.h>
@@ -91,17 +91,25 @@ TEST_F(Korean, SentencesAreFilledIn) {
 TEST_F(Korean, TheSchedulersSentencesAreUnderstood) {
   const std::vector<std::pair<std::string, std::string>> sentences{
       {"Waits for 16 GPUs; 8 are free. Expected to start at 22:27 UTC (in 14m) when job 9 (big, vision) ends.",
-       "GPU 16개를 기다립니다. 8개가 비어 있습니다. 작업 9 (big, vision)가 끝나면 22:27 UTC(14m 후)에 시작할 예정입니다."},
-      {"Waits for 1 GPU; none is free. Expected to start on Nov 24 at 09:00 UTC (in 1d 2h) when jobs 3 (a, b) and 4 (c, d) end.",
-       "GPU 1개를 기다립니다. 빈 GPU가 없습니다. 작업 3 (a, b) 그리고 4 (c, d)가 끝나면 Nov 24 09:00 UTC(1d 2h 후)에 시작할 예정입니다."},
-      {"Waits for 8 GPUs; 8 are free, but spread over nodes in another shape than it asks for. Expected to start at any moment.",
-       "GPU 8개를 기다립니다. 8개가 비어 있습니다만, 요청한 모양과 다르게 여러 노드에 흩어져 있습니다. 곧 시작할 예정입니다."},
-      {"Waits for 16 GPUs on nodes that don't answer: node[03-04] (down) and node07 (suspect). Its start can be planned once they are back.",
-       "응답하지 않는 노드의 GPU 16개를 기다립니다: node[03-04](꺼짐) 그리고 node07(의심). 노드가 돌아오면 시작을 계획할 수 있습니다."},
+       "GPU 16개를 기다립니다. 8개가 비어 있습니다. 작업 9 (big, vision)가 끝나면 22:27 UTC(14m 후)에 시작할 "
+       "예정입니다."},
+      {"Waits for 1 GPU; none is free. Expected to start on Nov 24 at 09:00 UTC (in 1d 2h) when jobs 3 (a, b) and 4 "
+       "(c, d) end.",
+       "GPU 1개를 기다립니다. 빈 GPU가 없습니다. 작업 3 (a, b) 그리고 4 (c, d)가 끝나면 Nov 24 09:00 UTC(1d 2h 후)에 "
+       "시작할 예정입니다."},
+      {"Waits for 8 GPUs; 8 are free, but spread over nodes in another shape than it asks for. Expected to start at "
+       "any moment.",
+       "GPU 8개를 기다립니다. 8개가 비어 있습니다만, 요청한 모양과 다르게 여러 노드에 흩어져 있습니다. 곧 시작할 "
+       "예정입니다."},
+      {"Waits for 16 GPUs on nodes that don't answer: node[03-04] (down) and node07 (suspect). Its start can be "
+       "planned once they are back.",
+       "응답하지 않는 노드의 GPU 16개를 기다립니다: node[03-04](꺼짐) 그리고 node07(의심). 노드가 돌아오면 시작을 "
+       "계획할 수 있습니다."},
       {"Lets jobs ahead of it go first: it asks for 2 GPUs and 4 are free, but to start it now would delay them.",
        "앞선 작업이 먼저입니다: GPU 2개를 요청했고 4개가 비어 있습니다만, 지금 시작하면 앞선 작업이 늦어집니다."},
       {"65 GPUs asked, partition main has 64", "GPU 65개를 요청했지만 파티션 main에는 64개가 있습니다"},
-      {"2 nodes of 9 GPUs asked, partition main has 0", "GPU 9개짜리 노드 2개를 요청했지만 파티션 main에는 0개가 있습니다"},
+      {"2 nodes of 9 GPUs asked, partition main has 0",
+       "GPU 9개짜리 노드 2개를 요청했지만 파티션 main에는 0개가 있습니다"},
       {"job 7 has already ended (completed)", "작업 7은 이미 끝났습니다(completed)"},
       {"did you mean main?", "혹시 main입니까?"},
       {"rank 2 on node01 exited with code 3", "node01의 랭크 2가 코드 3으로 끝났습니다"},
@@ -144,8 +152,9 @@ TEST(KoreanRuns, TablesErrorsAndHelpAreKoreanAndJsonIsNot) {
   EXPECT_EQ(wrong.code, 2);
   EXPECT_EQ(wrong.err, "오류: qeue: 알 수 없는 명령입니다; 혹시 'ultra queue'입니까?\n");
   EXPECT_NE(test::run({"queue", "--help"}, korean).out.find("사용법: ultra queue [OPTIONS]"), std::string::npos);
-  EXPECT_EQ(test::run({"queue", "--state", "runing"}, {{"ULTRA_HOME", api.home()}}).err,
-            "error: --state: \"runing\" is not a state; did you mean running?\n");  // and the next run speaks as it is told
+  EXPECT_EQ(
+      test::run({"queue", "--state", "runing"}, {{"ULTRA_HOME", api.home()}}).err,
+      "error: --state: \"runing\" is not a state; did you mean running?\n");  // and the next run speaks as it is told
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What keys do in `ultra top`, without a terminal: order, filter, the selection that stays with its job, pages, the question before a cancel.
+// What keys do in `ultra top`, without a terminal: order, filter, the selection that stays with its job, pages, the
+// question before a cancel.
 #include "scheduler/cli/top/top_model.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +9,8 @@
 namespace ultramarine::cli {
 namespace {
 
-protocol::JobView job(std::int64_t id, const std::string& name, const std::string& owner, const std::string& account, std::int64_t gpus) {
+protocol::JobView job(std::int64_t id, const std::string& name, const std::string& owner, const std::string& account,
+                      std::int64_t gpus) {
   protocol::JobView view = test::running_job();
   view.details.job = {id};
   view.details.spec.name = name;
@@ -22,7 +24,10 @@ Key typed(const std::string& text) { return {Key::Kind::character, text}; }
 
 class Top : public testing::Test {
  protected:
-  void SetUp() override { take({job(1, "train", "ada", "vision", 8), job(2, "학습 Études", "bob", "audio", 16), job(3, "eval", "ada", "audio", 1)}); }
+  void SetUp() override {
+    take({job(1, "train", "ada", "vision", 8), job(2, "학습 Études", "bob", "audio", 16),
+          job(3, "eval", "ada", "audio", 1)});
+  }
   void take(std::vector<protocol::JobView> jobs) {
     protocol::JobList list;
     list.now_ms = test::fixed_now;
