@@ -37,15 +37,12 @@ class InKorean(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.home = Home()
+        cls.addClassCleanup(cls.home.close)
         cls.up = cls.home.ultra("cluster", "up", "--nodes", "2", "--http", "127.0.0.1:0", environment=KOREAN)
         cls.fills = cls.home.submit("--gpus", "16", "--name", "fills", "--time", "10m", "--", "sleep", "100000")
         cls.home.until_state(cls.fills, "running")
         cls.waits = cls.home.submit("--gpus", "2", "--name", "waits", "--", "true")
         cls.user = cls.home.job(cls.fills)["details"]["owner"]["name"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.home.close()
 
     def korean(self, *words, code=0, **more):
         ran = self.home.ultra(*words, environment={**KOREAN, **more})

@@ -37,14 +37,11 @@ class OnOneCluster(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.home = Home()
+        cls.addClassCleanup(cls.home.close)
         cls.home.ultra("cluster", "up", "--nodes", "2", "--http", "127.0.0.1:0")
         cls.job = cls.home.submit("--gpus", "16", "--name", "holds", "--", "sleep", "100000")
         cls.home.until_state(cls.job, "running")
         cls.options = options_by_verb()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.home.close()
 
     def environment(self, **more):
         return self.home.environment(**{"PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "xterm-256color", "LANG": "C.UTF-8", **more})

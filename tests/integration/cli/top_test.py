@@ -22,6 +22,7 @@ class OnOneCluster(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Home()
+        cls.addClassCleanup(cls.cluster.close)
         cls.cluster.ultra("cluster", "up", "--nodes", "3", "--http", "127.0.0.1:0")
         program = "echo output of rank $RANK; while :; do :; done"
         cls.busy = cls.cluster.submit("--gpus", "2", "--name", "학습-busy", "--", "sh", "-c", program)
@@ -29,10 +30,6 @@ class OnOneCluster(unittest.TestCase):
         cls.waits = cls.cluster.submit("--gpus", "24", "--name", "everything", "--", "true")
         cls.cluster.until_state(cls.busy, "running")
         cls.cluster.until_state(cls.idle, "running")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.cluster.close()
 
     def top(self, *words, rows=24, columns=110, **environment):
         screen = Screen([ULTRA, *(words or ["top", "--interval", "200ms"])], self.cluster.environment(**{"TERM": "xterm-256color", **environment}),
