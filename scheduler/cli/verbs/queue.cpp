@@ -60,7 +60,7 @@ Table table_of(const protocol::JobList& list, const Terminal& terminal, Totals& 
   for (const protocol::JobView& view : list.jobs) {
     const Job& job = view.details;
     const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
-    table.add({std::to_string(job.job.value),
+    table.add({name_of(job),
                terminal.out_is_terminal ? clipped(or_dash(job.spec.name), 24) : or_dash(job.spec.name),
                or_dash(job.owner.name), or_dash(job.spec.account), std::to_string(view.gpus),
                Cell(word(job.state), tint_of(job.state)), elapsed_of_limit(job, list.now_ms),

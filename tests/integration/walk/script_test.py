@@ -121,6 +121,7 @@ class Scripts(unittest.TestCase):
             most = max(most, active)
         self.assertEqual(most, 2)
         self.assertIn("completed", self.cluster.ultra("show", array).out)
+        self.assertRegex(self.cluster.ultra("queue", "--all").out, rf"(?m)^ *{array}_5\b")
 
     def test_every_element_starts_its_own_gangs(self):
         # The first element's number is the array's name too.
