@@ -129,12 +129,29 @@ void Dispatch::add_due(const State& state, core::Liveness& liveness, const std::
   }
 }
 
+/// Every node of an attempt that has ended hears so, those too on which no gang of it was left.
+void Dispatch::add_over(const State& state, const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands) {
+  std::erase_if(open_attempts_, [&](const auto& entry) {
+    const auto& [key, nodes] = entry;
+    const auto& [id, number] = key;
+    const auto job = state.jobs.find(id);
+    const Attempt* open = job == state.jobs.end() ? nullptr : core::open_attempt(job->second);
+    if (open && open->attempt == number) return false;
+    for (const std::string& node : nodes)
+      if (sessions.count(node)) commands.push_back({node, protocol::AttemptOver{id, number}});
+    return true;
+  });
+}
+
 std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions,
                                    Time now) {
   std::vector<Command> commands;
   for (const auto& [id, job] : state.jobs) {
     const Attempt* attempt = core::open_attempt(job);
     if (!attempt) continue;
+    std::vector<std::string>& nodes = open_attempts_[{id, attempt->attempt}];
+    if (nodes.empty())
+      for (const NodeAllocation& part : attempt->allocation) nodes.push_back(part.node);
     for (const std::int64_t number : core::gangs_of(*attempt)) {
       const GangKey key{id, attempt->attempt, number};
       if (!core::is_open_gang(state, key)) continue;
@@ -155,6 +172,7 @@ std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness,
     gang = liveness.gangs.erase(gang);
     said_.erase(said_.lower_bound({key, ""}), said_.upper_bound({key, "\xff"}));
   }
+  add_over(state, sessions, commands);
   return commands;
 }
 

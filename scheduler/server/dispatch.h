@@ -30,7 +30,7 @@ class Dispatch {
   Dispatch(std::string cluster_secret, Environment environment);
 
   /// Commands to send now to the nodes in `sessions` (node -> number of its session). Notes in `liveness` when a gang was first asked, and
-  /// drops gangs that have ended.
+  /// drops gangs that have ended. A node that is away when an attempt ends is not told later: it clears up by its own clock.
   std::vector<Command> due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now);
 
  private:
@@ -38,6 +38,7 @@ class Dispatch {
     std::int64_t session = 0;
     core::LaunchStep step = core::LaunchStep::nothing;
   };
+  void add_over(const State& state, const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands);
   void add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now, const GangKey& key,
                const Allocation& allocation, std::vector<Command>& commands);
   protocol::LaunchSpec launch_spec(const State& state, const Job& job, const GangKey& key, const std::string& node) const;
@@ -47,6 +48,7 @@ class Dispatch {
   std::string cluster_secret_;
   Environment environment_;
   std::map<std::pair<GangKey, std::string>, Said> said_;
+  std::map<std::pair<JobId, std::int64_t>, std::vector<std::string>> open_attempts_;  // (job, attempt) -> its nodes, as of the last call
 };
 
 }  // namespace ultramarine::server

@@ -207,6 +207,21 @@ TEST_F(ScriptTest, ItsEndTakesItsGangsWithIt) {
   scheduler_->until_state(job.job, JobState::completed);
 }
 
+TEST_F(ScriptTest, WhenItHasEndedEveryNodeOfItMayClearUp) {
+  // The second node never had a gang of it, but may have made its scratch folder all the same.
+  const GangKey job = running_script();
+  settle();
+  EXPECT_EQ(two_.count<protocol::AttemptOver>(), 0u);
+  one_.say(one_.report(job, GangPhase::finished));
+  for (Agent* agent : {&one_, &two_}) {
+    const auto over = agent->expect<protocol::AttemptOver>();
+    EXPECT_EQ(over.job, job.job);
+    EXPECT_EQ(over.attempt, 1);
+  }
+  settle();
+  EXPECT_EQ(two_.count<protocol::AttemptOver>(), 0u) << "once";
+}
+
 TEST_F(ScriptTest, AScheduledGangIsLaunchedByTheNextSchedulerToo) {
   const GangKey job = running_script();
   const GangKey key = ask_for_gang(job);
