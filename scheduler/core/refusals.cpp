@@ -2,29 +2,14 @@
 #include "scheduler/core/refusals.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
+
+#include "scheduler/model/edit_distance.h"
 
 namespace ultramarine::core {
 namespace {
 
 constexpr std::size_t name_bytes_max = 200;
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other (optimal string alignment).
-std::size_t distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> before_last(to.size() + 1), last(to.size() + 1), row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    before_last = std::exchange(last, row);
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < to.size(); ++j) {
-      row[j + 1] = std::min({row[j] + 1, last[j + 1] + 1, last[j] + (from[i] == to[j] ? 0 : 1)});
-      const bool swapped = i > 0 && j > 0 && from[i] == to[j - 1] && from[i - 1] == to[j];
-      if (swapped) row[j + 1] = std::min(row[j + 1], before_last[j - 1] + 1);
-    }
-  }
-  return row.back();
-}
 
 }  // namespace
 
@@ -53,8 +38,8 @@ std::string name_remedy(std::string_view asked, const std::vector<std::string>& 
   const std::string asked_short(asked.substr(0, name_bytes_max));
   const std::string* nearest = &known.front();
   for (const std::string& name : known)
-    if (distance(asked_short, name) < distance(asked_short, *nearest)) nearest = &name;
-  if (distance(asked_short, *nearest) <= std::max<std::size_t>(1, nearest->size() / 3)) return "did you mean " + *nearest + "?";
+    if (edit_distance(asked_short, name) < edit_distance(asked_short, *nearest)) nearest = &name;
+  if (edit_distance(asked_short, *nearest) <= std::max<std::size_t>(1, nearest->size() / 3)) return "did you mean " + *nearest + "?";
   std::string list;
   for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
   return "use one of: " + list;

@@ -5,9 +5,10 @@
 #include <array>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <set>
 #include <tuple>
+
+#include "scheduler/model/edit_distance.h"
 
 namespace ultramarine::protocol {
 namespace {
@@ -183,22 +184,6 @@ NameParts cut_at_last_number(const std::string& name) {
   while (begin > 0 && is_digit(name[begin - 1])) --begin;
   if (end - begin == 0 || end - begin > digits_max) return {name, "", ""};
   return {name.substr(0, begin), name.substr(begin, end - begin), name.substr(end)};
-}
-
-/// Number of single-character changes, swaps of neighbours among them (optimal string alignment distance; Damerau 1964).
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), previous(b.size() + 1), row(b.size() + 1);
-  std::iota(previous.begin(), previous.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({previous[j] + 1, row[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
-    }
-    std::swap(before, previous);
-    std::swap(previous, row);
-  }
-  return previous[b.size()];
 }
 
 }  // namespace
