@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -22,11 +23,14 @@
 #include "scheduler/cli/manual.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/endpoint.h"
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::int64_t clock_off_ms_max = 5000;  // beyond it, times in the queue and in logs mislead
 
 Finding well(const std::string& check, const std::string& found) { return {check, Health::ok, found, ""}; }
 
@@ -208,10 +212,25 @@ Finding check_clock(Time before, Time scheduler, Time after) {
                            : scheduler > after ? (scheduler - after).ms
                                                : 0;
   const std::string found = spoken("{0} ms between this machine and the scheduler", off);
-  if (off > 5000)
+  if (off > clock_off_ms_max)
     return {"clock", Health::failed, found, spoken("set the clocks: times in the queue and in logs would mislead")};
   if (off > 500) return {"clock", Health::warning, found, spoken("run chrony or systemd-timesyncd on every machine")};
   return well("clock", found);
+}
+
+Finding check_node_clocks(const std::vector<protocol::NodeView>& nodes) {
+  std::int64_t most = 0;
+  std::vector<std::string> wrong;
+  for (const protocol::NodeView& view : nodes) {
+    if (!view.facts) continue;
+    const std::int64_t off = std::abs((view.facts_heard_ms - view.facts->clock_ms).ms);
+    most = std::max(most, off);
+    if (off > clock_off_ms_max) wrong.push_back(view.node.config.name);
+  }
+  const std::string found = spoken("at most {0} ms between the nodes and the scheduler", most);
+  if (wrong.empty()) return well("node-clocks", found);
+  return {"node-clocks", Health::failed, spoken("{0}: clocks that are up to {1} ms off the scheduler's", protocol::fold_hostlist(wrong), most),
+          spoken("run chrony or systemd-timesyncd on every machine")};
 }
 
 Finding check_version(const std::string& who, const std::string& version) {

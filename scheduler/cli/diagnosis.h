@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/cli/verb.h"
+#include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::cli {
 
@@ -40,6 +41,8 @@ Finding check_shared_folder(const std::string& folder, const std::vector<std::st
 // ---- of the cluster
 /// Clock of the scheduler against ours, asked between `before` and `after`.
 Finding check_clock(Time before, Time scheduler, Time after);
+/// Clocks of the nodes against the scheduler's, as they were when each agent connected; the way of its word counts as difference.
+Finding check_node_clocks(const std::vector<protocol::NodeView>& nodes);
 Finding check_version(const std::string& who, const std::string& version);
 /// Somebody answers at a TCP address.
 Finding check_port(const std::string& what, const std::string& address);

@@ -64,6 +64,7 @@ void look_at_cluster(Client& client, Context& context, std::vector<Finding>& fin
                         spoken("agents of another version: {0}", protocol::fold_hostlist(strangers)),
                         spoken("install the same version everywhere; jobs go on while daemons are replaced")});
   findings.push_back(check_clock(before, cluster.now_ms, after));
+  findings.push_back(check_node_clocks(nodes));
   if (!cluster.http.empty()) findings.push_back(check_port("http-port", cluster.http));
   if (!cluster.agents.empty()) findings.push_back(check_port("agents-port", cluster.agents));
   findings.push_back(nodes_finding(nodes));

@@ -27,6 +27,19 @@ TEST(Diagnosis, ClocksMayDifferByLittle) {
   expect(check_clock(now, now - minutes(1), now), Health::failed, "60000 ms");
 }
 
+TEST(Diagnosis, NodesWhoseClockIsWrongAreNamed) {
+  std::vector<protocol::NodeView> nodes(3);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    nodes[i].node.config.name = "node0" + std::to_string(i + 1);
+    nodes[i].facts_heard_ms = Time{1'000'000};
+    nodes[i].facts = NodeFacts{.clock_ms = Time{1'000'000 - 40}};
+  }
+  nodes[2].facts.reset();
+  expect(check_node_clocks(nodes), Health::ok, "40 ms");
+  nodes[1].facts->clock_ms = Time{1'000'000 + 90'000};
+  expect(check_node_clocks(nodes), Health::failed, "node02");
+}
+
 TEST(Diagnosis, VersionsShouldBeTheSame) {
   expect(check_version("ultra-scheduler", version_text()), Health::ok, version_text());
   expect(check_version("ultra-scheduler", "9.9.9"), Health::warning, "9.9.9");
