@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::protocol {
 namespace {
@@ -84,8 +83,6 @@ void fail_expected(const std::string& path, const char* expected, const json::va
   }
   throw DecodeError(path, std::string("expected ") + expected + ", got " + shown);
 }
-
-std::string nearest(std::string_view word, const std::vector<std::string>& known) { return nearest_word(word, known); }
 
 }  // namespace detail
 

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "scheduler/model/time.h"
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::protocol {
 
@@ -62,7 +63,6 @@ std::string key_text(JobId key);
 void key_from_text(std::string_view text, std::string& key, const std::string& path);
 void key_from_text(std::string_view text, JobId& key, const std::string& path);
 [[noreturn]] void fail_expected(const std::string& path, const char* expected, const json::value& got);
-std::string nearest(std::string_view word, const std::vector<std::string>& known);  // "" when nothing is near
 }  // namespace detail
 
 template <class T>
@@ -167,7 +167,7 @@ void decode(const json::value& value, T& out, const std::string& path, Unknown u
         bool is_known = false;
         for (const auto& name : known) is_known = is_known || name == member.key();
         if (is_known) continue;
-        const std::string near = nearest(member.key(), known);
+        const std::string near = nearest_word(member.key(), known);
         throw DecodeError(child(member.key()), "unknown field" + (near.empty() ? "" : "; did you mean \"" + near + "\"?"));
       }
     }

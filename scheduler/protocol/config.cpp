@@ -10,6 +10,7 @@
 
 #include "scheduler/protocol/config_checks.h"
 #include "scheduler/protocol/embedded_configs.h"
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::protocol {
 namespace {
@@ -91,7 +92,7 @@ PolicyConfig load_policy(const std::string& name_or_path) {
   }
   std::string known;
   for (const auto& name : embedded_policies()) known += (known.empty() ? "" : ", ") + name;
-  const std::string near = detail::nearest(name_or_path, embedded_policies());
+  const std::string near = nearest_word(name_or_path, embedded_policies());
   throw ConfigError("", "policy", "there is no policy \"" + name_or_path + "\"",
                     near.empty() ? "known: " + known + "; a file's name ends in .toml" : "did you mean \"" + near + "\"?");
 }

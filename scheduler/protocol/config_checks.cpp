@@ -26,7 +26,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 /// "did you mean ...?", or the words themselves when there are few, or `otherwise`.
 std::string suggestion(std::string_view word, const std::vector<std::string>& known, const std::string& otherwise) {
-  const std::string near = detail::nearest(word, known);
+  const std::string near = nearest_word(word, known);
   if (!near.empty()) return "did you mean " + quoted(near) + "?";
   return !known.empty() && known.size() <= 8 ? "known: " + joined(known) : otherwise;
 }

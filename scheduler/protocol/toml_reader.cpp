@@ -96,7 +96,7 @@ void TomlReader::fail_expected_here(const toml::node& node, const std::string& f
 }
 
 void TomlReader::fail_unknown(const toml::key& key, const std::string& field, const std::vector<std::string>& known) const {
-  const std::string near = detail::nearest(key.str(), known);
+  const std::string near = nearest_word(key.str(), known);
   std::string words;
   for (const auto& word : known) words += (words.empty() ? "" : ", ") + word;
   fail_at(key.source().begin, field, "unknown word \"" + std::string(key.str()) + "\"",

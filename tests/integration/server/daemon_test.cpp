@@ -11,21 +11,8 @@ namespace {
 
 const api::Caller runner = caller(runner_uid, "runner");
 
-class DaemonTest : public ::testing::Test {
+class DaemonTest : public TwoNodes {
  protected:
-  net::Loop loop_;
-  std::unique_ptr<store::Store> store_ = store::open_memory();
-  HandClock hand_;
-  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(loop_, *store_, small_cluster(), hand_.clock());
-  Agent one_{*scheduler_, loop_, "node01"}, two_{*scheduler_, loop_, "node02"};
-
-  void SetUp() override { scheduler_->start_and_wait(); }
-  void TearDown() override { scheduler_->daemon.stop(); }
-
-  void both_join() {
-    one_.join();
-    two_.join();
-  }
   /// A job of 16 GPUs over both nodes whose ranks run.
   GangKey running_job() {
     const JobId job = scheduler_->submit(R"({"gpus":16})", "", R"({"A":"1"})");

@@ -7,20 +7,12 @@
 namespace ultramarine::server::testing {
 namespace {
 
-class ScriptTest : public ::testing::Test {
+class ScriptTest : public TwoNodes {
  protected:
-  net::Loop loop_;
-  std::unique_ptr<store::Store> store_ = store::open_memory();
-  HandClock hand_;
-  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(loop_, *store_, small_cluster(), hand_.clock());
-  Agent one_{*scheduler_, loop_, "node01"}, two_{*scheduler_, loop_, "node02"};
-
   void SetUp() override {
-    scheduler_->start_and_wait();
-    one_.join();
-    two_.join();
+    TwoNodes::SetUp();
+    both_join();
   }
-  void TearDown() override { scheduler_->daemon.stop(); }
 
   static constexpr const char* script = R"(,"name":"study","script":{"text":"#!/bin/bash\nultra run -- train\n"},"output":"out-%j.txt")";
 

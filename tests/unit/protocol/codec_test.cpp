@@ -201,14 +201,14 @@ TEST(ParseJson, RefusesDeepNesting) {
 
 TEST(Nearest, SuggestsOneOrTwoChangesAndCutWords) {
   const std::vector<std::string> known{"gpus", "nodes", "memory", "gpu_type", "name"};
-  EXPECT_EQ(detail::nearest("gpu", known), "gpus");
-  EXPECT_EQ(detail::nearest("ndoes", known), "nodes");
-  EXPECT_EQ(detail::nearest("mem", known), "memory");
-  EXPECT_EQ(detail::nearest("gputype", known), "gpu_type");
-  EXPECT_EQ(detail::nearest("x", known), "");
-  EXPECT_EQ(detail::nearest("bananas", known), "");
-  EXPECT_EQ(detail::nearest("", known), "");
-  EXPECT_EQ(detail::nearest(std::string(100'000, 'g'), known), "");
+  EXPECT_EQ(nearest_word("gpu", known), "gpus");
+  EXPECT_EQ(nearest_word("ndoes", known), "nodes");
+  EXPECT_EQ(nearest_word("mem", known), "memory");
+  EXPECT_EQ(nearest_word("gputype", known), "gpu_type");
+  EXPECT_EQ(nearest_word("x", known), "");
+  EXPECT_EQ(nearest_word("bananas", known), "");
+  EXPECT_EQ(nearest_word("", known), "");
+  EXPECT_EQ(nearest_word(std::string(100'000, 'g'), known), "");
 }
 
 }  // namespace

@@ -288,4 +288,22 @@ class Agent {
   std::shared_ptr<net::Connection> connection_;
 };
 
+/// A daemon over memory with two nodes of 8 devices, whose agents have yet to join.
+class TwoNodes : public ::testing::Test {
+ protected:
+  net::Loop loop_;
+  std::unique_ptr<store::Store> store_ = store::open_memory();
+  HandClock hand_;
+  std::unique_ptr<Scheduler> scheduler_ = std::make_unique<Scheduler>(loop_, *store_, small_cluster(), hand_.clock());
+  Agent one_{*scheduler_, loop_, "node01"}, two_{*scheduler_, loop_, "node02"};
+
+  void SetUp() override { scheduler_->start_and_wait(); }
+  void TearDown() override { scheduler_->daemon.stop(); }
+
+  void both_join() {
+    one_.join();
+    two_.join();
+  }
+};
+
 }  // namespace ultramarine::server::testing
