@@ -30,6 +30,10 @@ using Observer = std::function<void(const Answered&)>;
 class Exchange {
  public:
   Exchange(Backend& backend_, Door door_, Caller caller_, net::Request request_, std::shared_ptr<net::Reply> reply, Observer observer);
+  /// A daemon that ends drops what it was asked: whoever asked is told to ask again.
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
 
   void answer(int status, std::string body, std::string content_type);
   void refuse(const Problem& problem);
@@ -47,11 +51,14 @@ class Exchange {
   std::string route = "other";
 
  private:
-  void observe(int status, std::string problem);
+  /// It has its answer; says so to the observer.
+  void over(int status, std::string problem);
+  net::Response response_to(const Problem& problem) const;
 
   std::shared_ptr<net::Reply> reply_;
   Observer observer_;
   std::string id_;
+  bool answered_ = false;
   std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
 };
 using ExchangePtr = std::shared_ptr<Exchange>;

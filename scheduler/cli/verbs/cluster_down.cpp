@@ -102,7 +102,8 @@ int cluster_down(const Arguments& arguments, Context& context) {
       shut_down(client, requeue || arguments.has("--requeue"), progress);
       if (const auto process = cluster.scheduler())
         await_end({*process}, std::chrono::seconds(30), [&](std::size_t) { progress.show(spoken("Stopping the scheduler")); });
-    } catch (const Unreachable&) {
+    } catch (const CommandError& problem) {
+      if (problem.code != exit_code::unreachable) throw;
       // It hangs or is ending: signals decide, but not over running jobs that nobody gave up.
       if (!cluster.gang_processes().empty())
         may_requeue(arguments, context, spoken("jobs run although the scheduler doesn't answer"),

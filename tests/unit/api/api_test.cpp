@@ -225,6 +225,24 @@ TEST_F(Api, TellsWhatBecameOfEveryRequest) {
   EXPECT_NE(scheduler_.answers[0].request, scheduler_.answers[1].request);
 }
 
+TEST(ApiAtTheEnd, ARequestThatADaemonDropsOnItsWayOutIsToBeAskedAgain) {
+  net::Loop loop;
+  const auto store = store::open_memory();
+  Scheduler scheduler(loop, *store);
+  const auto dropped = std::make_shared<RecordedReply>(), answered = std::make_shared<RecordedReply>();
+  {
+    const api::Exchange never(scheduler.daemon, api::Door::socket, {}, {}, dropped, {});
+    api::Exchange once(scheduler.daemon, api::Door::socket, {}, {}, answered, {});
+    once.answer(204, "", "text/plain");
+  }
+  ASSERT_TRUE(dropped->response);
+  EXPECT_EQ(dropped->response->status, 503);
+  const auto problem = scheduler.problem(*dropped->response);
+  EXPECT_EQ(problem.code, "not_ready");
+  EXPECT_NE(problem.remedy, "");
+  EXPECT_EQ(answered->response->status, 204);
+}
+
 TEST(ApiAtStart, IsNotReadyUntilTheJournalIsRead) {
   net::Loop loop;
   const auto store = store::open_memory();
