@@ -93,7 +93,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
   }
   std::cout << "seeds " << plan.first << " to " << plan.first + plan.count - 1 << ": " << jobs << " jobs, " << entries << " entries, " << snapshots
             << " snapshots, " << gangs << " gangs of ultra run, " << elements << " elements of arrays, " << dependents << " jobs ran after others; hash of all walks " << all.hex() << "\n";
-  if (plan.count == 1) return;
+  if (plan.count < 30) return;  // too few to go everywhere; the release build, with the same seeds, does
   // The walks must go where the dangers are.
   for (const JobState state : {JobState::completed, JobState::failed, JobState::cancelled}) EXPECT_GT(ends[state], 0);
   for (const Outcome outcome : {Outcome::succeeded, Outcome::failed, Outcome::cancelled, Outcome::preempted, Outcome::node_lost, Outcome::start_failed,
