@@ -63,6 +63,10 @@ class Teller {
   }
   std::string operator()(const RejectJob& decision) const { return "was rejected" + (all_ ? ": " + decision.detail : ""); }
   std::string operator()(const JobCancelled& event) const { return who(event.actor) + " cancelled it"; }
+  std::string operator()(const PreemptJob&) const { return "is stopped for a more entitled job, and queues again"; }
+  std::string operator()(const JobHeld& event) const { return who(event.actor) + " held it" + (event.reason.empty() ? "" : ": " + event.reason); }
+  std::string operator()(const JobReleased& event) const { return who(event.actor) + " released it"; }
+  std::string operator()(const JobsReordered& event) const { return who(event.actor) + " reordered it among the own jobs"; }
   std::string operator()(const JobRequeued& event) const { return who(event.actor) + " stopped it, to queue it again"; }
 
   std::string operator()(const GangRequested& event) const {

@@ -61,6 +61,15 @@ std::string missing_nodes(const Job& job, const State& state) {
   return joined(parts);
 }
 
+/// "account lab-a uses 32 of its 32 GPUs"
+std::string limit_in_words(const std::optional<LimitReached>& limit) {
+  if (!limit) return "a limit is used up";
+  constexpr std::array scopes{"account", "user", "QOS", "partition"};
+  constexpr std::array things{"GPUs", "running jobs", "GPU-hours of this month"};
+  return std::string(scopes[static_cast<std::size_t>(limit->scope)]) + " " + limit->name + " uses " + std::to_string(limit->used) + " of its " + std::to_string(limit->limit) +
+         " " + things[static_cast<std::size_t>(limit->kind)];
+}
+
 /// `job 3`, `jobs 3 and 4`
 std::string numbers(const std::vector<JobId>& jobs, const State& state) {
   std::vector<std::string> parts;
@@ -109,7 +118,19 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     case ReasonCode::dependency_never:
       return "Can't start: " + numbers(reason.waits_for, state) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
     case ReasonCode::array_limit: return "Waits until an element of its array has ended: no more of them may run at once." + then;
-    case ReasonCode::held: return "Held: it waits until it is released.";
+    case ReasonCode::held: {
+      const auto job = state.jobs.find(planned.job);
+      if (job == state.jobs.end() || !job->second.hold) return "Held: it waits until it is released.";
+      const Hold& hold = *job->second.hold;
+      if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
+      return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
+    }
+    case ReasonCode::begin_time: return "Waits for the time at which it asked to begin." + then;
+    case ReasonCode::deadline: return "Can't start: it could not end by its deadline any more. Cancel it, or submit it again with another deadline.";
+    case ReasonCode::limit: return "Waits for " + asks + ": " + limit_in_words(reason.limit) + "." + then;
+    case ReasonCode::soft_cap: return "Lets jobs of others go first: " + limit_in_words(reason.limit) + ", and beyond that it may only borrow what nobody else wants." + then;
+    case ReasonCode::reservation:
+      return "Waits for " + asks + (reason.reservation.empty() ? "; nodes are kept for a reservation." : "; nodes are kept for reservation " + reason.reservation + ".") + then;
   }
   return "";
 }

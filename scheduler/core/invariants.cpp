@@ -43,7 +43,8 @@ class Check {
     const bool partition_exists = std::any_of(state_.cluster.partitions.begin(), state_.cluster.partitions.end(),
                                               [&](const PartitionConfig& partition) { return partition.name == job.spec.partition; });
     if (job.state == JobState::queued) must(partition_exists, subject, "is queued for a partition that is not there");
-    if (job.state == JobState::held) must(!partition_exists, subject, "is held though its partition is there");
+    must((job.state == JobState::held) == job.hold.has_value(), subject, "has a hold exactly when it is held: not so");
+    if (job.hold) must((job.hold->kind == HoldKind::configuration) <= !partition_exists, subject, "is held by the configuration though its partition is there");
     for (std::size_t index = 0; index < job.attempts.size(); ++index) check_attempt(subject, job, index);
     if (is_active(job.state)) check_active(subject, job);
     if (job.state == JobState::completed)

@@ -22,13 +22,14 @@ using enum JobState;
 /// Every move there is, with what brings it about.
 constexpr std::array moves{
     std::pair{queued, starting},     // StartJob
-    std::pair{queued, held},         // its partition left the cluster file
+    std::pair{queued, held},         // JobHeld; its partition left the cluster file
     std::pair{queued, cancelled},    // JobCancelled
     std::pair{queued, failed},       // RejectJob
-    std::pair{held, queued},         // its partition is back
+    std::pair{held, queued},         // JobReleased; its partition is back
+    std::pair{held, failed},         // RejectJob
     std::pair{held, cancelled},      // JobCancelled
     std::pair{starting, running},    // GangStarted
-    std::pair{starting, stopping},   // JobCancelled, JobRequeued, GangFailed
+    std::pair{starting, stopping},   // JobCancelled, JobRequeued, PreemptJob, GangFailed
     std::pair{starting, unknown},    // NodeUnreachable
     std::pair{running, stopping},    // JobCancelled, JobRequeued, GangFailed
     std::pair{running, unknown},     // NodeUnreachable
@@ -129,8 +130,35 @@ void settle_node(State& state, const std::string& name) {
   }
 }
 
-/// A job that is to wait can do so only in a partition that exists.
-JobState waiting_state(const State& state, const Job& job) { return find_partition(state.cluster, job.spec.partition) ? queued : held; }
+/// A job that is to wait can do so only in a partition that exists: else the configuration holds it. Any other hold stays.
+JobState waiting_state(const State& state, Time now, Job& job) {
+  const bool partition_exists = find_partition(state.cluster, job.spec.partition) != nullptr;
+  if (job.hold && job.hold->kind == HoldKind::configuration && partition_exists) job.hold.reset();
+  if (!job.hold && !partition_exists)
+    job.hold = Hold{HoldKind::configuration, "partition " + job.spec.partition + " is not in the cluster file any more", {}, now};
+  return job.hold ? held : queued;
+}
+
+void settle_waiting(const State& state, Time now, Job& job) {
+  const JobState to = waiting_state(state, now, job);
+  if (job.state != to) move(job, to);
+}
+
+bool waits(const Job& job) { return job.state == queued || job.state == held; }
+
+/// A node that is to be drained is so as soon as no job holds a device of it.
+void settle_drain(State& state, Time now, const std::string& name) {
+  const auto found = state.nodes.find(name);
+  if (found == state.nodes.end()) return;
+  Node& node = found->second;
+  if (node.state != NodeState::up && node.state != NodeState::draining && node.state != NodeState::drained) return;
+  if (!node.drain) return enter(node, NodeState::up, now);
+  const bool is_held = std::any_of(state.jobs.begin(), state.jobs.end(), [&](const auto& entry) {
+    const Attempt* open = open_attempt(entry.second);
+    return open && uses(open->allocation, name);
+  });
+  enter(node, is_held ? NodeState::draining : NodeState::drained, now);
+}
 
 // ---- one function per kind of entry
 
@@ -143,11 +171,8 @@ void on(State& state, Time now, const ClusterConfigured& event) {
   std::vector<std::string> names;
   for (const auto& [name, node] : state.nodes) names.push_back(name);
   for (const std::string& name : names) settle_node(state, name);
-  for (auto& [id, job] : state.jobs) {
-    if (job.state != queued && job.state != held) continue;
-    const JobState to = waiting_state(state, job);
-    if (job.state != to) move(job, to);
-  }
+  for (auto& [id, job] : state.jobs)
+    if (waits(job)) settle_waiting(state, now, job);
 }
 
 void on(State& state, Time, const PolicyChanged& event) { state.policy = event.policy; }
@@ -159,7 +184,8 @@ Job new_job(const State& state, Time now, const JobSubmitted& event) {
   job.owner = event.actor;
   job.submitted_ms = now;
   job.environment_names = event.environment_names;
-  job.state = waiting_state(state, job);
+  if (job.spec.hold) job.hold = Hold{HoldKind::user, "submitted to be held", event.actor, now};
+  job.state = waiting_state(state, now, job);
   return job;
 }
 
@@ -198,7 +224,8 @@ void on(State& state, Time now, const JobSubmitted& event) {
 
 void on(State& state, Time now, const JobCancelled& event) {
   Job& job = known_job(state, event.job);
-  if (job.state == queued || job.state == held) {
+  if (waits(job)) {
+    job.hold.reset();
     end_job(job, cancelled, now);
     stop_awaiting(state, job.job);
   } else if (job.state == stopping) {
@@ -214,6 +241,45 @@ void on(State& state, Time, const JobRequeued& event) {
   if (is_active(job.state) && job.state != stopping) ask_to_stop(job, StopCause::requeued);
 }
 
+void on(State& state, Time now, const JobHeld& event) {
+  Job& job = known_job(state, event.job);
+  if (!waits(job)) return;
+  job.hold = Hold{event.kind, event.reason, event.actor, now};
+  settle_waiting(state, now, job);
+}
+
+void on(State& state, Time now, const JobReleased& event) {
+  Job& job = known_job(state, event.job);
+  if (job.state != held) return;
+  job.hold.reset();
+  settle_waiting(state, now, job);
+}
+
+void on(State& state, Time, const JobsReordered& event) {
+  std::int64_t turn = 0;
+  for (const JobId id : event.jobs) known_job(state, id).own_turn = ++turn;
+}
+
+void on(State& state, Time now, const NodeDrained& event) {
+  const auto node = state.nodes.find(event.node);
+  if (node == state.nodes.end()) return;
+  node->second.drain = Drain{event.reason, event.actor, now};
+  settle_drain(state, now, event.node);
+}
+
+void on(State& state, Time now, const NodeResumed& event) {
+  const auto node = state.nodes.find(event.node);
+  if (node == state.nodes.end()) return;
+  node->second.drain.reset();
+  settle_drain(state, now, event.node);
+}
+
+void on(State& state, Time, const ReservationMade& event) { state.reservations[event.reservation.name] = event.reservation; }
+
+void on(State& state, Time, const ReservationEnded& event) { state.reservations.erase(event.name); }
+
+void on(State& state, Time, const PeriodStarted& event) { state.period = {event.start_ms, event.end_ms, {}}; }
+
 void on(State& state, Time now, const NodeJoined& event) {
   const auto found = state.nodes.find(event.node);
   if (found == state.nodes.end()) return;  // it left the cluster file meanwhile
@@ -223,6 +289,7 @@ void on(State& state, Time now, const NodeJoined& event) {
   node.agent_version = event.agent_version;
   node.address = event.address;
   if (node.state == NodeState::down || node.state == NodeState::suspect || node.state == NodeState::unreachable) enter(node, NodeState::up, now);
+  settle_drain(state, now, event.node);
   for (auto& [id, job] : state.jobs) {
     if (job.state != unknown) continue;
     const Attempt& attempt = job.attempts.back();
@@ -233,7 +300,9 @@ void on(State& state, Time now, const NodeJoined& event) {
 
 void on(State& state, Time now, const NodeSuspected& event) {
   const auto node = state.nodes.find(event.node);
-  if (node != state.nodes.end() && node->second.state == NodeState::up) enter(node->second, NodeState::suspect, now);
+  if (node == state.nodes.end()) return;
+  const NodeState before = node->second.state;
+  if (before == NodeState::up || before == NodeState::draining || before == NodeState::drained) enter(node->second, NodeState::suspect, now);
 }
 
 void on(State& state, Time now, const NodeUnreachable& event) {
@@ -315,11 +384,14 @@ void on(State& state, Time now, const AttemptEnded& event) {
   const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !wants_to_queue);
   if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
   if (wants_to_queue)
-    move(*job, waiting_state(state, *job));
+    move(*job, waiting_state(state, now, *job));
   else
     end_job(*job, is_cancelled ? cancelled : event.outcome == Outcome::succeeded ? completed : failed, now);
   job->stop_cause = wants_to_queue ? StopCause::none : job->stop_cause;
-  for (const NodeAllocation& on_node : attempt.allocation) settle_node(state, on_node.node);
+  for (const NodeAllocation& on_node : attempt.allocation) {
+    settle_node(state, on_node.node);
+    settle_drain(state, now, on_node.node);
+  }
 }
 
 void on(State& state, Time now, const StartJob& decision) {
@@ -334,6 +406,11 @@ void on(State& state, Time now, const StartJob& decision) {
   job.attempts.push_back(std::move(attempt));
 }
 
+void on(State& state, Time, const PreemptJob& decision) {
+  Job* job = with_open_attempt(state, decision.job, decision.attempt);
+  if (job && job->state != stopping) ask_to_stop(*job, StopCause::preempted);
+}
+
 /// A rejection is an attempt that held nothing and ended at once, so that its failure is found where every failure is.
 void on(State& state, Time now, const RejectJob& decision) {
   Job& job = known_job(state, decision.job);
@@ -344,6 +421,7 @@ void on(State& state, Time now, const RejectJob& decision) {
   attempt.outcome = Outcome::start_failed;
   attempt.failure = Failure{.detail = decision.detail, .at_ms = now};
   job.attempts.push_back(std::move(attempt));
+  job.hold.reset();
   end_job(job, failed, now);
   stop_awaiting(state, job.job);
 }

@@ -169,7 +169,8 @@ Outcome outcome_of_the_job(const GangView& view) {
   switch (view.job.stop_cause) {
     case StopCause::none: return Outcome::succeeded;
     case StopCause::cancelled: return Outcome::cancelled;
-    case StopCause::requeued: return Outcome::preempted;
+    case StopCause::requeued:
+    case StopCause::preempted: return Outcome::preempted;
     case StopCause::node_unreachable: return Outcome::node_lost;
     case StopCause::rank_failed: break;
   }
@@ -182,7 +183,7 @@ Outcome outcome_of_its_own(const GangView& view) {
   if (!view.is_stopping) return Outcome::succeeded;
   for (std::size_t index = 0; index < view.sights.size(); ++index)
     if (view.sights[index] != Sight::finished || has_failed(*view.report(index)))
-      return view.job.stop_cause == StopCause::requeued ? Outcome::preempted : Outcome::cancelled;
+      return view.job.stop_cause == StopCause::requeued || view.job.stop_cause == StopCause::preempted ? Outcome::preempted : Outcome::cancelled;
   return Outcome::succeeded;
 }
 
@@ -249,7 +250,7 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
     if (!heard) continue;
-    if (node.state == NodeState::up && now - *heard >= suspect_after) events.push_back(NodeSuspected{name, by_the_scheduler});
+    if ((node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained) && now - *heard >= suspect_after) events.push_back(NodeSuspected{name, by_the_scheduler});
     if ((node.state == NodeState::up || node.state == NodeState::suspect) && now - *heard >= unreachable_after)
       events.push_back(NodeUnreachable{name, by_the_scheduler});
   }

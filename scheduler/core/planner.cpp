@@ -29,7 +29,7 @@ struct PartitionView {
 class Planner {
  public:
   Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state.policy)), nodes_(usable_nodes()), timeline_(device_counts()) {
+      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(device_counts()) {
     for (const NodeConfig* node : nodes_) {
       free_now_.push_back(node->gpus);
       free_total_ += node->gpus;
@@ -44,7 +44,10 @@ class Planner {
       if (job.state == JobState::queued) queued.push_back(&job);
       if (job.state == JobState::held) held.push_back(&job);
     }
-    const auto before = [&](const Job* a, const Job* b) { return policies_.order->before(*a, *b); };
+    const auto before = [&](const Job* a, const Job* b) {
+      const policy::OrderKey a_key = policies_.order->key(*a), b_key = policies_.order->key(*b);
+      return a_key != b_key ? a_key < b_key : a->job < b->job;
+    };
     std::sort(queued.begin(), queued.end(), before);
     std::sort(held.begin(), held.end(), before);
     for (const auto& [id, job] : state_.jobs) {

@@ -26,45 +26,53 @@ struct NodeConfig {
 };
 BOOST_DESCRIBE_STRUCT(NodeConfig, (), (name, gpus, gpu_type, cpus, memory_bytes, features, leaf, address, virtual_devices))
 
+/// What an account, a user, a QOS or a partition may have. Absent = unlimited (or, for the floor, nothing guaranteed).
+struct Limits {
+  std::optional<std::int64_t> gpus;           // in use at once: a hard cap
+  std::optional<std::int64_t> gpus_soft;      // beyond it only what nobody within his limits wants; given back at the job's end
+  std::optional<std::int64_t> gpus_floor;     // its jobs within this come before all others
+  std::optional<std::int64_t> jobs;           // running at once
+  std::optional<std::int64_t> gpus_per_job;
+  std::optional<std::int64_t> gpu_hours_per_month;  // held in a calendar month of the cluster's time zone
+  std::optional<Duration> max_time_ms;
+  bool operator==(const Limits&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Limits, (), (gpus, gpus_soft, gpus_floor, jobs, gpus_per_job, gpu_hours_per_month, max_time_ms))
+
 struct PartitionConfig {
   std::string name;
   std::vector<std::string> nodes;  // names; in a file hostlists; empty = all
   Duration default_time_ms{3'600'000};
   Duration max_time_ms{7 * 86'400'000LL};
   std::vector<std::string> accounts;  // empty = all
+  std::int64_t priority = 0;          // of its jobs, against those of other partitions
+  Limits limits;                      // of all its jobs together
+  Limits user_limits;                 // of each user's jobs in it
   bool operator==(const PartitionConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(PartitionConfig, (), (name, nodes, default_time_ms, max_time_ms, accounts))
-
-/// Hard limits; absent = unlimited.
-struct Limits {
-  std::optional<std::int64_t> gpus;           // in use at once
-  std::optional<std::int64_t> jobs;           // running at once
-  std::optional<std::int64_t> gpus_per_job;
-  std::optional<std::int64_t> gpu_hours_per_month;
-  std::optional<Duration> max_time_ms;
-  bool operator==(const Limits&) const = default;
-};
-BOOST_DESCRIBE_STRUCT(Limits, (), (gpus, jobs, gpus_per_job, gpu_hours_per_month, max_time_ms))
+BOOST_DESCRIBE_STRUCT(PartitionConfig, (), (name, nodes, default_time_ms, max_time_ms, accounts, priority, limits, user_limits))
 
 struct AccountConfig {
   std::string name;
   std::string parent;
   std::int64_t shares = 1;
   std::vector<std::string> members;  // user names, @group, or * for everybody
-  Limits limits;
+  std::int64_t priority = 0;         // of its jobs, against those of other accounts
+  Limits limits;                     // of it and all accounts under it together
+  Limits user_limits;                // of each of its users
   bool operator==(const AccountConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(AccountConfig, (), (name, parent, shares, members, limits))
+BOOST_DESCRIBE_STRUCT(AccountConfig, (), (name, parent, shares, members, priority, limits, user_limits))
 
 struct QosConfig {
   std::string name;
   std::int64_t priority = 0;
   Limits limits;
+  Limits user_limits;  // of each user's jobs in it
   std::int64_t usage_factor_permille = 1000;
   bool operator==(const QosConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(QosConfig, (), (name, priority, limits, usage_factor_permille))
+BOOST_DESCRIBE_STRUCT(QosConfig, (), (name, priority, limits, user_limits, usage_factor_permille))
 
 /// role -> users and @groups
 struct RolesConfig {
@@ -115,10 +123,14 @@ BOOST_DESCRIBE_STRUCT(ClusterConfig, (), (name, time_zone, nodes, partitions, ac
 struct PolicyConfig {
   std::string name = "default";
   std::string order = "submit_time";
-  std::string backfill = "conservative";  // or "none": nobody starts ahead of the order
+  std::string backfill = "conservative";
   std::string placement = "best_fit";
   std::string preemption = "none";
-  std::map<std::string, std::int64_t> weights;
+  std::map<std::string, std::int64_t> weights;  // of multifactor's factors: age, fair_share, size, qos, partition, account
+  std::string size_favours = "small";           // which jobs the size factor lifts: small (few GPUs), large, short (few GPU-hours)
+  bool first_after_max_age = true;              // a job that has waited max_age is ahead of all that have not
+  std::vector<std::int64_t> thresholds_gpu_s;   // of the order `las`: GPU-seconds attained at which a job goes down one level, ascending
+  Duration launch_allowance_ms{5'000};          // kept free in the calendar between the decision and the ranks' start
   Duration half_life_ms{7 * 86'400'000LL};
   Duration priority_interval_ms{60'000};
   Duration max_age_ms{7 * 86'400'000LL};
@@ -127,7 +139,8 @@ struct PolicyConfig {
   std::map<std::string, std::int64_t> boost_budgets;     // manager -> displaced GPU-hours per month
   bool operator==(const PolicyConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, half_life_ms, priority_interval_ms,
+BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, size_favours, first_after_max_age,
+                                         thresholds_gpu_s, launch_allowance_ms, half_life_ms, priority_interval_ms,
                                          max_age_ms, caps, trial, boost_budgets))
 
 }  // namespace ultramarine

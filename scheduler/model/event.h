@@ -12,6 +12,7 @@
 #include "scheduler/model/cluster.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
+#include "scheduler/model/reservation.h"
 
 namespace ultramarine {
 
@@ -56,6 +57,71 @@ struct JobRequeued {
   Actor actor;
 };
 BOOST_DESCRIBE_STRUCT(JobRequeued, (), (job, actor))
+
+/// A waiting job is to wait until it is released.
+struct JobHeld {
+  static constexpr const char* type = "job_held";
+  JobId job;
+  HoldKind kind = HoldKind::user;
+  std::string reason;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobHeld, (), (job, kind, reason, actor))
+
+struct JobReleased {
+  static constexpr const char* type = "job_released";
+  JobId job;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobReleased, (), (job, actor))
+
+/// Queued jobs of one owner take each other's places in the order: the first of these the foremost of them, and so on.
+struct JobsReordered {
+  static constexpr const char* type = "jobs_reordered";
+  std::vector<JobId> jobs;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobsReordered, (), (jobs, actor))
+
+/// The node takes no new gangs; those that run finish.
+struct NodeDrained {
+  static constexpr const char* type = "node_drained";
+  std::string node;
+  std::string reason;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeDrained, (), (node, reason, actor))
+
+struct NodeResumed {
+  static constexpr const char* type = "node_resumed";
+  std::string node;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeResumed, (), (node, actor))
+
+/// A new reservation, or one of the same name instead of the old one.
+struct ReservationMade {
+  static constexpr const char* type = "reservation_made";
+  Reservation reservation;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(ReservationMade, (), (reservation, actor))
+
+/// Cancelled, or over.
+struct ReservationEnded {
+  static constexpr const char* type = "reservation_ended";
+  std::string name;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(ReservationEnded, (), (name, actor))
+
+/// A calendar month of the cluster's time zone began; what limits per month count starts from nothing. The core knows no time zones.
+struct PeriodStarted {
+  static constexpr const char* type = "period_started";
+  Time start_ms, end_ms;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(PeriodStarted, (), (start_ms, end_ms, actor))
 
 /// An agent proved the cluster secret and said hello. Also recorded when a silent node speaks again.
 struct NodeJoined {
@@ -158,7 +224,8 @@ struct AttemptEnded {
 };
 BOOST_DESCRIBE_STRUCT(AttemptEnded, (), (job, attempt, outcome, actor))
 
-using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
+using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
+                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, ReservationMade, ReservationEnded, PeriodStarted,
                            GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded>;
 
 /// The next attempt of a queued job starts on this allocation, now.
@@ -173,6 +240,15 @@ struct StartJob {
 };
 BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled, overtaken))
 
+/// A running attempt is to stop, so that more entitled jobs get its devices; its job queues again.
+struct PreemptJob {
+  static constexpr const char* type = "preempt_job";
+  JobId job;
+  std::int64_t attempt = 1;
+  bool operator==(const PreemptJob&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(PreemptJob, (), (job, attempt))
+
 /// A job that can never run (for example after its nodes left the cluster file).
 struct RejectJob {
   static constexpr const char* type = "reject_job";
@@ -182,7 +258,7 @@ struct RejectJob {
 };
 BOOST_DESCRIBE_STRUCT(RejectJob, (), (job, detail))
 
-using Decision = std::variant<StartJob, RejectJob>;
+using Decision = std::variant<StartJob, RejectJob, PreemptJob>;
 
 /// One call of `decide` that chose something. Recovery applies it as it is and never decides anew.
 struct Round {
@@ -195,7 +271,8 @@ struct Round {
 BOOST_DESCRIBE_STRUCT(Round, (), (now_ms, planner_version, policy_hash, decisions))
 
 /// A line of the journal is one of these. (A variant of variants would nest the tag.)
-using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, NodeJoined, NodeSuspected, NodeUnreachable,
+using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
+                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, ReservationMade, ReservationEnded, PeriodStarted,
                            GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded, Round>;
 
 inline Entry to_entry(const Event& event) {

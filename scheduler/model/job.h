@@ -104,13 +104,25 @@ struct JobSpec {
   std::int64_t log_bytes_max = 0;     // of the output that we keep, over all ranks: head and tail stay; 0 = the node's default
   std::optional<WarningSignal> warning;
   bool strict_names = false;          // names of other sites are refused, not mapped
+  std::int64_t cpus_per_gpu = 0;          // 0 = not said: no CPUs are counted for it
+  std::int64_t memory_per_gpu_bytes = 0;  // 0 = not said
+  std::vector<std::string> features;      // each of its nodes has all of them
+  std::vector<std::string> only_nodes;    // it runs on none but these; empty = any of its partition
+  std::vector<std::string> without_nodes; // it runs on none of these
+  bool exclusive = false;                 // it gets its nodes whole, with all their GPUs
+  std::int64_t nice = 0;                  // taken from its priority; only an admin may give less than 0
+  std::optional<Time> begin_ms;           // not before
+  std::optional<Time> deadline_ms;        // by then it must have ended, its whole time limit used
+  bool hold = false;                      // it is held from the start
+  std::string reservation;                // it runs inside this one; "" = outside of all
   std::map<std::string, std::string> recorded;  // options of a script that change nothing, as given
   bool operator==(const JobSpec&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(JobSpec, (),
                       (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
                        ranks, ranks_per_node, cpus_per_rank, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
-                       recorded))
+                       cpus_per_gpu, memory_per_gpu_bytes, features, only_nodes, without_nodes, exclusive, nice, begin_ms, deadline_ms, hold,
+                       reservation, recorded))
 
 /// A job's place in its array: n jobs submitted as one.
 struct ArrayElement {
@@ -212,7 +224,19 @@ struct Attempt {
 BOOST_DESCRIBE_STRUCT(Attempt, (), (attempt, decided_ms, allocation, backfilled, started_ms, ended_ms, outcome, failure, gangs))
 
 /// Why an attempt is being stopped; `none` while nobody asked for it.
-BOOST_DEFINE_FIXED_ENUM_CLASS(StopCause, std::uint8_t, none, cancelled, requeued, rank_failed, node_unreachable)
+BOOST_DEFINE_FIXED_ENUM_CLASS(StopCause, std::uint8_t, none, cancelled, requeued, rank_failed, node_unreachable, preempted)
+
+/// Who may let it go again: `user` its owner, `admin` an admin, `configuration` nobody: it goes when its partition is back.
+BOOST_DEFINE_FIXED_ENUM_CLASS(HoldKind, std::uint8_t, user, admin, configuration)
+
+struct Hold {
+  HoldKind kind = HoldKind::user;
+  std::string reason;
+  Actor actor;
+  Time since_ms;
+  bool operator==(const Hold&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Hold, (), (kind, reason, actor, since_ms))
 
 struct Job {
   JobId job;
@@ -228,9 +252,11 @@ struct Job {
   std::optional<Checkpoint> checkpoint;    // the newest
   std::optional<ArrayElement> array;       // then the script's text and the names of variables are kept with its first element alone
   std::optional<Time> eligible_ms;         // when all that it depends on had come; absent: not yet, or it depends on nothing
+  std::optional<Hold> hold;                // present exactly in state held
+  std::int64_t own_turn = 0;               // among its owner's reordered jobs, from 1; 0 = never reordered
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_names, request_key, checkpoint,
-                            array, eligible_ms))
+                            array, eligible_ms, hold, own_turn))
 
 }  // namespace ultramarine

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/model/cluster.h"
+#include "scheduler/model/job.h"
 
 namespace ultramarine {
 
@@ -34,6 +35,15 @@ struct NodeFacts {
 };
 BOOST_DESCRIBE_STRUCT(NodeFacts, (), (clock_ms, boot_ms, agent_version, kernel, cpus, memory_bytes, disk_free_bytes, state_directory, driver, programs))
 
+/// Somebody's wish that the node take no new gangs.
+struct Drain {
+  std::string reason;  // never empty
+  Actor actor;
+  Time since_ms;
+  bool operator==(const Drain&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Drain, (), (reason, actor, since_ms))
+
 struct Node {
   NodeConfig config;
   NodeState state = NodeState::down;
@@ -42,9 +52,9 @@ struct Node {
   Time boot_seen_ms;           // when that boot was first heard of: what ran before it is gone
   std::string agent_version;
   std::string address;         // where the ranks of other nodes reach it
-  std::string reason;          // of a drain; who and why
+  std::optional<Drain> drain;  // kept through silence and restarts until somebody resumes the node
   bool operator==(const Node&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, boot_seen_ms, agent_version, address, reason))
+BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, boot_seen_ms, agent_version, address, drain))
 
 }  // namespace ultramarine

@@ -10,8 +10,27 @@
 #include "scheduler/model/cluster.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
+#include "scheduler/model/reservation.h"
 
 namespace ultramarine {
+
+/// GPU time used, with the past fading by the policy's half-life: `gpu_ms` as it stood at `as_of_ms`.
+struct Usage {
+  std::int64_t gpu_ms = 0;
+  Time as_of_ms;
+  bool operator==(const Usage&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Usage, (), (gpu_ms, as_of_ms))
+
+/// The calendar month that limits per month count in; `end_ms` 0: nobody said so far.
+struct Period {
+  Time start_ms, end_ms;
+  /// GPU-milliseconds of ended attempts, held since the period's start, by whom limits are for: "account lab-a", "user lab-a alice",
+  /// "qos urgent" ... (core/limits makes the keys)
+  std::map<std::string, std::int64_t> held_gpu_ms;
+  bool operator==(const Period&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Period, (), (start_ms, end_ms, held_gpu_ms))
 
 struct State {
   ClusterConfig cluster;
@@ -23,8 +42,12 @@ struct State {
   std::map<std::string, JobId> request_keys;           // "uid:key" -> the job it made
   std::map<std::string, std::int64_t> allocated_gpu_ms;  // account -> GPU-milliseconds held, of ended attempts
   std::vector<JobId> awaiting_dependencies;              // jobs that wait for others to start or end, ascending
+  std::map<std::string, std::map<std::string, Usage>> usage;  // account -> user -> charged so far, of ended attempts
+  std::map<std::string, Reservation> reservations;            // by name
+  Period period;
   bool operator==(const State&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, allocated_gpu_ms, awaiting_dependencies))
+BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, allocated_gpu_ms, awaiting_dependencies, usage,
+                                  reservations, period))
 
 }  // namespace ultramarine

@@ -68,6 +68,8 @@ void check_positive(Duration length, const std::string& path, const TomlReader& 
 
 void check_limits(const Limits& limits, const std::string& path, const TomlReader& reader) {
   if (limits.gpus) check_not_negative(*limits.gpus, path + ".gpus", reader);
+  if (limits.gpus_soft) check_not_negative(*limits.gpus_soft, path + ".gpus_soft", reader);
+  if (limits.gpus_floor) check_not_negative(*limits.gpus_floor, path + ".gpus_floor", reader);
   if (limits.jobs) check_not_negative(*limits.jobs, path + ".jobs", reader);
   if (limits.gpus_per_job) check_not_negative(*limits.gpus_per_job, path + ".gpus_per_job", reader);
   if (limits.gpu_hours_per_month) check_not_negative(*limits.gpu_hours_per_month, path + ".gpu_hours_per_month", reader);

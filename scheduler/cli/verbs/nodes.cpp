@@ -38,7 +38,7 @@ std::string note(const protocol::NodeView& view) {
             spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
   }
   if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + spoken("no agent has joined");
-  if (!view.node.reason.empty()) text += (text.empty() ? "" : ", ") + heard(view.node.reason);
+  if (view.node.drain) text += (text.empty() ? "" : ", ") + heard(view.node.drain->reason);
   return text.empty() ? "-" : text;
 }
 

@@ -20,7 +20,7 @@ class None : public Backfill {
 
 }  // namespace
 
-std::unique_ptr<Backfill> conservative_backfill(const PolicyConfig&) { return std::make_unique<Conservative>(); }
-std::unique_ptr<Backfill> no_backfill(const PolicyConfig&) { return std::make_unique<None>(); }
+std::unique_ptr<Backfill> conservative_backfill(const Context&) { return std::make_unique<Conservative>(); }
+std::unique_ptr<Backfill> no_backfill(const Context&) { return std::make_unique<None>(); }
 
 }  // namespace ultramarine::core::policy

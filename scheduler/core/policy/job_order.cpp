@@ -7,15 +7,13 @@ namespace {
 
 class SubmitTime : public JobOrder {
  public:
-  bool before(const Job& a, const Job& b) const override {
-    const Time a_since = a.eligible_ms.value_or(a.submitted_ms), b_since = b.eligible_ms.value_or(b.submitted_ms);
-    if (a_since != b_since) return a_since < b_since;
-    return a.job < b.job;
+  OrderKey key(const Job& job) const override {
+    return {job.eligible_ms.value_or(job.submitted_ms).ms, job.job.value};
   }
 };
 
 }  // namespace
 
-std::unique_ptr<JobOrder> submit_time(const PolicyConfig&) { return std::make_unique<SubmitTime>(); }
+std::unique_ptr<JobOrder> submit_time(const Context&) { return std::make_unique<SubmitTime>(); }
 
 }  // namespace ultramarine::core::policy

@@ -39,6 +39,6 @@ class BestFit : public Placement {
 
 }  // namespace
 
-std::unique_ptr<Placement> best_fit(const PolicyConfig&) { return std::make_unique<BestFit>(); }
+std::unique_ptr<Placement> best_fit(const Context&) { return std::make_unique<BestFit>(); }
 
 }  // namespace ultramarine::core::policy

@@ -10,7 +10,7 @@ namespace {
 template <class Interface>
 struct Row {
   const char* name;
-  std::unique_ptr<Interface> (*make)(const PolicyConfig&);
+  std::unique_ptr<Interface> (*make)(const Context&);
 };
 
 // The first row is the answer for a name that is not listed.
@@ -25,9 +25,9 @@ auto find(const Table& table, const std::string& name) {
 }
 
 template <class Table>
-auto make(const Table& table, const std::string& name, const PolicyConfig& policy) {
+auto make(const Table& table, const std::string& name, const Context& context) {
   const auto row = find(table, name);
-  return (row == table.end() ? table.front() : *row).make(policy);
+  return (row == table.end() ? table.front() : *row).make(context);
 }
 
 template <class Table>
@@ -44,9 +44,11 @@ void check(const Table& table, const char* field, const std::string& name, std::
 
 }  // namespace
 
-Policies make_policies(const PolicyConfig& policy) {
-  return {make(orders, policy.order, policy), make(backfills, policy.backfill, policy), make(placements, policy.placement, policy),
-          make(preemptions, policy.preemption, policy)};
+Policies make_policies(const State& state, Time now) {
+  const PolicyConfig& policy = state.policy;
+  const Context context{state, now};
+  return {make(orders, policy.order, context), make(backfills, policy.backfill, context), make(placements, policy.placement, context),
+          make(preemptions, policy.preemption, context)};
 }
 
 std::vector<std::string> unknown_names(const PolicyConfig& policy) {

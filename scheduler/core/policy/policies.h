@@ -3,6 +3,7 @@
 // in the table of policies.cpp: name -> constructor.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,14 +11,18 @@
 #include "scheduler/core/shape.h"
 #include "scheduler/model/cluster.h"
 #include "scheduler/model/job.h"
+#include "scheduler/model/state.h"
 
 namespace ultramarine::core::policy {
+
+/// A job's place in the order, compared from the left, smaller first; the job's number is the last tie-breaker.
+using OrderKey = std::array<std::int64_t, 4>;
 
 class JobOrder {
  public:
   virtual ~JobOrder() = default;
-  /// Whether `a` is before `b` in the queue. A strict total order: the job's id is the last tie-breaker.
-  virtual bool before(const Job& a, const Job& b) const = 0;
+  /// The same for the same state and the same tick of the priorities.
+  virtual OrderKey key(const Job& job) const = 0;
 };
 
 class Backfill {
@@ -58,13 +63,18 @@ class Preemption {
 };
 
 // Constructors, defined one per file.
-std::unique_ptr<JobOrder> submit_time(const PolicyConfig& policy);
-std::unique_ptr<Backfill> conservative_backfill(const PolicyConfig& policy);
-std::unique_ptr<Backfill> no_backfill(const PolicyConfig& policy);
-std::unique_ptr<Placement> best_fit(const PolicyConfig& policy);
-std::unique_ptr<Preemption> no_preemption(const PolicyConfig& policy);
+/// What a policy is made from: it answers for this state at this time, and for no other.
+struct Context {
+  const State& state;
+  Time now;
+};
+std::unique_ptr<JobOrder> submit_time(const Context& context);
+std::unique_ptr<Backfill> conservative_backfill(const Context& context);
+std::unique_ptr<Backfill> no_backfill(const Context& context);
+std::unique_ptr<Placement> best_fit(const Context& context);
+std::unique_ptr<Preemption> no_preemption(const Context& context);
 
-/// The answers that a policy file names. A name that isn't in its table takes the first of the table, so that a journal can always be
+/// The answers that the state's policy names. A name that isn't in its table takes the first of the table, so that a journal can always be
 /// replayed; `unknown_names` is how the programs refuse such a file first.
 struct Policies {
   std::unique_ptr<JobOrder> order;
@@ -72,7 +82,7 @@ struct Policies {
   std::unique_ptr<Placement> placement;
   std::unique_ptr<Preemption> preemption;
 };
-Policies make_policies(const PolicyConfig& policy);
+Policies make_policies(const State& state, Time now);
 
 /// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time".
 std::vector<std::string> unknown_names(const PolicyConfig& policy);

@@ -11,6 +11,6 @@ class Nobody : public Preemption {
 
 }  // namespace
 
-std::unique_ptr<Preemption> no_preemption(const PolicyConfig&) { return std::make_unique<Nobody>(); }
+std::unique_ptr<Preemption> no_preemption(const Context&) { return std::make_unique<Nobody>(); }
 
 }  // namespace ultramarine::core::policy

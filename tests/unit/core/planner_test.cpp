@@ -323,7 +323,8 @@ TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
 }
 
 TEST(Policy, NobodyYieldsWithoutPreemption) {
-  const auto policies = policy::make_policies({});
+  const State state;
+  const auto policies = policy::make_policies(state, {});
   EXPECT_FALSE(policies.preemption->yields(Job{}, Job{}));
 }
 
