@@ -11,10 +11,15 @@ struct DrawnJob {
   int gap_s = 0, gpus = 1, nodes = 0, limit_s = 1, grace_s = 0, runs_permille = 1000, user = 0;
 };
 
+struct DrawnEvent {
+  int kind = 0, about = 0, after_s = 0, for_s = 0;
+};
+
 struct Drawn {
   std::vector<int> nodes;  // GPUs of each
   bool even = true;
   std::vector<DrawnJob> jobs;
+  std::vector<DrawnEvent> events;
 };
 
 rc::Gen<DrawnJob> any_job(const CaseOptions& options) {
@@ -26,6 +31,29 @@ rc::Gen<DrawnJob> any_job(const CaseOptions& options) {
                               gen::set(&DrawnJob::grace_s, gen::inRange(0, 3)),
                               gen::set(&DrawnJob::runs_permille, gen::weightedOneOf<int>({{2, gen::just(1000)}, {3, gen::inRange(0, options.overdue ? 2000 : 1001)}})),
                               gen::set(&DrawnJob::user, gen::inRange(0, 3)));
+}
+
+rc::Gen<DrawnEvent> any_event() {
+  using namespace rc;
+  return gen::build<DrawnEvent>(gen::set(&DrawnEvent::kind, gen::inRange(0, 4)), gen::set(&DrawnEvent::about, gen::inRange(0, 12)),
+                                gen::set(&DrawnEvent::after_s, gen::inRange(1, 60)), gen::set(&DrawnEvent::for_s, gen::inRange(1, 30)));
+}
+
+/// What happens to a job or a node, and is undone some time later.
+void add_event(Scenario& scenario, const DrawnEvent& drawn) {
+  const ScenarioJob& job = scenario.job[static_cast<std::size_t>(drawn.about) % scenario.job.size()];
+  const JobId id{static_cast<std::int64_t>(&job - scenario.job.data()) + 1};
+  const std::string node = scenario.cluster.nodes[static_cast<std::size_t>(drawn.about) % scenario.cluster.nodes.size()].name;
+  const Time begin = job.at_ms + seconds(drawn.after_s), end = begin + seconds(drawn.for_s);
+  ScenarioEvent first{.at_ms = begin}, second{.at_ms = end};
+  switch (drawn.kind) {
+    case 0: first.cancel = JobCancelled{id, {}}; break;
+    case 1: first.hold = JobHeld{id, HoldKind::user, "wait", {}}, second.release = JobReleased{id, {}}; break;
+    case 2: first.drain = NodeDrained{node, "fan", {}}, second.resume = NodeResumed{node, {}}; break;
+    default: first.suspect = NodeSuspected{node, {}}, second.join = NodeJoined{node, "boot-1", "0.1.0", node, {}}; break;
+  }
+  scenario.event.push_back(first);
+  if (drawn.kind > 0) scenario.event.push_back(second);
 }
 
 Scenario story_of(const Drawn& drawn, const PolicyConfig& policy) {
@@ -61,6 +89,7 @@ Scenario story_of(const Drawn& drawn, const PolicyConfig& policy) {
     }
     scenario.job.push_back(job);
   }
+  for (const DrawnEvent& event : drawn.events) add_event(scenario, event);
   return scenario;
 }
 
@@ -70,9 +99,11 @@ rc::Gen<Scenario> any_scenario(const PolicyConfig& policy, const CaseOptions& op
   using namespace rc;
   const auto sizes = gen::mapcat(gen::inRange<std::size_t>(1, 5), [](std::size_t count) { return gen::container<std::vector<int>>(count, gen::inRange(1, 5)); });
   const auto jobs = gen::mapcat(gen::inRange<std::size_t>(1, 13), [options](std::size_t count) { return gen::container<std::vector<DrawnJob>>(count, any_job(options)); });
+  const auto events = gen::mapcat(options.people ? gen::inRange<std::size_t>(0, 6) : gen::just<std::size_t>(0),
+                                  [](std::size_t count) { return gen::container<std::vector<DrawnEvent>>(count, any_event()); });
   const auto drawn = gen::build<Drawn>(gen::set(&Drawn::nodes, sizes),
                                        gen::set(&Drawn::even, options.uneven ? gen::weightedElement<bool>({{2, true}, {1, false}}) : gen::just(true)),
-                                       gen::set(&Drawn::jobs, jobs));
+                                       gen::set(&Drawn::jobs, jobs), gen::set(&Drawn::events, events));
   return gen::map(drawn, [policy](const Drawn& value) { return story_of(value, policy); });
 }
 

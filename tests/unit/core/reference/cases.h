@@ -11,6 +11,7 @@ struct CaseOptions {
   bool overdue = false;    // some jobs run longer than they may
   bool shapes = true;      // some ask for nodes x GPUs
   bool uneven = true;      // some clusters have nodes of different sizes
+  bool people = false;     // jobs are cancelled, held and released, nodes drained and resumed, silent and back
 };
 
 rc::Gen<Scenario> any_scenario(const PolicyConfig& policy, const CaseOptions& options);
