@@ -10,6 +10,7 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/rooms.h"
 #include "scheduler/core/shape.h"
@@ -32,7 +33,7 @@ struct ClassView {
 /// A job that waits, or one that runs and would wait again if it yielded.
 struct Candidate {
   const Job* job = nullptr;
-  std::size_t position = 0;   // in the order, from 0
+  std::size_t position = 0;   // in the order, from 0; of one that runs: how many that wait are ahead of it
   ClassView* view = nullptr;  // nullptr: its partition is gone
   Shape shape;
   Duration stay;
@@ -54,21 +55,25 @@ class Planner {
   Planner(const State& state, Time now)
       : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), sizes_(node_sizes()), timeline_(sizes_),
         rooms_(sizes_) {
+    std::vector<const Job*> competing;
     for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::queued) queued_.push_back(candidate(job));
-    sort(queued_);
-    for (std::size_t position = 0; position < queued_.size(); ++position) queued_[position].position = position;
+      if (job.state == JobState::queued || is_active(job.state)) competing.push_back(&job);
+    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) {
+      ranking_.push_back(candidate(*job));
+      ranking_.back().position = queued_.size();
+      if (job->state == JobState::queued) queued_.push_back(ranking_.back());
+    }
   }
 
   Plan plan() {
     lines_.resize(queued_.size());
     run(policies_.backfill->plans_everybody());
     Plan plan{now_, std::move(lines_)};
-    std::vector<Candidate> held;
+    std::vector<const Job*> held;
     for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::held) held.push_back(candidate(job));
-    sort(held);
-    for (Candidate& waits : held) {
+      if (job.state == JobState::held) held.push_back(&job);
+    for (const Job* job : in_order(state_, std::move(held), policies_, now_)) {
+      Candidate waits = candidate(*job);
       waits.position = plan.jobs.size();
       plan.jobs.push_back(first_line(waits));
       plan.jobs.back().reason.code = ReasonCode::held;
@@ -138,14 +143,6 @@ class Planner {
     return waits;
   }
 
-  void sort(std::vector<Candidate>& candidates) const {
-    std::vector<std::pair<policy::OrderKey, Candidate>> keyed;
-    keyed.reserve(candidates.size());
-    for (const Candidate& waits : candidates) keyed.emplace_back(policies_.order->key(*waits.job), waits);
-    std::sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return std::tie(a.first, a.second.job->job) < std::tie(b.first, b.second.job->job); });
-    for (std::size_t place = 0; place < keyed.size(); ++place) candidates[place] = keyed[place].second;
-  }
-
   /// Elements of one array depend on the same.
   const DependencyView& dependencies_of(const Job& job) {
     const auto [view, is_new] = dependencies_.try_emplace(job.array ? job.array->array : job.job);
@@ -182,14 +179,8 @@ class Planner {
   bool nobody_else_can_start() const { return rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order()); }
 
   void enter_running() {
-    for (const auto& [id, job] : state_.jobs) {
-      if (!is_active(job.state)) continue;
-      const auto key = std::tuple{policies_.order->key(job), job.job};
-      const auto behind = std::partition_point(queued_.begin(), queued_.end(), [&](const Candidate& waits) {
-        return std::tuple{policies_.order->key(*waits.job), waits.job->job} < key;
-      });
-      enter_running(job, static_cast<std::size_t>(behind - queued_.begin()));
-    }
+    for (const Candidate& ranked : ranking_)
+      if (is_active(ranked.job->state)) enter_running(*ranked.job, ranked.position);
   }
 
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
@@ -404,13 +395,9 @@ class Planner {
   /// All unfinished jobs take their places on empty nodes in the policy's order. Who runs there already stays; who runs and has no place, or
   /// another one, yields first.
   void run_ranking() {
-    std::vector<Candidate> ranking = queued_;
-    for (const auto& [id, job] : state_.jobs)
-      if (is_active(job.state)) ranking.push_back(candidate(job));
-    sort(ranking);
     Rooms empty(sizes_);
     std::vector<std::pair<const Candidate*, Fit>> chosen;
-    for (const Candidate& ranked : ranking) {
+    for (const Candidate& ranked : ranking_) {
       PlannedJob unused;
       if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
       if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
@@ -423,7 +410,7 @@ class Planner {
     std::map<JobId, const Fit*> places;
     for (const auto& [ranked, fit] : chosen) places.emplace(ranked->job->job, &fit);
     bool in_the_way = false;
-    for (const Candidate& ranked : ranking) {
+    for (const Candidate& ranked : ranking_) {
       if (!is_active(ranked.job->state)) continue;
       const auto place = places.find(ranked.job->job);
       if (place != places.end() && runs_there(*ranked.job, *place->second)) {
@@ -473,7 +460,8 @@ class Planner {
   Timeline timeline_;
   Rooms rooms_;                                 // now, and after the starts chosen so far
   std::map<RequestClass, ClassView, ByRequestClass> views_;
-  std::vector<Candidate> queued_;               // in the policy's order
+  std::vector<Candidate> ranking_;              // all that wait or run, in the policy's order
+  std::vector<Candidate> queued_;               // those that wait
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served
   std::size_t next_ = 0;                        // in that

@@ -43,15 +43,16 @@ std::vector<Decision> Scheduler::decide(Time now) const {
   return decisions;
 }
 
+// The order of the jobs changes at ticks of the priorities, if the policy has such.
 // Absolute planned starts stay where they are while time passes, because devices become free by events alone. What time moves are the
 // ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
 std::optional<Time> Scheduler::next_wakeup(Time now) const {
   if (!anything_queued(state_)) return std::nullopt;
-  std::optional<Time> earliest;
+  const policy::Policies policies = policy::make_policies(state_, now);
+  std::optional<Time> earliest = policies.order->changes_at();
   const auto not_after = [&](std::optional<Time> time) {
     if (time && (!earliest || *time < *earliest)) earliest = time;
   };
-  const policy::Policies policies = policy::make_policies(state_, now);
   for (const auto& [id, job] : state_.jobs) {
     const Attempt* attempt = open_attempt(job);
     if (!attempt) continue;

@@ -340,7 +340,7 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
     reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
   };
   check_name(policy.name, "name", reader);
-  one_of(policy.order, "order", {"submit_time", "shortest", "least_remaining", "least_remaining_gpu_time", "least_attained"});
+  one_of(policy.order, "order", {"submit_time", "multifactor", "shortest", "least_remaining", "least_remaining_gpu_time", "least_attained"});
   one_of(policy.backfill, "backfill", {"conservative", "none", "skip", "easy", "easy_sjf"});
   one_of(policy.placement, "placement", {"best_fit", "pack"});
   one_of(policy.preemption, "preemption", {"none", "by_order"});

@@ -14,7 +14,7 @@ struct Row {
 };
 
 // The first row is the answer for a name that is not listed.
-constexpr std::array orders{Row<JobOrder>{"submit_time", submit_time}, Row<JobOrder>{"shortest", shortest},
+constexpr std::array orders{Row<JobOrder>{"submit_time", submit_time}, Row<JobOrder>{"multifactor", multifactor}, Row<JobOrder>{"shortest", shortest},
                             Row<JobOrder>{"least_remaining", least_remaining}, Row<JobOrder>{"least_remaining_gpu_time", least_remaining_gpu_time},
                             Row<JobOrder>{"least_attained", least_attained}};
 constexpr std::array backfills{Row<Backfill>{"conservative", conservative_backfill}, Row<Backfill>{"none", no_backfill},

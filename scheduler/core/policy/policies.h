@@ -26,6 +26,8 @@ class JobOrder {
   virtual OrderKey key(const Job& job) const = 0;
   /// When the place of a running job next changes by time alone so that a round should look at it; nullopt: never.
   virtual std::optional<Time> next_change(const Job&) const { return std::nullopt; }
+  /// When keys of jobs may differ from now although nothing happens; nullopt: never.
+  virtual std::optional<Time> changes_at() const { return std::nullopt; }
 };
 
 /// How jobs go on behind one that has to wait. Whatever the answers, planned starts ahead are never moved.
@@ -84,6 +86,7 @@ std::unique_ptr<JobOrder> shortest(const Context& context);
 std::unique_ptr<JobOrder> least_remaining(const Context& context);
 std::unique_ptr<JobOrder> least_remaining_gpu_time(const Context& context);
 std::unique_ptr<JobOrder> least_attained(const Context& context);
+std::unique_ptr<JobOrder> multifactor(const Context& context);
 std::unique_ptr<Backfill> conservative_backfill(const Context& context);
 std::unique_ptr<Backfill> no_backfill(const Context& context);
 std::unique_ptr<Backfill> skip_backfill(const Context& context);
@@ -110,7 +113,7 @@ struct Names {
 };
 Names names();
 
-/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time".
+/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time, multifactor".
 std::vector<std::string> unknown_names(const PolicyConfig& policy);
 
 }  // namespace ultramarine::core::policy

@@ -440,7 +440,7 @@ TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
   policy.order = "fastest";
   policy.backfill = "hard";
   EXPECT_EQ(policy::unknown_names(policy),
-            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time, shortest, least_remaining, least_remaining_gpu_time, least_attained",
+            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time, multifactor, shortest, least_remaining, least_remaining_gpu_time, least_attained",
                                       "backfill: no \"hard\"; there is conservative, none, skip, easy, easy_sjf"}));
   Driver driver(cluster_of(1, 8), policy);
   const JobId job = driver.submit(1, hours(1));
