@@ -3,16 +3,16 @@
 
 #include <algorithm>
 #include <map>
-#include <string_view>
-#include <tuple>
+#include <optional>
+#include <utility>
 
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/dependencies.h"
-#include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/rooms.h"
+#include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
 
@@ -20,25 +20,6 @@ namespace ultramarine::core {
 namespace {
 
 constexpr std::size_t waits_for_max = 5;
-
-/// What the planner keeps per class of requests.
-struct ClassView {
-  std::vector<std::int64_t> configured_devices;  // that each node could give it at most, whatever its state
-  std::int64_t gpus_per_node_max = 0;
-  std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
-  std::vector<std::int64_t> devices;             // that those could give it at most
-  KnownBounds bounds;
-};
-
-/// A job that waits, or one that runs and would wait again if it yielded.
-struct Candidate {
-  const Job* job = nullptr;
-  std::size_t position = 0;   // in the order, from 0; of one that runs: how many that wait are ahead of it
-  ClassView* view = nullptr;  // nullptr: its partition is gone
-  Shape shape;
-  Duration stay;
-  bool is_possible = false;   // the whole cluster can hold it
-};
 
 /// A stay that is given back at its end.
 struct Held {
@@ -52,28 +33,17 @@ Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per
 
 class Planner {
  public:
-  Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), sizes_(node_sizes()), timeline_(sizes_),
-        rooms_(sizes_) {
-    std::vector<const Job*> competing;
-    for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::queued || is_active(job.state)) competing.push_back(&job);
-    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) {
-      ranking_.push_back(candidate(*job));
-      ranking_.back().position = queued_.size();
-      if (job->state == JobState::queued) queued_.push_back(ranking_.back());
-    }
-  }
+  Planner(const State& state, Roster& roster, Time now)
+      : state_(state), now_(now), roster_(roster), policies_(roster.policies()), nodes_(roster.nodes()), queued_(roster.queued()), rooms_(roster.sizes()) {}
 
   Plan plan() {
     lines_.resize(queued_.size());
     run(policies_.backfill->plans_everybody());
     Plan plan{now_, std::move(lines_)};
     std::vector<const Job*> held;
-    for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::held) held.push_back(&job);
+    for (const auto& [id, job] : roster_.jobs_held()) held.push_back(job);
     for (const Job* job : in_order(state_, std::move(held), policies_, now_)) {
-      Candidate waits = candidate(*job);
+      Candidate waits = roster_.candidate(*job);
       waits.position = plan.jobs.size();
       plan.jobs.push_back(first_line(waits));
       plan.jobs.back().reason.code = ReasonCode::held;
@@ -82,67 +52,14 @@ class Planner {
   }
 
   Choices choose() {
-    for (const Candidate& waits : queued_)
-      if (!waits.is_possible) choices_.impossible.push_back(waits.job->job);
+    choices_.impossible.assign(roster_.impossible().begin(), roster_.impossible().end());
     // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
-    const bool order_decides = policies_.backfill->keeps_order() &&
-                               std::none_of(queued_.begin(), queued_.end(), [](const Candidate& waits) { return ArraySlots::is_limited(*waits.job); });
+    const bool order_decides = policies_.backfill->keeps_order() && !roster_.has_limited_arrays();
     run(policies_.backfill->plans_everybody() && !order_decides);
     return std::move(choices_);
   }
 
  private:
-  // ---- what is looked up
-
-  std::vector<const NodeConfig*> usable_nodes() const {
-    std::vector<const NodeConfig*> nodes;
-    for (const NodeConfig& config : state_.cluster.nodes) {
-      const auto node = state_.nodes.find(config.name);
-      if (node != state_.nodes.end() && node->second.state == NodeState::up) nodes.push_back(&config);
-    }
-    std::sort(nodes.begin(), nodes.end(), [](const NodeConfig* a, const NodeConfig* b) { return comes_before(a->name, b->name); });
-    return nodes;
-  }
-
-  std::vector<TimelineNode> node_sizes() {
-    std::vector<TimelineNode> sizes;
-    std::map<std::string_view, std::size_t> leaves;
-    for (std::size_t index = 0; index < nodes_.size(); ++index) {
-      const NodeConfig& node = *nodes_[index];
-      node_index_.emplace(node.name, index);
-      const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
-      sizes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
-    }
-    return sizes;
-  }
-
-  /// Made when the first job of its class is met. nullptr: its partition is gone.
-  ClassView* view_of(const Job& job) {
-    const auto known = views_.find(job.spec);
-    if (known != views_.end()) return &known->second;
-    const PartitionConfig* partition = find_partition(state_.cluster, job.spec.partition);
-    if (!partition) return nullptr;
-    ClassView view;
-    for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
-      view.configured_devices.push_back(gpus);
-      view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
-      const auto index = node_index_.find(node->name);
-      if (index == node_index_.end()) continue;
-      view.nodes.push_back(index->second);
-      view.devices.push_back(gpus);
-    }
-    return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
-  }
-
-  Candidate candidate(const Job& job) {
-    Candidate waits{.job = &job, .view = view_of(job)};
-    if (!waits.view) return waits;
-    waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
-    waits.stay = longest_stay(job.spec, state_.policy);
-    waits.is_possible = fits(waits.shape, waits.view->configured_devices);
-    return waits;
-  }
-
   /// Elements of one array depend on the same.
   const DependencyView& dependencies_of(const Job& job) {
     const auto [view, is_new] = dependencies_.try_emplace(job.array ? job.array->array : job.job);
@@ -160,9 +77,10 @@ class Planner {
   /// `looks_ahead`: in the calendar; else at the present alone.
   void run(bool looks_ahead) {
     if (policies_.preemption->ranks_running()) return run_ranking();
-    enter_running();
+    if (looks_ahead) timeline_.emplace(roster_.sizes());
+    for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
     order_ = &queued_;
-    for (next_ = 0; next_ < order_->size(); ++next_) {
+    for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
       PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
       if (!is_hindered(waits, line)) {
@@ -170,7 +88,6 @@ class Planner {
         else start_or_wait(waits, line);
       }
       if (wants_lines()) lines_[waits.position] = std::move(line);
-      else if (nobody_else_can_start()) break;
     }
   }
 
@@ -178,24 +95,19 @@ class Planner {
 
   bool nobody_else_can_start() const { return rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order()); }
 
-  void enter_running() {
-    for (const Candidate& ranked : ranking_)
-      if (is_active(ranked.job->state)) enter_running(*ranked.job, ranked.position);
-  }
-
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
   void enter_running(const Job& job, std::size_t ahead_of) {
     const Time end = assumed_end(job, state_.policy, now_);
     array_slots_.take(job, end);
     const Stay stay = stay_of(job.job, job.attempts.back().decided_ms, end, needs_of(job.spec));
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
-      const auto index = node_index_.find(on_node.node);
-      if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
+      const auto index = roster_.index_of(on_node.node);
+      if (!index) continue;  // the node gives nothing to new jobs anyway
       for (const std::int64_t device : on_node.devices) {
-        if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, stay, ahead_of);
-        rooms_.hold(index->second, device, stay, ahead_of);
-        held_.push_back({end, index->second, device, stay});
+        if (device >= nodes_[*index]->gpus) continue;  // taken out of the configuration since
+        if (timeline_) timeline_->hold(*index, device, stay, ahead_of);
+        rooms_.hold(*index, device, stay, ahead_of);
+        held_.push_back({end, *index, device, stay});
       }
     }
   }
@@ -239,13 +151,14 @@ class Planner {
 
   void plan_in_calendar(const Candidate& waits, PlannedJob& line) {
     const Job& job = *waits.job;
-    ClassView& view = *waits.view;
+    if (bounds_.size() <= waits.view->number) bounds_.resize(waits.view->number + 1);
+    KnownBounds& bounds = bounds_[waits.view->number];
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
     const Time allowed = std::max(policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_);
     const std::optional<Fit> fit =
-        timeline_.earliest_fit(request_of(waits, view.bounds.not_before(waits.shape, waits.stay, allowed)), *policies_.placement);
+        timeline_->earliest_fit(request_of(waits, bounds.not_before(waits.shape, waits.stay, allowed)), *policies_.placement);
     ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
-    if (allowed == now_) view.bounds.learn(waits.shape, waits.stay, fit->start);
+    if (allowed == now_) bounds.learn(waits.shape, waits.stay, fit->start);
     array_slots_.take(job, fit->start + waits.stay);
     line.start_ms = fit->start;
     line.end_ms = fit->start + job.spec.time_limit_ms;
@@ -278,7 +191,7 @@ class Planner {
     const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_.add(on_node.node, device, stay)) waits_for.emplace_back(previous->end, previous->job);
+        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.emplace_back(previous->end, previous->job);
     return waits_for;
   }
 
@@ -395,9 +308,15 @@ class Planner {
   /// All unfinished jobs take their places on empty nodes in the policy's order. Who runs there already stays; who runs and has no place, or
   /// another one, yields first.
   void run_ranking() {
-    Rooms empty(sizes_);
+    std::vector<Candidate> ranking = queued_;
+    ranking.insert(ranking.end(), roster_.running().begin(), roster_.running().end());
+    // Who runs is ahead of the one that waits at its position.
+    std::stable_sort(ranking.begin(), ranking.end(), [](const Candidate& a, const Candidate& b) {
+      return std::pair{a.position, a.job->state == JobState::queued} < std::pair{b.position, b.job->state == JobState::queued};
+    });
+    Rooms empty(roster_.sizes());
     std::vector<std::pair<const Candidate*, Fit>> chosen;
-    for (const Candidate& ranked : ranking_) {
+    for (const Candidate& ranked : ranking) {
       PlannedJob unused;
       if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
       if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
@@ -410,7 +329,7 @@ class Planner {
     std::map<JobId, const Fit*> places;
     for (const auto& [ranked, fit] : chosen) places.emplace(ranked->job->job, &fit);
     bool in_the_way = false;
-    for (const Candidate& ranked : ranking_) {
+    for (const Candidate& ranked : ranking) {
       if (!is_active(ranked.job->state)) continue;
       const auto place = places.find(ranked.job->job);
       if (place != places.end() && runs_there(*ranked.job, *place->second)) {
@@ -453,15 +372,13 @@ class Planner {
 
   const State& state_;
   const Time now_;
-  const policy::Policies policies_;
-  std::map<std::string_view, std::size_t> node_index_;
-  const std::vector<const NodeConfig*> nodes_;  // up, in node order
-  const std::vector<TimelineNode> sizes_;       // of those
-  Timeline timeline_;
-  Rooms rooms_;                                 // now, and after the starts chosen so far
-  std::map<RequestClass, ClassView, ByRequestClass> views_;
-  std::vector<Candidate> ranking_;              // all that wait or run, in the policy's order
-  std::vector<Candidate> queued_;               // those that wait
+  Roster& roster_;
+  const policy::Policies& policies_;
+  const std::vector<const NodeConfig*>& nodes_;    // up, in node order
+  const std::vector<Candidate>& queued_;           // in the policy's order
+  std::optional<Timeline> timeline_;               // when the loop looks ahead
+  std::vector<KnownBounds> bounds_;                // by the number of the class
+  Rooms rooms_;                                    // now, and after the starts chosen so far
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served
   std::size_t next_ = 0;                        // in that
@@ -488,8 +405,8 @@ Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
   return std::max(start + job.spec.time_limit_ms + job.spec.stop_grace_ms, now + seconds(1));
 }
 
-Plan make_plan(const State& state, Time now) { return Planner(state, now).plan(); }
+Plan make_plan(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).plan(); }
 
-Choices choose(const State& state, Time now) { return Planner(state, now).choose(); }
+Choices choose(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).choose(); }
 
 }  // namespace ultramarine::core
