@@ -30,7 +30,7 @@ struct ClassView {
 class Planner {
  public:
   Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(device_counts()) {
+      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(timeline_nodes()) {
     for (const NodeConfig* node : nodes_) {
       free_now_.push_back(node->gpus);
       free_total_ += node->gpus;
@@ -84,13 +84,16 @@ class Planner {
     return nodes;
   }
 
-  std::vector<std::int64_t> device_counts() {
-    std::vector<std::int64_t> counts;
+  std::vector<TimelineNode> timeline_nodes() {
+    std::vector<TimelineNode> nodes;
+    std::map<std::string_view, std::size_t> leaves;
     for (std::size_t index = 0; index < nodes_.size(); ++index) {
-      node_index_.emplace(nodes_[index]->name, index);
-      counts.push_back(nodes_[index]->gpus);
+      const NodeConfig& node = *nodes_[index];
+      node_index_.emplace(node.name, index);
+      const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
+      nodes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
     }
-    return counts;
+    return nodes;
   }
 
   /// Made when the first job of its class is met. nullptr: its partition is gone.
@@ -120,7 +123,7 @@ class Planner {
       if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
       for (const std::int64_t device : on_node.devices) {
         if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, end, job.job, ahead_of);
+        timeline_.hold(index->second, device, {.end = end, .job = job.job}, ahead_of);
         --free_now_[index->second];
         --free_total_;
       }
@@ -168,8 +171,8 @@ class Planner {
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
     const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
     const std::optional<Fit> fit =
-        timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, allowed),
-                               static_cast<std::size_t>(position - 1), view.nodes, *policies_.placement);
+        timeline_.earliest_fit({.shape = shape, .length = stay, .from = view.bounds.not_before(shape, stay, allowed),
+                                .position = static_cast<std::size_t>(position - 1), .nodes = view.nodes}, *policies_.placement);
     ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
     if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
     array_slots_.take(job, fit->start + stay);
