@@ -6,6 +6,8 @@
 #include <ctime>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/core/eligible.h"
+#include "scheduler/core/shape.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -14,9 +16,14 @@ namespace {
 
 std::string gpus(std::int64_t count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
 
-std::string are_free(std::int64_t count) {
-  if (count == 0) return "none is free";
-  return std::to_string(count) + (count == 1 ? " is free" : " are free");
+/// `spec`: whose GPUs these would be, where it is known. GPUs that it can't use are not counted, and the sentence says so.
+std::string free_for(const JobSpec* spec, std::int64_t count) {
+  std::string text = count == 0 ? "none is free" : std::to_string(count) + (count == 1 ? " is free" : " are free");
+  if (!spec) return text;
+  if (spec->exclusive) text += " on whole nodes";
+  if (!spec->gpu_type.empty() || !spec->features.empty() || !spec->only_nodes.empty() || !spec->without_nodes.empty()) text += " on nodes that it may use";
+  if (spec->cpus_per_gpu > 0 || spec->memory_per_gpu_bytes > 0) text += " with the CPUs and memory that it asks for";
+  return text;
 }
 
 std::string named(JobId id, const State& state) {
@@ -43,17 +50,14 @@ std::string expectation(const PlannedJob& planned, const State& state, Time now)
   return text + ".";
 }
 
-/// The nodes of the job's partition that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
+/// The nodes that the job may use and that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
 std::string missing_nodes(const Job& job, const State& state) {
   std::map<NodeState, std::vector<std::string>> ailing;
-  const auto partition = std::find_if(state.cluster.partitions.begin(), state.cluster.partitions.end(),
-                                      [&](const PartitionConfig& one) { return one.name == job.spec.partition; });
-  for (const auto& [name, node] : state.nodes) {
-    if (node.state == NodeState::up) continue;
-    if (partition != state.cluster.partitions.end() && !partition->nodes.empty() &&
-        std::find(partition->nodes.begin(), partition->nodes.end(), name) == partition->nodes.end())
-      continue;
-    ailing[node.state].push_back(name);
+  if (const PartitionConfig* partition = core::find_partition(state.cluster, job.spec.partition)) {
+    for (const core::EligibleNode& eligible : core::eligible_nodes(state.cluster, *partition, job.spec)) {
+      const auto node = state.nodes.find(eligible.node->name);
+      if (node != state.nodes.end() && node->second.state != NodeState::up) ailing[node->second.state].push_back(node->first);
+    }
   }
   std::vector<std::string> parts;
   for (const auto& [node_state, names] : ailing)
@@ -98,6 +102,8 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
   const Reason& reason = planned.reason;
   const std::string asks = gpus(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
+  const auto waiting = state.jobs.find(planned.job);
+  const auto are_free = [&](std::int64_t count) { return free_for(waiting == state.jobs.end() ? nullptr : &waiting->second.spec, count); };
   switch (reason.code) {
     case ReasonCode::starting_now: return "Starts now.";
     case ReasonCode::resources: return "Waits for " + asks + "; " + are_free(reason.gpus_free) + "." + then;

@@ -61,9 +61,28 @@ TEST(Why, NamesTheNodesThatAreMissing) {
   for (const auto& [name, node_state] : {std::pair{"node01", NodeState::down}, std::pair{"node02", NodeState::down},
                                          std::pair{"node03", NodeState::unreachable}, std::pair{"node04", NodeState::down}})
     state.nodes[name].state = node_state;
+  for (const auto& [name, node] : state.nodes) state.cluster.nodes.push_back({.name = name, .gpus = 8, .gpu_type = name == "node03" ? "A100" : "H100"});
   EXPECT_EQ(why(waiting(ReasonCode::nodes_missing, 16, 0), state, now),
             "Waits for 16 GPUs on nodes that don't answer: node03 (unreachable) and node[01-02] (down). Its start can be planned once they "
             "are back.");
+  state.jobs[job.job].spec.gpu_type = "H100";
+  EXPECT_EQ(why(waiting(ReasonCode::nodes_missing, 16, 0), state, now),
+            "Waits for 16 GPUs on nodes that don't answer: node[01-02] (down). Its start can be planned once they are back.")
+      << "those of its kind";
+}
+
+TEST(Why, CountsTheGpusThatItCouldUse) {
+  State state = state_with_jobs();
+  JobSpec& spec = state.jobs[{20}].spec;
+  const PlannedJob line = waiting(ReasonCode::resources, 2, 0);
+  spec.features = {"nvlink"};
+  EXPECT_EQ(why(line, state, now), "Waits for 2 GPUs; none is free on nodes that it may use.");
+  spec.cpus_per_gpu = 8;
+  EXPECT_EQ(why(line, state, now), "Waits for 2 GPUs; none is free on nodes that it may use with the CPUs and memory that it asks for.");
+  spec = {};
+  spec.exclusive = true;
+  EXPECT_EQ(why(waiting(ReasonCode::fragmentation, 2, 8), state, now),
+            "Waits for 2 GPUs; 8 are free on whole nodes, but spread over nodes in another shape than it asks for.");
 }
 
 TEST(Why, UsesNoWordOfTheProgram) {
