@@ -244,8 +244,8 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   if (const auto problem = check_form(spec.resources)) return *problem;
   if (const auto problem = check_shares(spec)) return *problem;
   if (const auto problem = check_gpu_type(cluster, spec)) return *problem;
-  sort_wishes(spec);
   if (const auto problem = unknown_nodes(cluster, *partition, spec)) return *problem;
+  sort_wishes(spec);
   if (const auto problem = impossible_request(cluster, *partition, spec)) return *problem;
   if (const auto problem = check_times(*partition, spec)) return *problem;
   if (const auto problem = check_dependencies(state, spec, warnings)) return *problem;
