@@ -237,8 +237,13 @@ std::vector<std::string> names_of(const std::vector<Section>& sections) {
 }
 
 void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
-  std::set<std::string> types;
-  for (const auto& node : cluster.nodes) types.insert(node.gpu_type);
+  std::set<std::string> types, features{""};
+  std::vector<std::string> nodes{""};  // "" = leave it out
+  for (const auto& node : cluster.nodes) {
+    types.insert(node.gpu_type);
+    features.insert(node.features.begin(), node.features.end());
+    nodes.push_back(node.name);
+  }
   const auto check = [&](const char* list, const char* noun, const std::map<std::string, std::string>& aliases,
                          const std::vector<std::string>& known) {
     for (const auto& [alias, ours] : aliases) {
@@ -251,6 +256,8 @@ void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
   levels.emplace_back("normal");  // exists in any case
   check("qos", "QOS", cluster.names.qos, levels);
   check("gpu_types", "GPU type", cluster.names.gpu_types, {types.begin(), types.end()});
+  check("features", "feature", cluster.names.features, {features.begin(), features.end()});
+  check("nodes", "node", cluster.names.nodes, nodes);
 }
 
 void check_roles(const RolesConfig& roles, const TomlReader& reader) {
@@ -333,10 +340,17 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
     reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
   };
   check_name(policy.name, "name", reader);
-  one_of(policy.order, "order", {"submit_time"});
-  one_of(policy.backfill, "backfill", {"conservative", "none"});
-  one_of(policy.placement, "placement", {"best_fit"});
-  one_of(policy.preemption, "preemption", {"none"});
+  one_of(policy.order, "order", {"submit_time", "shortest", "least_remaining", "least_remaining_gpu_time", "least_attained"});
+  one_of(policy.backfill, "backfill", {"conservative", "none", "skip", "easy", "easy_sjf"});
+  one_of(policy.placement, "placement", {"best_fit", "pack"});
+  one_of(policy.preemption, "preemption", {"none", "by_order"});
+  for (std::size_t level = 0; level < policy.thresholds_gpu_s.size(); ++level) {
+    const std::string path = "thresholds_gpu_s[" + std::to_string(level) + "]";
+    check_range(policy.thresholds_gpu_s[level], 1, 1'000'000'000'000, path, reader);
+    if (level > 0 && policy.thresholds_gpu_s[level] <= policy.thresholds_gpu_s[level - 1])
+      reader.fail(path, std::to_string(policy.thresholds_gpu_s[level]) + " is not more than the one before it", "write the thresholds in ascending order");
+  }
+  check_not_negative(policy.launch_allowance_ms.ms, "launch_allowance_ms", reader);
   check_positive(policy.half_life_ms, "half_life_ms", reader);
   check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
   check_positive(policy.max_age_ms, "max_age_ms", reader);
