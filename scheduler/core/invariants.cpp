@@ -22,6 +22,7 @@ class Check {
     check_nodes();
     check_request_keys();
     check_charges();
+    check_usage();
     check_arrays();
     check_dependencies();
     return std::move(violations_);
@@ -159,6 +160,20 @@ class Check {
       must(charges[account] == charged, "account " + account, "is charged " + std::to_string(charged) + " GPU-ms for " + std::to_string(charges[account]));
     for (const auto& [account, used] : charges)
       must(used == 0 || state_.allocated_gpu_ms.count(account) == 1, "account " + account, "is charged nothing for " + std::to_string(used) + " GPU-ms");
+  }
+
+  void check_usage() {
+    std::map<std::string, std::set<std::string>> charged;
+    for (const auto& [account, users] : state_.usage) {
+      for (const auto& [user, usage] : users) {
+        charged[account].insert(user);
+        must(usage.gpu_ms >= 0 && usage.later_gpu_ms >= 0, "user " + user + " of account " + account, "has used less than nothing");
+      }
+    }
+    for (const auto& [id, job] : state_.jobs) {
+      const std::string user = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
+      must(charged[job.spec.account].count(user) == 1, "job " + std::to_string(id.value), "belongs to nobody who is charged");
+    }
   }
 
   void check_arrays() {

@@ -9,6 +9,7 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
@@ -39,22 +40,16 @@ class Planner {
 
   Plan run(PlanExtent extent) {
     Plan plan{now_, {}};
-    std::vector<const Job*> queued, held;
+    std::vector<const Job*> competing, queued, held;
     for (const auto& [id, job] : state_.jobs) {
-      if (job.state == JobState::queued) queued.push_back(&job);
+      if (job.state == JobState::queued || is_active(job.state)) competing.push_back(&job);
       if (job.state == JobState::held) held.push_back(&job);
     }
-    const auto before = [&](const Job* a, const Job* b) {
-      const policy::OrderKey a_key = policies_.order->key(*a), b_key = policies_.order->key(*b);
-      return a_key != b_key ? a_key < b_key : a->job < b->job;
-    };
-    std::sort(queued.begin(), queued.end(), before);
-    std::sort(held.begin(), held.end(), before);
-    for (const auto& [id, job] : state_.jobs) {
-      if (!is_active(job.state)) continue;
-      const auto behind = std::lower_bound(queued.begin(), queued.end(), &job, before);
-      add_running(job, static_cast<std::size_t>(behind - queued.begin()));
+    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) {
+      if (job->state == JobState::queued) queued.push_back(job);
+      else add_running(*job, queued.size());
     }
+    held = in_order(state_, std::move(held), policies_, now_);
     plan.jobs.reserve(queued.size() + held.size());
     std::int64_t position = 0;
     for (const Job* job : queued) {

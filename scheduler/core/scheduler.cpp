@@ -8,6 +8,7 @@
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/planner.h"
+#include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -54,11 +55,12 @@ std::vector<Decision> Scheduler::decide(Time now) const {
   return decisions;
 }
 
+// The order of the jobs changes at ticks of the priorities, if the policy has such.
 // Absolute planned starts stay where they are while time passes, because devices become free by events alone. What time moves are the
 // ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
 std::optional<Time> Scheduler::next_wakeup(Time now) const {
   if (!anything_queued(state_)) return std::nullopt;
-  std::optional<Time> earliest;
+  std::optional<Time> earliest = policy::make_policies(state_, now).order->changes_at();
   for (const auto& [id, job] : state_.jobs) {
     const Attempt* attempt = open_attempt(job);
     if (!attempt) continue;

@@ -340,7 +340,7 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
     reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
   };
   check_name(policy.name, "name", reader);
-  one_of(policy.order, "order", {"submit_time"});
+  one_of(policy.order, "order", {"submit_time", "multifactor"});
   one_of(policy.backfill, "backfill", {"conservative", "none"});
   one_of(policy.placement, "placement", {"best_fit"});
   one_of(policy.preemption, "preemption", {"none"});

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ class JobOrder {
   virtual ~JobOrder() = default;
   /// The same for the same state and the same tick of the priorities.
   virtual OrderKey key(const Job& job) const = 0;
+  /// When keys of jobs may differ from now although nothing happens; nullopt: never.
+  virtual std::optional<Time> changes_at() const { return std::nullopt; }
 };
 
 class Backfill {
@@ -71,6 +74,7 @@ struct Context {
   Time now;
 };
 std::unique_ptr<JobOrder> submit_time(const Context& context);
+std::unique_ptr<JobOrder> multifactor(const Context& context);
 std::unique_ptr<Backfill> conservative_backfill(const Context& context);
 std::unique_ptr<Backfill> no_backfill(const Context& context);
 std::unique_ptr<Placement> best_fit(const Context& context);
@@ -87,7 +91,7 @@ struct Policies {
 };
 Policies make_policies(const State& state, Time now);
 
-/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time".
+/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time, multifactor".
 std::vector<std::string> unknown_names(const PolicyConfig& policy);
 
 }  // namespace ultramarine::core::policy

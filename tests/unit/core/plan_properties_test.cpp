@@ -118,15 +118,23 @@ std::map<JobId, std::pair<std::int64_t, Allocation>> simple_plan(const State& st
   return plan;
 }
 
+/// Small jobs of people who used little first; all of the test is within one tick.
+PolicyConfig by_priority() {
+  PolicyConfig policy;
+  policy.order = "multifactor";
+  policy.weights = {{"size", 100}, {"fair_share", 50}};
+  policy.priority_interval_ms = hours(1);
+  return policy;
+}
+
 /// A cluster with some jobs running and some queued, arrays among them. All times are whole seconds. `dependents`: some wait for others.
-Driver random_driver(Random& random, bool dependents = false) {
+Driver random_driver(Random& random, bool dependents = false, PolicyConfig policy = {}) {
   const std::int64_t nodes = random.between(1, 5), gpus = random.between(1, 6);
   ClusterConfig cluster = cluster_of(nodes, gpus);
   if (random.chance(300))
     for (NodeConfig& node : cluster.nodes) node.gpus = random.between(1, 6);
   std::int64_t total = 0, largest = 0;
   for (const NodeConfig& node : cluster.nodes) total += node.gpus, largest = std::max(largest, node.gpus);
-  PolicyConfig policy;
   if (random.chance(250)) policy.backfill = "none";
   Driver driver(cluster, policy);
   const auto submit = [&] {
@@ -182,7 +190,7 @@ TEST(PlanProperty, AJobsPlanDoesNotDependOnJobsBelowIt) {
   for (std::uint64_t seed = 1; seed <= cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
-    Driver driver = random_driver(random);
+    Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
     Plan longer = driver.scheduler.plan(driver.now);
     while (!longer.jobs.empty()) {
       driver.apply(JobCancelled{longer.jobs.back().job, ada});
@@ -199,7 +207,7 @@ TEST(PlanProperty, StartingWhatIsPlannedForNowMovesNothingElse) {
   for (std::uint64_t seed = 1; seed <= cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
-    Driver driver = random_driver(random);
+    Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
     std::map<JobId, PlannedJob> before;
     for (const PlannedJob& line : driver.scheduler.plan(driver.now).jobs) before[line.job] = line;
     for (const Decision& decision : driver.round())
@@ -211,7 +219,7 @@ TEST(PlanProperty, StartingWhatIsPlannedForNowMovesNothingElse) {
     }
     if (HasFailure()) return;
   }
-  EXPECT_GT(overtakers, 50);
+  EXPECT_GT(overtakers, 30);
 }
 
 /// Every job runs exactly as long as it may, until nothing runs: what was planned at first must happen. Returns how many others started.
@@ -302,7 +310,7 @@ TEST(PlanProperty, TheCheapPlanOfARoundDecidesAsTheFullOne) {
   for (std::uint64_t seed = 1; seed <= cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
-    const Driver driver = random_driver(random);
+    const Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
     std::vector<JobId> chosen, expected;
     for (const Decision& decision : driver.scheduler.decide(driver.now)) chosen.push_back(std::visit([](const auto& d) { return d.job; }, decision));
     for (const PlannedJob& line : driver.scheduler.plan(driver.now).jobs)

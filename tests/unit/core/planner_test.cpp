@@ -315,7 +315,7 @@ TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
   policy.order = "fastest";
   policy.backfill = "easy";
   EXPECT_EQ(policy::unknown_names(policy),
-            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time", "backfill: no \"easy\"; there is conservative, none"}));
+            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time, multifactor", "backfill: no \"easy\"; there is conservative, none"}));
   Driver driver(cluster_of(1, 8), policy);
   const JobId job = driver.submit(1, hours(1));
   EXPECT_EQ(driver.start_round(), std::vector<JobId>{job});
