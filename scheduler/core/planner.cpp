@@ -8,6 +8,7 @@
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
@@ -29,7 +30,7 @@ struct PartitionView {
 class Planner {
  public:
   Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(device_counts()) {
+      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(device_counts()), limits_(state, now) {
     for (const NodeConfig* node : nodes_) {
       free_now_.push_back(node->gpus);
       free_total_ += node->gpus;
@@ -50,11 +51,13 @@ class Planner {
     };
     std::sort(queued.begin(), queued.end(), before);
     std::sort(held.begin(), held.end(), before);
-    for (const auto& [id, job] : state_.jobs) {
-      if (!is_active(job.state)) continue;
-      const auto behind = std::lower_bound(queued.begin(), queued.end(), &job, before);
-      add_running(job, static_cast<std::size_t>(behind - queued.begin()));
-    }
+    std::vector<RankedRunning> running;
+    for (const auto& [id, job] : state_.jobs)
+      if (is_active(job.state))
+        running.push_back({&job, static_cast<std::size_t>(std::lower_bound(queued.begin(), queued.end(), &job, before) - queued.begin())});
+    std::sort(running.begin(), running.end(), [&](const RankedRunning& a, const RankedRunning& b) { return before(a.job, b.job); });
+    borrowers_ = sort_by_share(state_, queued, running);
+    for (const RankedRunning& one : running) add_running(*one.job, one.behind);
     plan.jobs.reserve(queued.size() + held.size());
     std::int64_t position = 0;
     for (const Job* job : queued) {
@@ -110,6 +113,7 @@ class Planner {
   void add_running(const Job& job, std::size_t ahead_of) {
     const Time end = assumed_end(job, now_);
     array_slots_.take(job, end);
+    limits_.take(job, gpus_of(job.attempts.back().allocation), job.attempts.back().decided_ms, end);
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
       const auto index = node_index_.find(on_node.node);
       if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
@@ -162,14 +166,29 @@ class Planner {
       return line;
     }
     const Duration stay = longest_stay(job.spec);
+    const std::int64_t gpus = total_gpus(job.spec.resources);
+    if (const auto exceeded = limits_.exceeded(job, gpus, stay)) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = exceeded;
+      return line;
+    }
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
     const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
-    const std::optional<Fit> fit =
-        timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, allowed),
-                               static_cast<std::size_t>(position - 1), view.nodes, *policies_.placement);
-    ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
-    if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
+    LimitCalendar::Room room = limits_.earliest(job, gpus, allowed, stay);
+    const std::optional<LimitReached> limit_now = room.limit;
+    std::optional<Fit> fit;
+    while (true) {  // until devices and limits agree; each step passes over no time at which both had room
+      fit = timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, room.at), static_cast<std::size_t>(position - 1), view.nodes,
+                                   *policies_.placement);
+      ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
+      if (room.at == now_) view.bounds.learn(shape, stay, fit->start);
+      if (fit->start == room.at) break;
+      room = limits_.earliest(job, gpus, fit->start, stay);
+      if (room.at == fit->start) break;
+    }
+    if (fit->start > now_) room = limits_.earliest(job, gpus, fit->start - milliseconds(1), stay);  // what holds it back until just before its start
     array_slots_.take(job, fit->start + stay);
+    limits_.take(job, gpus, fit->start, fit->start + stay);
     line.start_ms = fit->start;
     line.end_ms = fit->start + job.spec.time_limit_ms;
     if (slot) {
@@ -180,10 +199,24 @@ class Planner {
     }
     line.reason.code = reason_for(shape, view, *fit, line.reason);
     take(*fit, stay, job, line);
+    if (room.limit) {  // it goes at its limit's pace, and holds nobody up by its turn in the order
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = room.limit;
+      line.reason.waits_for = room.ends;
+      return line;
+    }
+    if (limit_now && line.reason.code == ReasonCode::priority) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = limit_now;
+    }
     line.backfilled = fit->start == now_ && somebody_waits_;
+    if (const auto borrower = borrowers_.find(job.job); borrower != borrowers_.end() && fit->start > now_ && line.reason.code != ReasonCode::limit) {
+      line.reason.code = ReasonCode::soft_cap;
+      line.reason.limit = borrower->second;
+    }
     if (fit->start == now_ || ArraySlots::is_limited(job)) return line;
     // Those behind it that start now go ahead of it. (A limited array goes at its own pace, and holds nobody up by its turn in the order.)
-    somebody_waits_ = true;
+    somebody_waits_ = somebody_waits_ || line.reason.code != ReasonCode::limit;
     if (fit->start >= latest_start_) {
       latest_start_ = fit->start;
       waits_of_latest_ = line.reason.waits_for;
@@ -250,6 +283,8 @@ class Planner {
   Time latest_start_ = now_;            // of the jobs ahead
   std::vector<JobId> waits_of_latest_;
   ArraySlots array_slots_;
+  LimitCalendar limits_;
+  std::map<JobId, LimitReached> borrowers_;
   std::map<JobId, DependencyView> dependencies_;
 };
 

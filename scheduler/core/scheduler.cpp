@@ -21,7 +21,8 @@ std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
 
 /// Waits for what others hold, and so can be overtaken: not for a reason of its own.
 bool waits_its_turn(ReasonCode code) {
-  return code == ReasonCode::resources || code == ReasonCode::fragmentation || code == ReasonCode::priority || code == ReasonCode::nodes_missing;
+  return code == ReasonCode::resources || code == ReasonCode::fragmentation || code == ReasonCode::priority || code == ReasonCode::nodes_missing ||
+         code == ReasonCode::soft_cap;
 }
 
 bool anything_queued(const State& state) {
