@@ -77,6 +77,7 @@ LimitTable::LimitTable(const State& state) : state_(state) {
   const auto look_at = [&](const Limits& limits) {
     empty_ = empty_ && limits == Limits{};
     has_shares_ = has_shares_ || limits.gpus_soft || limits.gpus_floor;
+    counts_months_ = counts_months_ || (limits.gpu_hours_per_month && state.period.end_ms.ms > 0);
   };
   const auto look_at_both = [&](const auto& section) { look_at(section.limits), look_at(section.user_limits); };
   for (const AccountConfig& account : state.cluster.accounts) look_at_both(account);
@@ -130,7 +131,7 @@ std::optional<LimitReached> LimitTable::exceeded(const JobSpec& spec, const std:
     if (limits.max_time_ms && spec.time_limit_ms > *limits.max_time_ms) return reached(subject, LimitKind::max_time_ms, spec.time_limit_ms.ms, limits.max_time_ms->ms);
     if (limits.gpus && gpus > *limits.gpus) return reached(subject, LimitKind::gpus, gpus, *limits.gpus);
     if (limits.jobs && *limits.jobs < 1) return reached(subject, LimitKind::jobs, 1, *limits.jobs);
-    if (limits.gpu_hours_per_month && state_.period.end_ms.ms > 0 && gpus * stay.ms > in_gpu_ms(*limits.gpu_hours_per_month))
+    if (limits.gpu_hours_per_month && counts_months_ && gpus * stay.ms > in_gpu_ms(*limits.gpu_hours_per_month))
       return reached(subject, LimitKind::gpu_hours, (gpus * stay.ms + ms_per_hour - 1) / ms_per_hour, *limits.gpu_hours_per_month);
   }
   return std::nullopt;

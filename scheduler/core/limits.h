@@ -39,6 +39,7 @@ class LimitTable {
 
   bool empty() const { return empty_; }            // no limit at all is configured
   bool has_shares() const { return has_shares_; }  // there is a floor or a soft cap
+  bool counts_months() const { return counts_months_; }  // there is a limit per month, and the month is known
   /// The subjects whose limits concern a job of this user, from the account upwards to its root, then QOS and partition. O(log) when known.
   const std::vector<std::size_t>& of(const JobSpec& spec, const std::string& user);
   const Subject& subject(std::size_t number) const { return subjects_[number]; }
@@ -51,7 +52,7 @@ class LimitTable {
   void add(std::vector<std::size_t>& numbers, LimitScope scope, const std::string& of, const std::string& user, const Limits& limits);
 
   const State& state_;
-  bool empty_ = true, has_shares_ = false;
+  bool empty_ = true, has_shares_ = false, counts_months_ = false;
   std::vector<Subject> subjects_;
   std::map<std::tuple<LimitScope, std::string, std::string>, std::size_t> numbers_;  // of_scope, of, user -> subject
   std::map<std::tuple<std::string, std::string, std::string, std::string>, std::vector<std::size_t>, std::less<>> known_;  // account, user, QOS, partition
@@ -106,7 +107,7 @@ class LimitCalendar {
 
   bool empty() const { return table_.empty(); }
   Account& account(std::size_t subject);
-  bool counts_months() const { return state_.period.end_ms.ms > 0; }
+  bool counts_months() const { return table_.counts_months(); }
   std::int64_t month_of(Time time) const;
   Time month_start(std::int64_t month) const;
   Time earliest_month(const Account& account, std::int64_t most_gpu_ms, std::int64_t gpus, Time from, Duration stay) const;

@@ -2,6 +2,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/unit/core/accept_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/arrays_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/eligible_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/gangs_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/hash_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/lifecycle_test.cpp
@@ -9,4 +10,5 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/liveness_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/timeline_test.cpp
   DEPENDS ultramarine_core)
