@@ -232,7 +232,7 @@ Problem check_times(const State& state, const PartitionConfig& partition, JobSpe
 
 /// What the request exceeds by itself: then no wait would help.
 Problem check_limits(const State& state, const JobSpec& spec, const Actor& actor) {
-  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, total_gpus(spec.resources), longest_stay(spec));
+  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, total_gpus(spec.resources), longest_stay(spec, state.policy));
   if (!exceeded) return std::nullopt;
   const char* const field = spec.resources.gpus > 0 ? "resources.gpus" : "resources.nodes";
   const std::string who = subject_in_words(*exceeded), most = std::to_string(exceeded->limit);

@@ -270,48 +270,27 @@ void LimitCalendar::take(const Job& job, std::int64_t gpus, Time start, Time end
 
 // ---- shares
 
-std::map<JobId, LimitReached> sort_by_share(const State& state, std::vector<const Job*>& queued, std::vector<RankedRunning>& running) {
-  std::map<JobId, LimitReached> borrowers;
+std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& in_order) {
+  std::vector<Share> shares;
   LimitTable table(state);
-  if (!table.has_shares()) return borrowers;
+  if (!table.has_shares()) return shares;
   std::vector<std::int64_t> taken;  // by the jobs ahead, of each subject
-  const auto class_of = [&](const Job& job, std::int64_t gpus) {
-    ShareClass answer = ShareClass::normal;
-    std::optional<LimitReached> beyond;
-    for (const std::size_t number : table.of(job.spec, job.owner.name)) {
+  for (const Job* job : in_order) {
+    const std::int64_t gpus = is_active(job->state) ? gpus_of(job->attempts.back().allocation) : total_gpus(job->spec.resources);
+    Share& share = shares.emplace_back();
+    for (const std::size_t number : table.of(job->spec, job->owner.name)) {
       if (number >= taken.size()) taken.resize(number + 1);
       const Subject& subject = table.subject(number);
-      const auto& [soft, floor] = std::pair{subject.limits.gpus_soft, subject.limits.gpus_floor};
-      if (floor && taken[number] + gpus <= *floor) answer = ShareClass::floor;
-      if (soft && taken[number] + gpus > *soft && !beyond) beyond = reached(subject, LimitKind::gpus, taken[number], *soft);
+      const Limits& limits = subject.limits;
+      if (limits.gpus_floor && taken[number] + gpus <= *limits.gpus_floor) share.share = ShareClass::floor;
+      if (limits.gpus_soft && taken[number] + gpus > *limits.gpus_soft && !share.soft_cap)
+        share.soft_cap = reached(subject, LimitKind::gpus, taken[number], *limits.gpus_soft);
       taken[number] += gpus;
     }
-    if (answer == ShareClass::floor || !beyond) return answer;
-    borrowers.emplace(job.job, *beyond);
-    return ShareClass::borrower;
-  };
-  std::array<std::vector<const Job*>, 3> sorted;
-  std::array<std::vector<RankedRunning*>, 3> sorted_running;
-  auto next = running.begin();
-  const auto rank_running = [&](std::size_t position) {
-    for (; next != running.end() && next->behind <= position; ++next) {
-      const auto share = static_cast<std::size_t>(class_of(*next->job, gpus_of(next->job->attempts.back().allocation)));
-      next->behind = sorted[share].size();
-      sorted_running[share].push_back(&*next);
-      borrowers.erase(next->job->job);
-    }
-  };
-  for (std::size_t position = 0; position < queued.size(); ++position) {
-    rank_running(position);
-    sorted[static_cast<std::size_t>(class_of(*queued[position], total_gpus(queued[position]->spec.resources)))].push_back(queued[position]);
+    if (share.share == ShareClass::floor) share.soft_cap.reset();
+    else if (share.soft_cap) share.share = ShareClass::borrower;
   }
-  rank_running(queued.size());
-  queued.clear();
-  for (std::size_t share = 0; share < sorted.size(); ++share) {
-    for (RankedRunning* one : sorted_running[share]) one->behind += queued.size();
-    queued.insert(queued.end(), sorted[share].begin(), sorted[share].end());
-  }
-  return borrowers;
+  return shares;
 }
 
 std::int64_t gpus_of(const Allocation& allocation) {

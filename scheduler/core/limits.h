@@ -90,6 +90,7 @@ class LimitCalendar {
     std::vector<JobId> ends;            // of these the end makes room; at most 5
   };
 
+  bool empty() const { return table_.empty(); }  // no limit at all is configured
   /// See LimitTable.
   std::optional<LimitReached> exceeded(const Job& job, std::int64_t gpus, Duration stay);
   /// The earliest time at or after `from` when all limits have room for `gpus` for all of `stay`. The job must not be `exceeded`.
@@ -105,7 +106,6 @@ class LimitCalendar {
     std::set<std::pair<Time, JobId>> ends;
   };
 
-  bool empty() const { return table_.empty(); }
   Account& account(std::size_t subject);
   bool counts_months() const { return table_.counts_months(); }
   std::int64_t month_of(Time time) const;
@@ -122,17 +122,14 @@ class LimitCalendar {
 /// Which place its share gives a job: those within a floor come first, then all others, then those that would borrow beyond a soft cap.
 enum class ShareClass { floor, normal, borrower };
 
-/// A running job counts for those behind it in the order, as if it still waited there: so to start a job ahead of others changes nothing
-/// for them. `behind`: how many of the queued jobs are ahead of it.
-struct RankedRunning {
-  const Job* job = nullptr;
-  std::size_t behind = 0;
+struct Share {
+  ShareClass share = ShareClass::normal;
+  std::optional<LimitReached> soft_cap;  // beyond which a borrower would go
 };
 
-/// Sorts the queued jobs, which are in the policy's order, by share class, and within a class keeps their order. `running`, in the policy's
-/// order, get their `behind` among the sorted ones. Returns the soft cap beyond which each borrower would go. Without floors and soft caps
-/// nothing is changed.
-std::map<JobId, LimitReached> sort_by_share(const State& state, std::vector<const Job*>& queued, std::vector<RankedRunning>& running);
+/// The shares of jobs, running ones among the queued, that stand in the policy's order. Each counts for those behind it alone, whether it runs or
+/// waits: so to start a job ahead of others changes nothing for them. Empty: there are no floors and soft caps.
+std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& in_order);
 
 /// GPUs that an attempt holds.
 std::int64_t gpus_of(const Allocation& allocation);

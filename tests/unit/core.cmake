@@ -3,6 +3,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/accept_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/arrays_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/eligible_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/calendar_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/gangs_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/hash_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/lifecycle_test.cpp

@@ -100,14 +100,14 @@ void World::check_the_plan() {
   std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
   const State& state = scheduler_.state();
   for (const auto& [id, job] : state.jobs)
-    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, now_));
+    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, scheduler_.state().policy, now_));
   for (const PlannedJob& line : scheduler_.plan(now_).jobs) {
     const Job& job = state.jobs.at(line.job);
     const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
     const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
     if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
     if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
-    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec));
+    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec, scheduler_.state().policy));
   }
   for (const auto& [array, all] : stays) {
     const std::int64_t limit = state.jobs.at(array).array->limit;

@@ -379,11 +379,11 @@ TEST(LimitProperty, EveryJobTakesTheFirstSecondAtWhichDevicesAndAllItsLimitsHave
     const std::int64_t count = state.cluster.nodes[0].gpus;
     std::vector<Held> held;
     for (const auto& [id, job] : state.jobs)
-      if (is_active(job.state)) held.push_back({&job, 0, (assumed_end(job, driver.now) - driver.now).ms / 1000, job.attempts.back().allocation[0].devices});
+      if (is_active(job.state)) held.push_back({&job, 0, (assumed_end(job, {}, driver.now) - driver.now).ms / 1000, job.attempts.back().allocation[0].devices});
     for (const PlannedJob& line : driver.scheduler.plan(driver.now).jobs) {
       const Job& job = state.jobs.at(line.job);
       ++reasons[line.reason.code];
-      const std::int64_t gpus = total_gpus(job.spec.resources), stay = longest_stay(job.spec).ms / 1000;
+      const std::int64_t gpus = total_gpus(job.spec.resources), stay = longest_stay(job.spec, {}).ms / 1000;
       if (!has_room(caps, {}, job, 0, 1)) {
         EXPECT_FALSE(line.start_ms);
         EXPECT_EQ(line.reason.code, ReasonCode::limit);
@@ -410,9 +410,9 @@ std::map<JobId, Time> run_to_the_end(Driver& driver) {
   const std::vector<Cap> caps = hard_caps(driver.scheduler.state().cluster);
   std::map<JobId, Time> starts, ends;
   for (const auto& [id, job] : driver.scheduler.state().jobs)
-    if (is_active(job.state)) ends[id] = assumed_end(job, driver.now);
+    if (is_active(job.state)) ends[id] = assumed_end(job, {}, driver.now);
   while (true) {
-    for (const JobId id : driver.start_round()) starts[id] = driver.now, ends[id] = driver.now + longest_stay(driver.job(id).spec);
+    for (const JobId id : driver.start_round()) starts[id] = driver.now, ends[id] = driver.now + longest_stay(driver.job(id).spec, {});
     for (const Cap& cap : caps) {
       std::int64_t gpus = 0, jobs = 0;
       for (const auto& [id, job] : driver.scheduler.state().jobs)
@@ -477,11 +477,11 @@ TEST(LimitProperty, SharesChangeTheOrderAloneNothingStaysIdleAndNobodyIsHarmed) 
     const std::vector<Cap> caps = hard_caps(state.cluster);
     std::vector<Held> running, all;
     for (const auto& [id, job] : state.jobs)
-      if (is_active(job.state)) running.push_back({&job, 0, (assumed_end(job, driver.now) - driver.now).ms / 1000, job.attempts.back().allocation[0].devices});
+      if (is_active(job.state)) running.push_back({&job, 0, (assumed_end(job, {}, driver.now) - driver.now).ms / 1000, job.attempts.back().allocation[0].devices});
     all = running;
     for (const PlannedJob& line : after.jobs) {
       const Job& job = state.jobs.at(line.job);
-      const std::int64_t stay = longest_stay(job.spec).ms / 1000;
+      const std::int64_t stay = longest_stay(job.spec, {}).ms / 1000;
       const bool fits = static_cast<std::int64_t>(free_devices(all, state.cluster.nodes[0].gpus, 0, stay).size()) >= total_gpus(job.spec.resources);
       EXPECT_FALSE(fits && has_room(caps, all, job, 0, stay)) << "job " << line.job.value << " could run now";
       if (line.start_ms) all.push_back({&job, (*line.start_ms - driver.now).ms / 1000, (*line.start_ms - driver.now).ms / 1000 + stay, line.allocation[0].devices});
