@@ -7,6 +7,7 @@
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/eligible.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -65,13 +66,51 @@ std::string missing_nodes(const Job& job, const State& state) {
   return joined(parts);
 }
 
-/// "account lab-a uses 32 of its 32 GPUs"
-std::string limit_in_words(const std::optional<LimitReached>& limit) {
-  if (!limit) return "a limit is used up";
-  constexpr std::array scopes{"account", "user", "QOS", "partition"};
-  constexpr std::array things{"GPUs", "running jobs", "GPU-hours of this month"};
-  return std::string(scopes[static_cast<std::size_t>(limit->scope)]) + " " + limit->name + " uses " + std::to_string(limit->used) + " of its " + std::to_string(limit->limit) +
-         " " + things[static_cast<std::size_t>(limit->kind)];
+std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
+
+/// Of a limit that the job exceeds by itself: no wait helps.
+std::string exceeds(const LimitReached& limit) {
+  const std::string who = core::subject_in_words(limit);
+  switch (limit.kind) {
+    case LimitKind::gpus_per_job: return "it asks for " + gpus(limit.used) + ", and " + who + " allows " + gpus(limit.limit) + " per job";
+    case LimitKind::gpus: return "it asks for " + gpus(limit.used) + ", and " + who + " may use " + gpus(limit.limit) + " at once";
+    case LimitKind::jobs: return who + " may run no jobs";
+    case LimitKind::gpu_hours: return "it may hold " + counted(limit.used, "GPU-hour") + ", and " + who + " has " + counted(limit.limit, "GPU-hour") + " a month";
+    case LimitKind::max_time_ms:
+      return "its time limit is " + protocol::format_duration({limit.used}) + ", and " + who + " allows " + protocol::format_duration({limit.limit});
+  }
+  return "";
+}
+
+/// Of a limit that others use up.
+std::string waits_for_limit(const LimitReached& limit, const std::string& asks) {
+  const std::string who = core::subject_in_words(limit), used = std::to_string(limit.used);
+  if (limit.kind == LimitKind::jobs) return "Waits for its turn: " + who + " may run " + counted(limit.limit, "job") + " at once, and so many run or are ahead of it.";
+  if (limit.kind == LimitKind::gpu_hours)
+    return "Waits for a new month: " + who + " has " + counted(limit.limit, "GPU-hour") + " a month, and " + used + " of them are used or promised.";
+  return "Waits for " + asks + ": " + who + " may use " + gpus(limit.limit) + " at once, and " + used + " of them are used or promised.";
+}
+
+std::string limited(const PlannedJob& planned, const std::string& asks, const std::string& then) {
+  const LimitReached limit = planned.reason.limit.value_or(LimitReached{});
+  if (planned.start_ms) return waits_for_limit(limit, asks) + then;
+  return "Can't start: " + exceeds(limit) + "." + (limit.kind == LimitKind::jobs ? "" : " Cancel it and ask for less.");
+}
+
+/// Of a job that runs inside a reservation, or of one that others' reservations keep out.
+std::string reserved(const PlannedJob& planned, const State& state, Time now, const std::string& asks, const std::string& then) {
+  const Reason& reason = planned.reason;
+  const auto job = state.jobs.find(planned.job);
+  const auto kept = state.reservations.find(reason.reservation);
+  if (job != state.jobs.end() && job->second.spec.reservation == reason.reservation) {
+    const std::string its = "its reservation " + reason.reservation;
+    if (kept == state.reservations.end()) return "Can't start: " + its + " is over. Cancel it, or submit it again.";
+    if (!planned.start_ms) return "Can't start: what is left of " + its + " is too short for it. Cancel it, or submit it again.";
+    return "Waits for " + its + ", which begins " + when(reason.until_ms.value_or(now), now) + "." + then;
+  }
+  const bool nobodys = kept != state.reservations.end() && kept->second.accounts.empty();
+  return "Waits for " + asks + ": nodes that it would fit on are kept for " + (nobodys ? "maintenance " : "reservation ") + reason.reservation + ", which ends " +
+         when(reason.until_ms.value_or(now), now) + "." + then;
 }
 
 /// `job 3`, `jobs 3 and 4`
@@ -120,7 +159,10 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     }
     case ReasonCode::never_fits:
       return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
-    case ReasonCode::dependency: return "Waits for " + numbers(reason.waits_for, state) + ", on which it depends.";
+    case ReasonCode::dependency: {
+      const std::string start = planned.start_ms ? " Expected to start " + when(*planned.start_ms, now) + ", if all it waits for takes its whole time and ends well." : "";
+      return "Waits for " + numbers(reason.waits_for, state) + ", on which it depends." + start;
+    }
     case ReasonCode::dependency_never:
       return "Can't start: " + numbers(reason.waits_for, state) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
     case ReasonCode::array_limit: return "Waits until an element of its array has ended: no more of them may run at once." + then;
@@ -131,12 +173,22 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
       if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
       return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
     }
-    case ReasonCode::begin_time: return "Waits for the time at which it asked to begin." + then;
-    case ReasonCode::deadline: return "Can't start: it could not end by its deadline any more. Cancel it, or submit it again with another deadline.";
-    case ReasonCode::limit: return "Waits for " + asks + ": " + limit_in_words(reason.limit) + "." + then;
-    case ReasonCode::soft_cap: return "Lets jobs of others go first: " + limit_in_words(reason.limit) + ", and beyond that it may only borrow what nobody else wants." + then;
-    case ReasonCode::reservation:
-      return "Waits for " + asks + (reason.reservation.empty() ? "; nodes are kept for a reservation." : "; nodes are kept for reservation " + reason.reservation + ".") + then;
+    case ReasonCode::begin_time: {
+      const Time begin = reason.until_ms.value_or(now);
+      return "It is to begin " + when(begin, now) + ", and not before." + (planned.start_ms > begin ? then : "");
+    }
+    case ReasonCode::deadline: {
+      const auto job = state.jobs.find(planned.job);
+      const bool still_possible = reason.until_ms && job != state.jobs.end() && now + job->second.spec.time_limit_ms <= *reason.until_ms;
+      if (!still_possible) return "Can't start: it could not end by its deadline any more. Cancel it, or submit it again with another deadline.";
+      return "Waits for " + asks + " to become free earlier than planned: else it can't end by its deadline " + when(*reason.until_ms, now) + ".";
+    }
+    case ReasonCode::limit: return limited(planned, asks, then);
+    case ReasonCode::soft_cap: {
+      const LimitReached limit = reason.limit.value_or(LimitReached{});
+      return "Lets others go first: " + core::subject_in_words(limit) + " has used up the " + gpus(limit.limit) + " of its own, and may only borrow what nobody else wants." + then;
+    }
+    case ReasonCode::reservation: return reserved(planned, state, now, asks, then);
   }
   return "";
 }
