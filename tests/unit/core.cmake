@@ -22,4 +22,5 @@ ultramarine_test(ultramarine_core_reference_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/scenario.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/slips_test.cpp
   DEPENDS ultramarine_core ultramarine_protocol ${RAPIDCHECK_LIBRARY})

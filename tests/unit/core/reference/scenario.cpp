@@ -78,6 +78,7 @@ Playback::Playback(Scenario scenario)
 void Playback::apply(const Entry& entry) {
   scheduler.apply(now, entry);
   for (const std::string& violation : check_invariants(scheduler.state())) violations.push_back("at " + std::to_string(now.ms) + " ms: " + violation);
+  if (after_entry) after_entry(entry);
 }
 
 void Playback::submit(const ScenarioJob& job) {
@@ -159,8 +160,12 @@ bool Playback::advance() {
 }
 
 std::vector<Decision> Playback::round() {
+  return round([this] { return scheduler.decide(now); });
+}
+
+std::vector<Decision> Playback::round(const std::function<std::vector<Decision>()>& decide) {
   std::vector<Decision> all;
-  for (auto decisions = scheduler.decide(now); !decisions.empty(); decisions = scheduler.decide(now)) {
+  for (auto decisions = decide(); !decisions.empty(); decisions = decide()) {
     apply(Round{now, planner_version, scheduler.policy_hash(), decisions});
     for (const Decision& decision : decisions) {
       all.push_back(decision);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/describe.hpp>
+#include <functional>
 #include <iosfwd>
 #include <map>
 #include <optional>
@@ -35,12 +36,13 @@ struct ScenarioEvent {
   std::optional<NodeDrained> drain;
   std::optional<NodeResumed> resume;
   std::optional<NodeSuspected> suspect;
+  std::optional<NodeJoined> join;
   std::optional<ReservationMade> reserve;
   std::optional<ReservationEnded> unreserve;
   std::optional<PeriodStarted> period;
   std::optional<ClusterConfigured> configure;
 };
-BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, reserve, unreserve, period, configure))
+BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, join, reserve, unreserve, period, configure))
 
 struct Scenario {
   std::string about;
@@ -70,10 +72,13 @@ class Playback {
   std::optional<Time> next() const;
   /// Decides, applies, and decides again until nothing is left to do at this moment. All decisions, in order.
   std::vector<Decision> round();
+  /// The same with somebody else's decisions.
+  std::vector<Decision> round(const std::function<std::vector<Decision>()>& decide);
   void apply(const Entry& entry);
 
   Scheduler scheduler;
   Time now;
+  std::function<void(const Entry&)> after_entry;  // called after each one
   std::vector<JobId> came, ended;       // at this moment
   std::vector<std::string> violations;  // of invariants
 
