@@ -57,9 +57,11 @@ void World::record(const Entry& entry) {
   if (random_.chance(20)) snapshots_[journal_.size()] = scheduler_.state();
   for (const std::string& violation : check_invariants(scheduler_.state()))
     complaints_.push_back("after entry " + std::to_string(journal_.size()) + ": " + violation);
+  check_the_kept_plan();
 }
 
 void World::follow_up() {
+  check_the_kept_plan();  // time may have passed without an entry
   int pass = 0;
   for (; pass < passes_max; ++pass) {
     const std::vector<Event> events = due_events(scheduler_.state(), liveness_, now_);

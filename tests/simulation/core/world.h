@@ -89,6 +89,8 @@ class World {
   void configure(const ClusterConfig& cluster);
   void check_the_world();
   void check_the_plan();
+  void check_the_kept_plan();
+  void check_that_nobody_below_matters();
   void cancel_what_never_comes();
 
   Random random_;
@@ -103,6 +105,7 @@ class World {
   std::map<std::size_t, State> snapshots_;
   std::vector<std::string> complaints_;
   std::size_t cancelled_as_never_ = 0;
+  std::size_t asked_for_the_kept_plan_ = 0;
 };
 
 }  // namespace ultramarine::core

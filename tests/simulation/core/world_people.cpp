@@ -100,15 +100,16 @@ void World::check_the_plan() {
   std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
   const State& state = scheduler_.state();
   for (const auto& [id, job] : state.jobs)
-    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, now_));
+    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, scheduler_.state().policy, now_));
   for (const PlannedJob& line : scheduler_.plan(now_).jobs) {
     const Job& job = state.jobs.at(line.job);
     const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
     const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
     if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
     if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
-    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec));
+    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec, scheduler_.state().policy));
   }
+  check_that_nobody_below_matters();
   for (const auto& [array, all] : stays) {
     const std::int64_t limit = state.jobs.at(array).array->limit;
     for (const auto& [start, end] : all) {
@@ -116,6 +117,34 @@ void World::check_the_plan() {
       if (at_once > limit) complaints_.push_back("array " + std::to_string(array.value) + " is planned beyond its limit");
     }
   }
+}
+
+/// Whatever is kept from one plan for the next, the plan is the one that a scheduler makes that has just read the state.
+void World::check_the_kept_plan() {
+  if (++asked_for_the_kept_plan_ % 10 != 0) return;
+  const Scheduler fresh(scheduler_.state());
+  const std::string where = " after entry " + std::to_string(journal_.size()) + " differs from that of a new scheduler";
+  if (scheduler_.plan(now_) != fresh.plan(now_)) complaints_.push_back("the plan" + where);
+  if (scheduler_.decide(now_) != fresh.decide(now_)) complaints_.push_back("what is decided" + where);
+  if (scheduler_.next_wakeup(now_) != fresh.next_wakeup(now_)) complaints_.push_back("the next time to decide" + where);
+}
+
+/// The plan of the first k is the first k of the plan: the others are taken out of the line, as if somebody held them.
+void World::check_that_nobody_below_matters() {
+  Plan plan = scheduler_.plan(now_);
+  std::erase_if(plan.jobs, [](const PlannedJob& line) { return line.reason.code == ReasonCode::held; });
+  if (plan.jobs.empty()) return;
+  const std::size_t count = journal_.size() % plan.jobs.size();
+  State state = scheduler_.state();
+  for (std::size_t index = count; index < plan.jobs.size(); ++index) {
+    Job& job = state.jobs.at(plan.jobs[index].job);
+    job.state = JobState::held;
+    job.hold = Hold{HoldKind::user, "taken out of the line", ada, now_};
+  }
+  const Plan shorter = Scheduler(state).plan(now_);
+  for (std::size_t index = 0; index < count; ++index)
+    if (shorter.jobs[index] != plan.jobs[index])
+      complaints_.push_back("the plan of job " + std::to_string(plan.jobs[index].job.value) + " depends on jobs below it");
 }
 
 }  // namespace ultramarine::core
