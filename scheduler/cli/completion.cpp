@@ -85,6 +85,7 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
       {"--policy", {"default", "fifo"}}};
   if (const auto found = known.find(option.name); found != known.end()) return plain(found->second);
   if (option.name == "--after") return jobs(context, true, [](JobState) { return true; });
+  if (option.name == "--jobs") return jobs(context, false, [](JobState state) { return state == JobState::queued; });
   if (option.name == "--account")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.account; });
   if (option.name == "--partition")
