@@ -55,8 +55,10 @@ void World::drain_or_resume() {
 
 void World::change_policy() {
   PolicyConfig policy;
-  if (random_.chance(300)) policy.backfill = "none";
-  if (random_.chance(500)) policy.order = "multifactor";
+  const char* const backfills[] = {"none", "skip", "easy", "easy_sjf"};
+  if (random_.chance(400)) policy.backfill = backfills[random_.between(0, 3)];
+  if (random_.chance(500)) policy.order = random_.chance(800) ? "multifactor" : "shortest";
+  if (random_.chance(200)) policy.placement = "pack";
   policy.weights = {{"age", random_.between(0, 1000)}, {"fair_share", random_.between(0, 1000)}, {"size", random_.between(0, 1000)}, {"qos", random_.between(0, 1000)}};
   policy.priority_interval_ms = seconds(random_.between(1, 60));
   policy.max_age_ms = seconds(random_.between(60, 600));
@@ -168,7 +170,7 @@ void World::check_the_plan() {
   std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
   const State& state = scheduler_.state();
   for (const auto& [id, job] : state.jobs)
-    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, now_));
+    if (job.array && job.array->limit > 0 && is_active(job.state)) stays[job.array->array].emplace_back(now_, assumed_end(job, state.policy, now_));
   const Plan plan = scheduler_.plan(now_);
   check_own_turns(plan);
   for (const PlannedJob& line : plan.jobs) {
@@ -177,7 +179,7 @@ void World::check_the_plan() {
     const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
     if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
     if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
-    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec));
+    if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec, scheduler_.state().policy));
   }
   check_that_nobody_below_matters();
   for (const auto& [array, all] : stays) {
@@ -199,8 +201,10 @@ void World::check_the_kept_plan() {
   if (scheduler_.next_wakeup(now_) != fresh.next_wakeup(now_)) complaints_.push_back("the next time to decide" + where);
 }
 
-/// The plan of the first k is the first k of the plan: the others are taken out of the line, as if somebody held them.
+/// The plan of the first k is the first k of the plan: the others are taken out of the line, as if somebody held them. (But easy_sjf lets the
+/// shortest of those that wait go first.)
 void World::check_that_nobody_below_matters() {
+  if (scheduler_.state().policy.backfill == "easy_sjf") return;
   Plan plan = scheduler_.plan(now_);
   std::erase_if(plan.jobs, [](const PlannedJob& line) { return line.reason.code == ReasonCode::held; });
   // (Reordered jobs stand in each other's places, so one that is below may have lent its place to one above.)

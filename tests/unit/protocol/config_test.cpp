@@ -288,12 +288,24 @@ TEST(ClusterFile, AnswersWhatIsNoTomlWithItsPlace) {
   EXPECT_THROW(parse_cluster_file("[[node]]\n[[node", "f.toml"), ConfigError);
 }
 
+TEST(PolicyFile, ADaemonTakesNoPolicyThatMakesRunningJobsYield) {
+  EXPECT_EQ(load_daemon_policy("easy"), load_policy("easy"));
+  try {
+    load_daemon_policy("srtf");
+    FAIL() << "accepted";
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(), "policy: \"srtf\" makes running jobs yield, and only a simulation can do that for nothing; choose a policy with preemption = "
+                               "\"none\", or replay a trace with ultra-simulate");
+  }
+}
+
 TEST(PolicyFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
   const Mistake mistakes[] = {
-      {"order = \"fair\"", "p.toml:1:9: order: unknown word \"fair\"; known: submit_time"},
+      {"order = \"fair\"", "p.toml:1:9: order: unknown word \"fair\"; known: submit_time, shortest, least_remaining, least_remaining_gpu_time, least_attained"},
       {"backfill = \"conservativ\"", "p.toml:1:12: backfill: unknown word \"conservativ\"; did you mean \"conservative\"?"},
-      {"placement = \"first\"", "p.toml:1:13: placement: unknown word \"first\"; known: best_fit"},
-      {"preemption = \"all\"", "p.toml:1:14: preemption: unknown word \"all\"; known: none"},
+      {"placement = \"first\"", "p.toml:1:13: placement: unknown word \"first\"; known: best_fit, pack"},
+      {"preemption = \"all\"", "p.toml:1:14: preemption: unknown word \"all\"; known: none, by_order"},
+      {"thresholds_gpu_s = [5, 5]", "p.toml:1:24: thresholds_gpu_s[1]: 5 is not more than the one before it; write the thresholds in ascending order"},
       {"half_life = \"0s\"", "p.toml:1:13: half_life: must be longer than nothing; write it like \"1h\""},
       {"weights = { age = -1 }", "p.toml:1:19: weights.age: -1 is negative; use 0 or more"},
       {"weights = { age = 0.5 }", "p.toml:1:19: weights.age: expected a whole number, got 0.5"},
@@ -321,7 +333,7 @@ TEST(LoadPolicy, AnswersUnknownNamesAndUnreadableFiles) {
     }
   };
   EXPECT_EQ(said("fif"), "policy: there is no policy \"fif\"; did you mean \"fifo\"?");
-  EXPECT_EQ(said("banana"), "policy: there is no policy \"banana\"; known: default, fifo; a file's name ends in .toml");
+  EXPECT_EQ(said("banana"), "policy: there is no policy \"banana\"; known: conservative, default, easy-sjf, easy, fifo-skip, fifo, las, sjf-skip, sjf, srsf, srtf; a file's name ends in .toml");
   EXPECT_EQ(said("/no/such.toml"), "/no/such.toml: can't be read: No such file or directory; check the path and its permissions");
   EXPECT_EQ(said("/tmp/"), "/tmp/: can't be read: is a folder; check the path and its permissions");
 }
