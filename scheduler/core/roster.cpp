@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "scheduler/core/array_slots.h"
+#include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/planner.h"
@@ -27,16 +28,16 @@ Roster::Roster(const State& state) : state_(state) { note_all_jobs(); }
 void Roster::note(const Entry& entry) {
   std::visit(
       [&](const auto& one) {
-        using Kind = std::decay_t<decltype(one)>;
-        if constexpr (std::is_same_v<Kind, ClusterConfigured>) {
+        using What = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<What, ClusterConfigured>) {
           note_all_jobs();
-        } else if constexpr (changes_nodes<Kind>) {
+        } else if constexpr (changes_nodes<What>) {
           nodes_changed_ = true;
-        } else if constexpr (std::is_same_v<Kind, JobsReordered>) {
+        } else if constexpr (std::is_same_v<What, JobsReordered>) {
           order_changed_ = is_reordered_ = true;
-        } else if constexpr (std::is_same_v<Kind, JobSubmitted>) {
+        } else if constexpr (std::is_same_v<What, JobSubmitted>) {
           for (JobId id = one.job; id.value < state_.next_job; ++id.value) note_job(id);
-        } else if constexpr (std::is_same_v<Kind, Round>) {
+        } else if constexpr (std::is_same_v<What, Round>) {
           for (const Decision& decision : one.decisions) std::visit([&](const auto& chosen) { note_job(chosen.job); }, decision);
         } else {
           note_job(one.job);
@@ -90,6 +91,8 @@ bool Roster::is_held(const std::string& node, std::int64_t device) const {
 }
 
 void Roster::prepare(Time now) {
+  now_ = now;
+  if (closures_until_ && now >= *closures_until_) nodes_changed_ = true;
   if (nodes_changed_) look_at_nodes();
   // Priorities of one tick stay; other orders are made at no cost, and may look at the clock for those that run.
   const bool is_new_tick = order_changes_at_ && now >= *order_changes_at_;
@@ -97,7 +100,7 @@ void Roster::prepare(Time now) {
     policies_ = policy::make_policies(state_, now);
     order_changes_at_ = policies_->order->changes_at();
   }
-  if (nodes_changed_ || order_changed_ || is_reordered_ || is_new_tick || policies_->preemption->ranks_running()) order_all(now);
+  if (nodes_changed_ || order_changed_ || is_reordered_ || has_shares_ || is_new_tick || policies_->preemption->ranks_running()) order_all();
   else order_changed();
   nodes_changed_ = order_changed_ = false;
   changed_.clear();
@@ -108,6 +111,8 @@ void Roster::look_at_nodes() {
   sizes_.clear();
   node_index_.clear();
   views_.clear();
+  kinds_.assign(1, {});
+  kind_of_.clear();
   for (const NodeConfig& config : state_.cluster.nodes) {
     const auto node = state_.nodes.find(config.name);
     if (node != state_.nodes.end() && node->second.state == NodeState::up) nodes_.push_back(&config);
@@ -120,6 +125,11 @@ void Roster::look_at_nodes() {
     const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
     sizes_.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
   }
+  closures_.emplace(state_, nodes_, now_);
+  closures_until_.reset();
+  for (const auto& [name, reservation] : state_.reservations)
+    if (reservation.end_ms > now_ && (!closures_until_ || reservation.end_ms < *closures_until_)) closures_until_ = reservation.end_ms;
+  has_shares_ = LimitTable(state_).has_shares();
 }
 
 std::optional<std::size_t> Roster::index_of(std::string_view node) const {
@@ -137,11 +147,13 @@ ClassView* Roster::view_of(const Job& job) {
   for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
     view.configured_devices.push_back(gpus);
     view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
+    view.largest_node = std::max(view.largest_node, node->gpus);
     const auto index = index_of(node->name);
-    if (!index) continue;
+    if (!index || !closures_->may_use(job.spec.reservation, *index)) continue;
     view.nodes.push_back(*index);
     view.devices.push_back(gpus);
   }
+  view.closed = closures_->closed_to(job.spec.reservation);
   return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
 }
 
@@ -149,32 +161,81 @@ Candidate Roster::candidate(const Job& job) {
   Candidate waits{.job = &job, .key = policies_->order->key(job), .view = view_of(job)};
   if (!waits.view) return waits;
   waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
+  const auto [kind, is_new] = kind_of_.try_emplace({waits.view->number, waits.shape}, kinds_.size());
+  if (is_new) kinds_.push_back({waits.view, waits.shape});
+  waits.kind = kind->second;
   waits.stay = longest_stay(job.spec, state_.policy);
   waits.is_possible = fits(waits.shape, waits.view->configured_devices);
+  waits.gpus = job.spec.exclusive ? (waits.shape.parts + (waits.shape.remainder > 0 ? 1 : 0)) * waits.view->largest_node : total_gpus(job.spec.resources);
+  waits.own = reservation_of(state_, job);
   return waits;
 }
 
-void Roster::order_all(Time now) {
+std::vector<Candidate> Roster::dependent() {
+  std::vector<const Job*> jobs;
+  for (const JobId id : awaiting_)
+    if (const auto job = jobs_queued().find(id); job != jobs_queued().end()) jobs.push_back(job->second);
+  std::vector<Candidate> candidates;
+  for (const Job* job : in_order(state_, std::move(jobs), *policies_, now_)) candidates.push_back(candidate(*job));
+  return candidates;
+}
+
+std::vector<JobId> Roster::impossible(Time now) const {
+  std::vector<JobId> jobs(impossible_.begin(), impossible_.end());
+  for (const JobId id : dated_)
+    if (misses_deadline(*jobs_queued().at(id), now) && impossible_.count(id) == 0) jobs.push_back(id);
+  return jobs;
+}
+
+std::optional<Time> Roster::next_date(Time now) const {
+  std::optional<Time> earliest;
+  for (const JobId id : dated_)
+    if (const auto date = core::next_date(*jobs_queued().at(id), now); date && (!earliest || *date < *earliest)) earliest = date;
+  return earliest;
+}
+
+void Roster::note_candidate(const Candidate& waits) {
+  const Job& job = *waits.job;
+  if (!waits.is_possible) impossible_.insert(job.job);
+  if (ArraySlots::is_limited(job) || job.spec.begin_ms || job.spec.deadline_ms) own_paces_.insert(job.job);
+  if (job.spec.begin_ms || job.spec.deadline_ms) dated_.insert(job.job);
+}
+
+void Roster::order_all() {
   queued_.clear();
   running_.clear();
   keys_.clear();
   impossible_.clear();
-  limited_.clear();
+  own_paces_.clear();
+  dated_.clear();
   std::vector<const Job*> competing;
-  for (const auto& [id, job] : jobs_queued()) competing.push_back(job);
-  for (const auto& [id, job] : jobs_active()) competing.push_back(job);
-  for (const Job* job : in_order(state_, std::move(competing), *policies_, now)) {
-    Candidate next = candidate(*job);
-    next.position = queued_.size();
-    if (job->state != JobState::queued) {
-      running_.push_back(next);
-      continue;
-    }
-    keys_.emplace(job->job, next.key);
-    if (!next.is_possible) impossible_.insert(job->job);
-    if (ArraySlots::is_limited(*job)) limited_.insert(job->job);
-    queued_.push_back(next);
+  for (const auto& [id, job] : jobs_queued()) {
+    if (awaits_others(*job)) note_candidate(candidate(*job));
+    else competing.push_back(job);
   }
+  for (const auto& [id, job] : jobs_active()) competing.push_back(job);
+  const std::vector<const Job*> ordered = in_order(state_, std::move(competing), *policies_, now_);
+  shares_ = shares_of(state_, ordered);
+  const auto enter = [&](std::size_t place) {
+    Candidate next = candidate(*ordered[place]);
+    next.position = queued_.size();
+    if (!shares_.empty() && shares_[place].share == ShareClass::borrower) next.soft_cap = &shares_[place].soft_cap;
+    if (next.job->state != JobState::queued) {
+      running_.push_back(next);
+      return;
+    }
+    keys_.emplace(next.job->job, next.key);
+    note_candidate(next);
+    queued_.push_back(next);
+  };
+  if (shares_.empty()) {
+    for (std::size_t place = 0; place < ordered.size(); ++place) enter(place);
+    return;
+  }
+  // By share class, and within a class as they stand.
+  for (const ShareClass share : {ShareClass::floor, ShareClass::normal, ShareClass::borrower})
+    for (std::size_t place = 0; place < ordered.size(); ++place)
+      if (shares_[place].share == share) enter(place);
 }
 
 /// Only those that changed take other places.
@@ -186,9 +247,9 @@ void Roster::order_changed() {
     const auto job = jobs_queued().find(id);
     if (job == jobs_queued().end()) continue;
     const Candidate next = candidate(*job->second);
+    note_candidate(next);
+    if (awaits_others(*next.job)) continue;
     keys_.emplace(id, next.key);
-    if (!next.is_possible) impossible_.insert(id);
-    if (ArraySlots::is_limited(*job->second)) limited_.insert(id);
     queued_.insert(std::upper_bound(queued_.begin(), queued_.end(), next, comes_first), next);
   }
   if (!changed_.empty())
@@ -202,14 +263,15 @@ void Roster::order_changed() {
 }
 
 void Roster::forget(JobId id) {
+  impossible_.erase(id);
+  own_paces_.erase(id);
+  dated_.erase(id);
   const auto key = keys_.find(id);
   if (key == keys_.end()) return;
   const auto place = std::partition_point(queued_.begin(), queued_.end(), [&](const Candidate& waits) { return std::tie(waits.key, waits.job->job) < std::tie(key->second, id); });
   ensure(place != queued_.end() && place->job->job == id, "who waits is in the order");
   queued_.erase(place);
   keys_.erase(key);
-  impossible_.erase(id);
-  limited_.erase(id);
 }
 
 }  // namespace ultramarine::core

@@ -10,7 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/eligible.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
@@ -22,10 +24,17 @@ namespace ultramarine::core {
 /// What jobs of one class of requests have in common.
 struct ClassView {
   std::size_t number = 0;                        // from 0 on, in the order in which they were met
-  std::vector<std::int64_t> configured_devices;  // that each node could give it at most, whatever its state
+  std::vector<std::int64_t> configured_devices{};  // that each node could give it at most, whatever its state
   std::int64_t gpus_per_node_max = 0;
-  std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
-  std::vector<std::int64_t> devices;             // that those could give it at most
+  std::vector<std::size_t> nodes{};              // that take new gangs; indices of the timeline
+  std::vector<std::int64_t> devices{};           // that those could give it at most
+  std::int64_t largest_node = 0;                 // devices of the largest of its nodes, whatever its state
+  const std::vector<std::vector<Interval>>* closed = nullptr;  // when reservations close nodes to it
+};
+
+struct Kind {
+  const ClassView* view = nullptr;
+  Shape shape{};
 };
 
 /// A job that waits, or one that runs and would wait again if it yielded.
@@ -34,9 +43,13 @@ struct Candidate {
   policy::OrderKey key{};
   std::size_t position = 0;         // in the order, from 0; of one that runs: how many that wait are ahead of it
   const ClassView* view = nullptr;  // nullptr: its partition is gone
-  Shape shape;
-  Duration stay;
+  Shape shape{};
+  std::size_t kind = 0;             // jobs of one kind have the same class and shape
+  Duration stay{};
   bool is_possible = false;         // the whole cluster can hold it
+  std::int64_t gpus = 0;            // that it holds at most
+  const Reservation* own = nullptr; // inside which it runs
+  const std::optional<LimitReached>* soft_cap = nullptr;  // beyond which it would borrow; nullptr: none
 };
 
 class Roster {
@@ -53,10 +66,14 @@ class Roster {
   const std::vector<const NodeConfig*>& nodes() const { return nodes_; }    // up, in node order
   const std::vector<TimelineNode>& sizes() const { return sizes_; }         // of those
   std::optional<std::size_t> index_of(std::string_view node) const;         // in those
-  const std::vector<Candidate>& queued() const { return queued_; }          // in order
+  Closures& closures() { return *closures_; }
+  std::size_t classes() const { return views_.size(); }
+  const std::vector<Kind>& kinds() const { return kinds_; }
+  const std::vector<Candidate>& queued() const { return queued_; }          // in order; without those that wait for others
   const std::vector<Candidate>& running() const { return running_; }
-  const std::set<JobId>& impossible() const { return impossible_; }         // queued, and no state of the cluster can hold them
-  bool has_limited_arrays() const { return !limited_.empty(); }             // among the queued
+  std::vector<Candidate> dependent();                                       // queued, and they wait for others; in order, without positions
+  std::vector<JobId> impossible(Time now) const;                            // queued, and they can't run any more
+  bool has_own_paces() const { return !own_paces_.empty(); }                // limited arrays, begin times or deadlines among the queued
   /// Of a job that is neither; without a position.
   Candidate candidate(const Job& job);
 
@@ -65,6 +82,8 @@ class Roster {
   const std::map<JobId, const Job*>& jobs_held() const { return by_state_[1]; }
   const std::map<JobId, const Job*>& jobs_active() const { return by_state_[2]; }
   bool is_held(const std::string& node, std::int64_t device) const;
+  /// When time alone may change what can be done with a queued job.
+  std::optional<Time> next_date(Time now) const;
 
  private:
   void note_job(JobId id);
@@ -73,9 +92,10 @@ class Roster {
   void note_dependencies();
   void look_at_nodes();
   ClassView* view_of(const Job& job);
-  void order_all(Time now);
+  void order_all();
   void order_changed();
   void forget(JobId id);
+  void note_candidate(const Candidate& waits);
 
   const State& state_;
   std::map<JobId, const Job*> by_state_[3];            // queued, held, active
@@ -90,9 +110,17 @@ class Roster {
   std::vector<TimelineNode> sizes_;
   std::map<std::string_view, std::size_t> node_index_;
   std::map<RequestClass, ClassView, ByRequestClass> views_;
+  std::vector<Kind> kinds_;                            // the first is nobody's: of jobs without a class
+  std::map<std::pair<std::size_t, Shape>, std::size_t> kind_of_;  // number of the class, shape
   std::vector<Candidate> queued_, running_;
   std::map<JobId, policy::OrderKey> keys_;             // of the queued
-  std::set<JobId> impossible_, limited_;
+  std::set<JobId> impossible_, own_paces_;             // of all that are queued
+  std::set<JobId> dated_;                              // those of them with begin times or deadlines
+  std::optional<Closures> closures_;
+  std::optional<Time> closures_until_;                 // when the next reservation is over
+  bool has_shares_ = false;                            // floors and soft caps depend on who runs
+  std::vector<Share> shares_;
+  Time now_;
 };
 
 }  // namespace ultramarine::core

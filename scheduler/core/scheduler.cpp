@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "scheduler/core/accept.h"
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/lifecycle.h"
@@ -23,6 +24,8 @@ std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
   const auto refusal = impossible_request(cluster, *partition, spec);
   return refusal ? refusal->problem + "; " + refusal->remedy : "the cluster can't run it any more";
 }
+
+constexpr const char* missed_deadline = "it can't end by its deadline any more, with its whole time limit used; submit it again with a later deadline or less time";
 
 /// The promise that everything else rests on, checked again where it would be broken.
 void ensure_devices_are_free(const Roster& roster, const Round& round) {
@@ -70,15 +73,18 @@ std::vector<Decision> Scheduler::decide(Time now) const {
   if (inside_->roster.jobs_queued().empty()) return decisions;
   inside_->roster.prepare(now);
   Choices choices = choose(state(), inside_->roster, now);
-  for (const JobId id : choices.impossible) decisions.push_back(RejectJob{id, why_never(state().cluster, state().jobs.at(id).spec)});
+  for (const JobId id : choices.impossible) {
+    const Job& job = state().jobs.at(id);
+    decisions.push_back(RejectJob{id, misses_deadline(job, now) ? missed_deadline : why_never(state().cluster, job.spec)});
+  }
   for (const JobId id : choices.yielding) decisions.push_back(PreemptJob{id, static_cast<std::int64_t>(state().jobs.at(id).attempts.size())});
   for (StartJob& start : choices.starts) decisions.push_back(std::move(start));
   return decisions;
 }
 
 // The order of the jobs changes at ticks of the priorities, if the policy has such.
-// Absolute planned starts stay where they are while time passes, because devices become free by events alone. What time moves are the
-// ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
+// Absolute planned starts stay where they are while time passes, because devices become free by events alone, and nodes at dates that are known.
+// What time moves are the ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
 std::optional<Time> Scheduler::next_wakeup(Time now) const {
   Roster& roster = inside_->roster;
   if (roster.jobs_queued().empty()) return std::nullopt;
@@ -88,6 +94,8 @@ std::optional<Time> Scheduler::next_wakeup(Time now) const {
   const auto not_after = [&](std::optional<Time> time) {
     if (time && (!earliest || *time < *earliest)) earliest = time;
   };
+  not_after(next_date(state(), now));
+  not_after(roster.next_date(now));
   for (const auto& [id, active] : roster.jobs_active()) {
     const Job& job = *active;
     const Attempt* attempt = open_attempt(job);

@@ -184,6 +184,17 @@ std::int64_t Timeline::usable(std::size_t index, const PlaceRequest& request, st
   return free;
 }
 
+bool Timeline::has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const {
+  std::int64_t for_a_part = 0, for_the_remainder = 0;
+  for (const std::size_t index : nodes) {
+    std::int64_t free = 0;
+    for (const Device& device : nodes_[index].devices) free += is_free(device, start, length) ? 1 : 0;
+    for_a_part += free >= shape.devices_per_part ? 1 : 0;
+    for_the_remainder += free >= shape.remainder ? 1 : 0;
+  }
+  return for_a_part >= shape.parts && (shape.remainder == 0 || for_the_remainder >= shape.parts + 1);
+}
+
 bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position) {
   if (device.ahead_of <= position || device.held_until <= start) return false;
   const Gap& first = device.gaps.front();  // gaps come after who holds the device now
@@ -244,6 +255,7 @@ std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, c
   const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), stay.end, [](const Gap& g, Time time) { return g.end < time; });
   ensure(gap != device.gaps.end() && gap->start <= stay.start && stay.start < stay.end && stay.end <= gap->end,
          "a device is given only while it is free");
+  if (watched_ && gap->start <= *watched_ && *watched_ < gap->end) has_less_at_watched_ = true;
   if (stay.cpus > 0 || stay.memory_bytes > 0) take_beside(nodes_[node], stay);
   const Gap before{gap->start, stay.start}, after{stay.end, gap->end};
   if (before.start < before.end && after.start < after.end) {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "scheduler/core/policy/policies.h"
@@ -87,6 +88,13 @@ class Timeline {
   /// Adds a stay. The device must be free for all of it. Returns the stay that ends last before it, if there is one.
   std::optional<Stay> add(std::size_t node, std::int64_t device, const Stay& stay);
 
+  /// Whether devices alone would allow `shape` on `nodes` in [start, start + length).
+  bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
+  /// From now on it is noted when stays take something from gaps that reach over this time.
+  void watch(Time time) { watched_ = time; }
+  /// Whether that happened since it was last asked.
+  bool has_less_at_watched() { return std::exchange(has_less_at_watched_, false); }
+
  private:
   struct Gap {
     Time start, end;  // never empty
@@ -137,6 +145,8 @@ class Timeline {
 
   std::vector<Node> nodes_;
   std::vector<Time> sorted_;  // scratch of the search
+  std::optional<Time> watched_;
+  bool has_less_at_watched_ = false;
 };
 
 /// For a shape, which lengths of stay are known not to fit before which time. It holds because a plan only ever fills the calendar
