@@ -50,7 +50,7 @@ struct Scenario {
   PolicyConfig policy;
   std::vector<ScenarioJob> job;  // they get the numbers 1, 2, ... in this order
   std::vector<ScenarioEvent> event;
-  Time ask_ms;                   // when the plan is looked at, after the round of that moment
+  Time ask_ms;                   // when the plan is looked at, before the round of that moment
 };
 BOOST_DESCRIBE_STRUCT(Scenario, (), (about, cluster, policy, job, event, ask_ms))
 
@@ -60,12 +60,17 @@ Scenario read_scenario(const std::string& text, const std::string& file_name);
 /// JSON that `read_scenario` reads, without what is as it is by default. rapidcheck shows failing cases by it.
 std::string to_text(const Scenario& scenario);
 std::ostream& operator<<(std::ostream& out, const Scenario& scenario);
+/// The same for parts of an answer.
+std::string to_text(const PlannedJob& line);
+std::string to_text(const Decision& decision);
 
 /// Plays a story. At each moment: first what ends, then what people do, then who comes; a round is the caller's to ask for.
 class Playback {
  public:
   explicit Playback(Scenario scenario);
 
+  /// Goes on to that time, with a round at each moment before it; at the time itself everything has happened but the round.
+  void advance_to(Time time, const std::function<void(const Decision&)>& decided);
   /// Goes on to the next moment at which something happens or the scheduler wants to be asked again. False: nothing is to come.
   bool advance();
   /// The next such moment, or nothing.
