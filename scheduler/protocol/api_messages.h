@@ -180,7 +180,7 @@ struct ShareList {
   Time now_ms;
   Time tick_ms;
   Duration half_life_ms;
-  std::vector<Share> shares;  // root first, each account before what is under it
+  std::vector<AccountShare> shares;  // root first, each account before what is under it
 };
 BOOST_DESCRIBE_STRUCT(ShareList, (), (now_ms, tick_ms, half_life_ms, shares))
 
