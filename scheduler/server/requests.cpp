@@ -88,7 +88,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
       answer(api::from_refusal(*refusal));
       return;
     }
-    auto accepted = scheduler_.accept(std::move(submission.spec), actor);
+    auto accepted = scheduler_.accept(std::move(submission.spec), actor, now_);
     if (const auto* refused = std::get_if<core::Refusal>(&accepted)) {
       answer(api::from_refusal(*refused));
       return;
