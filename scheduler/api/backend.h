@@ -12,6 +12,7 @@
 
 #include "scheduler/api/problem.h"
 #include "scheduler/api/snapshot.h"
+#include "scheduler/core/scheduler.h"
 #include "scheduler/model/event.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/net/http.h"
@@ -68,6 +69,11 @@ class Backend {
   /// Of several jobs: a problem only when it is one for all of them; then that of the first.
   virtual void cancel(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
   virtual void requeue(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
+
+  /// What a request comes to in the newest state: events to record, all of them or (throws Problem) none. Runs on the daemon's thread and sees
+  /// only its arguments.
+  using Choose = std::function<std::vector<Event>(const core::Scheduler& scheduler, Time now)>;
+  virtual void change(Choose choose, Changed done) = 0;
 
   using GangAdded = std::variant<GangKey, Problem>;
   virtual void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) = 0;

@@ -1,5 +1,6 @@
 // The cluster, its nodes, and the end of the daemon.
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -21,8 +22,8 @@ void list_nodes(const ExchangePtr& exchange) {
 void shut_down(const ExchangePtr& exchange) {
   const bool requeue = exchange->request.body.empty() ? false : decode_body<protocol::ShutdownRequest>(*exchange).requeue;
   exchange->backend.ask([exchange, requeue](const SnapshotPtr& snapshot) {
-    if (!is_administrator(exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
-      exchange->refuse(not_permitted("only the user who runs the scheduler, root and administrators may shut it down"));
+    if (const auto problem = why_not(Act::shut_down, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
+      exchange->refuse(*problem);
       return;
     }
     exchange->backend.shut_down(requeue, exchange->caller.actor, [exchange](const std::optional<Problem>& problem) {

@@ -52,6 +52,16 @@ json::value job_to_submit() {
 /// What `ultra run` asks for; it runs until somebody stops it.
 json::value gang_to_run() { return {{"spec", {{"command", {"sleep", "600"}}}}, {"environment", json::object()}}; }
 
+json::value hold_to_make() { return {{"reason", "waits for new data"}}; }
+json::value drain_to_make() { return {{"nodes", {"node01"}}, {"reason", "a fan is to be replaced"}}; }
+json::value resume_to_make() { return {{"nodes", {"node01"}}}; }
+json::value reservation_to_make() {
+  return {{"name", "course"}, {"nodes", {"node02"}}, {"accounts", {"default"}}, {"start_ms", 4'102'444'800'000}, {"end_ms", 4'102'452'000'000},
+          {"reason", "a course of two hours"}};
+}
+json::value reservation_to_cancel() { return {{"name", "course"}}; }
+
+const Refusal no_admin{403, "not_permitted", "you are no admin"};
 const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
 const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
 const Parameter one_rank{"rank", ParameterKind::number, "only this rank's output", 0, INT32_MAX};
@@ -86,6 +96,21 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call& call) { show_cluster(e, call.version); }},
       {"GET", "/v1/nodes", "list_nodes", "All nodes, with what their devices do.", true, true, {}, nothing, reply<protocol::NodeList>(), {},
        [](const ExchangePtr& e, const Call&) { list_nodes(e); }},
+      {"POST", "/v1/nodes/drain", "drain_nodes", "Has nodes take no new gangs; what runs on them finishes.", false, true, {},
+       {application_json, sent<protocol::DrainRequest>, drain_to_make}, reply<protocol::NodeList>(), {no_admin},
+       [](const ExchangePtr& e, const Call&) { drain_nodes(e); }},
+      {"POST", "/v1/nodes/resume", "resume_nodes", "Has drained nodes take gangs again.", false, true, {},
+       {application_json, sent<protocol::ResumeRequest>, resume_to_make}, reply<protocol::NodeList>(), {no_admin, {409, "conflict", "none of the nodes is drained"}},
+       [](const ExchangePtr& e, const Call&) { resume_nodes(e); }},
+      {"GET", "/v1/reservations", "list_reservations", "Nodes that are or will be kept for accounts, or for nobody (maintenance).", false, true, {}, nothing,
+       reply<protocol::ReservationList>(), {}, [](const ExchangePtr& e, const Call&) { list_reservations(e); }},
+      {"POST", "/v1/reservations", "make_reservation", "Keeps nodes for accounts, or for nobody. What runs there is not stopped.", false, true, {},
+       {application_json, sent<protocol::ReservationRequest>, reservation_to_make}, reply<protocol::ReservationReply>(),
+       {no_admin, {409, "conflict", "the name is taken, or a node is kept for another reservation at that time"}},
+       [](const ExchangePtr& e, const Call&) { make_reservation(e); }},
+      {"POST", "/v1/reservations/cancel", "cancel_reservation", "Ends a reservation, also one that has not begun.", false, true, {},
+       {application_json, sent<protocol::ReservationCancelRequest>, reservation_to_cancel}, reply<protocol::ReservationReply>(),
+       {no_admin, {404, "not_found", "there is no such reservation"}}, [](const ExchangePtr& e, const Call&) { cancel_reservation(e); }},
       {"GET", "/v1/jobs", "list_jobs",
        "Jobs that have not ended. Without identity no users are shown; commands, folders and names of variables only to a job's owner and "
        "administrators.",
@@ -117,6 +142,12 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't run"}},
        [](const ExchangePtr& e, const Call& call) { requeue_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/hold", "hold_job", "Holds a waiting job, or all elements of an array that wait: it waits until it is released.", false, true, {},
+       {application_json, sent<protocol::HoldRequest>, hold_to_make, true}, reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't wait"}},
+       [](const ExchangePtr& e, const Call& call) { hold_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/release", "release_job", "Lets a held job queue again. An admin's hold is released only by an admin.", false, true, {}, empty_body,
+       reply<protocol::JobView>(), {others_job, {409, "conflict", "the job is not held, or held because its partition is gone"}},
+       [](const ExchangePtr& e, const Call& call) { release_job(e, call.job); }},
       {"GET", "/v1/jobs/ID/logs", "job_output", "What the ranks wrote, one LogLine a line, as it comes.", false, true, {one_rank, follow, since},
        nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
        [](const ExchangePtr& e, const Call& call) { stream_job_output(e, call.job); }},

@@ -7,6 +7,8 @@
 //   GET  /v1/jobs/ID/wait?timeout_ms=   JobView, once the job has ended or the time is over (at most 60 s; ask again)   (socket only)
 //   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
+//   POST /v1/jobs/ID/hold         HoldRequest -> JobView                (socket only; owner or admin)
+//   POST /v1/jobs/ID/release      {} -> JobView                         (socket only; owner or admin; an admin's hold: admin)
 //   GET  /v1/jobs/ID/logs?rank=N&follow=1&since_ms=   one LogLine JSON per line, chunked    (socket only; owner or admin)
 //   GET  /v1/jobs/ID/events       EventList                             (socket only)
 //   POST /v1/jobs/ID/gangs        GangRequest -> GangReply              (socket only; owner, while the job runs)
@@ -15,10 +17,15 @@
 //   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
 //   GET  /v1/openapi.json         the description of all this, generated from these types
 // ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
-// events), and nowhere else.
+// hold, release, events), and nowhere else.
 //   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
+//   POST /v1/nodes/drain          DrainRequest -> NodeList              (socket only; admin)
+//   POST /v1/nodes/resume         ResumeRequest -> NodeList             (socket only; admin)
+//   GET  /v1/reservations         ReservationList                       (socket only)
+//   POST /v1/reservations         ReservationRequest -> ReservationReply         (socket only; admin)
+//   POST /v1/reservations/cancel  ReservationCancelRequest -> ReservationReply   (socket only; admin)
 //   GET  /v1/cluster              ClusterView
 //   GET  /livez /readyz           text;  GET /metrics  Prometheus text
 // Every error has the body ErrorReply and one of: 400 bad request, 403 not permitted, 404 not found, 409 conflict, 413 too large,
@@ -34,6 +41,7 @@
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
 #include "scheduler/model/plan.h"
+#include "scheduler/model/reservation.h"
 
 namespace ultramarine::protocol {
 
@@ -116,6 +124,52 @@ struct ShutdownRequest {
   bool requeue = false;
 };
 BOOST_DESCRIBE_STRUCT(ShutdownRequest, (), (requeue))
+
+struct HoldRequest {
+  std::string reason;  // for people; may be left out
+};
+BOOST_DESCRIBE_STRUCT(HoldRequest, (), (reason))
+
+/// Names of nodes, or hostlists: node[01-04].
+struct DrainRequest {
+  std::vector<std::string> nodes;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(DrainRequest, (), (nodes, reason))
+
+struct ResumeRequest {
+  std::vector<std::string> nodes;
+};
+BOOST_DESCRIBE_STRUCT(ResumeRequest, (), (nodes))
+
+/// Nodes (names or hostlists) kept for accounts from start to end; with `maintenance` for nobody.
+struct ReservationRequest {
+  std::string name;
+  std::vector<std::string> nodes;
+  std::vector<std::string> accounts;
+  bool maintenance = false;
+  Time start_ms, end_ms;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(ReservationRequest, (), (name, nodes, accounts, maintenance, start_ms, end_ms, reason))
+
+struct ReservationCancelRequest {
+  std::string name;
+};
+BOOST_DESCRIBE_STRUCT(ReservationCancelRequest, (), (name))
+
+/// `warnings`: one sentence each, for people.
+struct ReservationReply {
+  Reservation reservation;
+  std::vector<std::string> warnings;
+};
+BOOST_DESCRIBE_STRUCT(ReservationReply, (), (reservation, warnings))
+
+struct ReservationList {
+  Time now_ms;
+  std::vector<Reservation> reservations;  // by start
+};
+BOOST_DESCRIBE_STRUCT(ReservationList, (), (now_ms, reservations))
 
 /// Newest training progress; absent when the program never said any.
 struct ProgressView {

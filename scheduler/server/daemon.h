@@ -70,6 +70,7 @@ class Daemon final : public api::Backend {
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
   void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
   void requeue(std::vector<JobId> jobs, Actor actor, Changed done) override;
+  void change(Choose choose, Changed done) override;
   void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
   void stop_gang(GangKey gang, Actor actor, Changed done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
@@ -96,6 +97,7 @@ class Daemon final : public api::Backend {
   void excuse_silence(Time previous);
   void record(const Entry& entry);
   void record_due_events();
+  void record_period();
   void commit();
   void decide();
   void dispatch();
@@ -114,7 +116,7 @@ class Daemon final : public api::Backend {
   api::SnapshotPtr snapshot();
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
-  void change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
+  void change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
 
   // ---- reports.cpp: what agents say
   void take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);

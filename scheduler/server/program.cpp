@@ -17,6 +17,7 @@
 #include "scheduler/server/crash_point.h"
 #include "scheduler/server/daemon.h"
 #include "scheduler/server/front_door.h"
+#include "scheduler/server/month.h"
 #include "scheduler/server/secret_file.h"
 
 namespace ultramarine::server {
@@ -54,6 +55,11 @@ void check(const protocol::SchedulerSection& scheduler) {
     refuse(usage, "[scheduler].agents",
            scheduler.agents + " is not a loopback address, and traffic with agents is authenticated but not encrypted",
            "write trusted_network = true if nobody else is on that network");
+}
+
+void check_time_zone(const std::string& file, const std::string& zone) {
+  if (!is_time_zone(zone))
+    refuse(usage, file + ": time_zone", "this machine knows no time zone " + zone, "write it like Europe/Berlin, or install Debian's tzdata; `timedatectl list-timezones` lists them");
 }
 
 void make_state_directory(const std::string& path) {
@@ -119,6 +125,7 @@ int serve(const ProgramOptions& options) {
   const protocol::ClusterFile file = protocol::load_cluster_file(options.config);
   const protocol::SchedulerSection& section = file.scheduler;
   check(section);
+  check_time_zone(options.config, file.cluster.time_zone);
   DaemonOptions daemon_options;
   daemon_options.cluster = file.cluster;
   daemon_options.policy = protocol::load_policy(section.policy);

@@ -106,7 +106,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
   });
 }
 
-void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
+void Daemon::change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
   inbox_->post([this, jobs = std::move(jobs), done = std::move(done), work = std::move(work)] {
     std::optional<api::Problem> problem;
     bool any_done = false;
@@ -121,8 +121,23 @@ void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::op
   });
 }
 
+void Daemon::change(Choose choose, Changed done) {
+  inbox_->post([this, choose = std::move(choose), done = std::move(done)] {
+    std::optional<api::Problem> problem;
+    try {
+      for (const Event& event : choose(scheduler_, now_)) {
+        std::visit([](const auto& one) { spdlog::info("{} by uid {}", std::decay_t<decltype(one)>::type, one.actor.uid); }, event);
+        record(to_entry(event));
+      }
+    } catch (const api::Problem& refused) {
+      problem = refused;
+    }
+    answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+  });
+}
+
 void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
     if (is_terminal(job.state))
       return api::conflict("job " + api::text_of(job) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
@@ -133,7 +148,7 @@ void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
 }
 
 void Daemon::requeue(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     const std::string name = "job " + api::text_of(job);
     if (is_terminal(job.state))
       return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")",
