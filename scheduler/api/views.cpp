@@ -39,6 +39,12 @@ std::int64_t count_gpus(const Allocation& allocation) {
   return count;
 }
 
+/// What it holds, held at last, or will get; what it asks for where no place is known. More than asked for only when it has its nodes whole.
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
+  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
+  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
+}
+
 /// Of a whole array: it runs while any element does, and has ended only when all have, badly when one did.
 JobState state_of_all(const std::vector<const Job*>& jobs) {
   for (const JobState state : {JobState::running, JobState::unknown, JobState::stopping, JobState::starting, JobState::queued, JobState::held,
@@ -61,7 +67,7 @@ namespace {
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller, std::int64_t scheduler_uid) {
   protocol::JobView view;
   view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
-  view.gpus = total_gpus(job.spec.resources);
+  view.gpus = gpus_of(job, planned);
   if (planned) {
     view.planned = *planned;
     view.why = why(*planned, *snapshot.state, snapshot.now_ms, caller.identified);

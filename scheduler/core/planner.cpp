@@ -18,6 +18,21 @@ namespace {
 
 constexpr std::size_t waits_for_max = 5;
 
+Needs needs_of(const JobSpec& spec) {
+  return {.cpus_per_gpu = spec.cpus_per_gpu, .memory_per_gpu_bytes = spec.memory_per_gpu_bytes, .exclusive = spec.exclusive};
+}
+
+/// What of a node is free now, and stays so after the starts planned so far.
+struct FreeNow {
+  std::int64_t gpus = 0, cpus = 0, memory_bytes = 0;
+
+  void take(std::int64_t devices, const JobSpec& spec) {
+    gpus -= devices;
+    cpus -= devices * share_of_cpus(spec);
+    memory_bytes -= devices * share_of_memory(spec);
+  }
+};
+
 /// What the planner keeps per class of requests.
 struct ClassView {
   std::vector<std::int64_t> configured_devices;  // that each node could give it at most, whatever its state
@@ -32,7 +47,7 @@ class Planner {
   Planner(const State& state, Time now)
       : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(timeline_nodes()) {
     for (const NodeConfig* node : nodes_) {
-      free_now_.push_back(node->gpus);
+      free_now_.push_back({node->gpus, node->cpus, node->memory_bytes});
       free_total_ += node->gpus;
     }
   }
@@ -123,8 +138,8 @@ class Planner {
       if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
       for (const std::int64_t device : on_node.devices) {
         if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, {.end = end, .job = job.job}, ahead_of);
-        --free_now_[index->second];
+        timeline_.hold(index->second, device, stay_of(job, {}, end), ahead_of);
+        free_now_[index->second].take(1, job.spec);
         --free_total_;
       }
     }
@@ -135,8 +150,18 @@ class Planner {
     return view && fits(shape_of(job.spec.resources, view->gpus_per_node_max), view->configured_devices);
   }
 
-  /// How many devices of its nodes[index] the class could have now.
-  std::int64_t free_in(const ClassView& view, std::size_t index) const { return std::min(free_now_[view.nodes[index]], view.devices[index]); }
+  static Stay stay_of(const Job& job, Time start, Time end) { return {start, end, job.job, share_of_cpus(job.spec), share_of_memory(job.spec)}; }
+
+  /// How many devices of its nodes[index] a job of the class could use now.
+  std::int64_t free_in(const ClassView& view, std::size_t index, const JobSpec& spec) const {
+    const NodeConfig& node = *nodes_[view.nodes[index]];
+    const FreeNow& free = free_now_[view.nodes[index]];
+    if (spec.exclusive && free.gpus < node.gpus) return 0;
+    std::int64_t count = std::min(free.gpus, view.devices[index]);
+    if (spec.cpus_per_gpu > 0 && node.cpus > 0) count = std::min(count, free.cpus / spec.cpus_per_gpu);
+    if (spec.memory_per_gpu_bytes > 0 && node.memory_bytes > 0) count = std::min(count, free.memory_bytes / spec.memory_per_gpu_bytes);
+    return std::max<std::int64_t>(count, 0);
+  }
 
   PlannedJob first_line(const Job& job, std::int64_t position) {
     PlannedJob line;
@@ -144,7 +169,7 @@ class Planner {
     line.position = position;
     line.reason.gpus_asked = total_gpus(job.spec.resources);
     if (const ClassView* view = view_of(job))
-      for (std::size_t index = 0; index < view->nodes.size(); ++index) line.reason.gpus_free += free_in(*view, index);
+      for (std::size_t index = 0; index < view->nodes.size(); ++index) line.reason.gpus_free += free_in(*view, index, job.spec);
     return line;
   }
 
@@ -172,7 +197,7 @@ class Planner {
     const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
     const std::optional<Fit> fit =
         timeline_.earliest_fit({.shape = shape, .length = stay, .from = view.bounds.not_before(shape, stay, allowed),
-                                .position = static_cast<std::size_t>(position - 1), .nodes = view.nodes}, *policies_.placement);
+                                .position = static_cast<std::size_t>(position - 1), .nodes = view.nodes, .needs = needs_of(job.spec)}, *policies_.placement);
     ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
     if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
     array_slots_.take(job, fit->start + stay);
@@ -184,7 +209,7 @@ class Planner {
       line.reason.waits_for = {slot->ends};
       return line;
     }
-    line.reason.code = reason_for(shape, view, *fit, line.reason);
+    line.reason.code = reason_for(job, shape, view, *fit, line.reason);
     take(*fit, stay, job, line);
     line.backfilled = fit->start == now_ && somebody_waits_;
     if (fit->start == now_ || ArraySlots::is_limited(job)) return line;
@@ -204,11 +229,11 @@ class Planner {
     return view->second;
   }
 
-  ReasonCode reason_for(const Shape& shape, const ClassView& view, const Fit& fit, const Reason& counted) const {
+  ReasonCode reason_for(const Job& job, const Shape& shape, const ClassView& view, const Fit& fit, const Reason& counted) const {
     if (fit.start == now_) return ReasonCode::starting_now;
     std::vector<std::int64_t> free;
     free.reserve(view.nodes.size());
-    for (std::size_t index = 0; index < view.nodes.size(); ++index) free.push_back(free_in(view, index));
+    for (std::size_t index = 0; index < view.nodes.size(); ++index) free.push_back(free_in(view, index, job.spec));
     if (fits(shape, free)) return ReasonCode::priority;
     return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
   }
@@ -219,7 +244,7 @@ class Planner {
     for (const Fit::OnNode& on_node : fit.nodes) {
       line.allocation.push_back({nodes_[on_node.node]->name, on_node.devices});
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_.add(on_node.node, device, {fit.start, fit.start + stay, job.job}))
+        if (const auto previous = timeline_.add(on_node.node, device, stay_of(job, fit.start, fit.start + stay)))
           waits.emplace_back(previous->end, previous->job);
     }
     return waits;
@@ -230,7 +255,7 @@ class Planner {
     auto waits = enter(fit, stay, job, line);
     if (fit.start == now_) {
       for (const Fit::OnNode& on_node : fit.nodes) {
-        free_now_[on_node.node] -= static_cast<std::int64_t>(on_node.devices.size());
+        free_now_[on_node.node].take(static_cast<std::int64_t>(on_node.devices.size()), job.spec);
         free_total_ -= static_cast<std::int64_t>(on_node.devices.size());
       }
       return;
@@ -250,7 +275,7 @@ class Planner {
   const std::vector<const NodeConfig*> nodes_;  // up, in node order
   Timeline timeline_;
   std::map<RequestClass, ClassView, ByRequestClass> views_;
-  std::vector<std::int64_t> free_now_;  // devices of each node that are free now and stay so after the starts planned so far
+  std::vector<FreeNow> free_now_;       // of each node
   std::int64_t free_total_ = 0;
   bool somebody_waits_ = false;         // a job ahead does not start now
   Time latest_start_ = now_;            // of the jobs ahead
