@@ -78,6 +78,9 @@ class Backend {
   using GangAdded = std::variant<GangKey, Problem>;
   virtual void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) = 0;
   virtual void stop_gang(GangKey gang, Actor actor, Changed done) = 0;
+  /// Reads the cluster file and the policy anew and takes them over, whole or not at all; with `check` it only says what they would change.
+  using Reloaded = std::variant<protocol::ReloadReply, Problem>;
+  virtual void reload(bool check, Actor actor, std::function<void(Reloaded)> done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
 
   /// The entries about these jobs and nodes, in order, each once.

@@ -28,6 +28,8 @@ Problem not_yours(const JobName& name, const Job& job);
 // ---- hold.cpp
 void hold_job(const ExchangePtr& exchange, const JobName& job);
 void release_job(const ExchangePtr& exchange, const JobName& job);
+// ---- reorder.cpp
+void reorder_jobs(const ExchangePtr& exchange);
 // ---- history.cpp
 void show_history(const ExchangePtr& exchange, const JobName& job);
 // ---- submit.cpp
@@ -58,6 +60,7 @@ std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
+void reload(const ExchangePtr& exchange);
 void shut_down(const ExchangePtr& exchange);
 // ---- nodes.cpp
 void drain_nodes(const ExchangePtr& exchange);

@@ -61,6 +61,8 @@ json::value reservation_to_make() {
 }
 json::value reservation_to_cancel() { return {{"name", "course"}}; }
 
+json::value jobs_to_reorder() { return {{"jobs", {"13", "12"}}}; }
+
 const Refusal no_admin{403, "not_permitted", "you are no admin"};
 const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
 const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
@@ -133,6 +135,10 @@ std::vector<Route> make_routes() {
         {403, "not_permitted", "this cluster starts jobs only as the user who runs it"},
         {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
        [](const ExchangePtr& e, const Call&) { check_job(e); }},
+      {"POST", "/v1/jobs/reorder", "reorder_jobs", "Has jobs of one owner that wait take each other's places: the first named gets the foremost.", false, true, {},
+       {application_json, sent<protocol::ReorderRequest>, jobs_to_reorder}, reply<protocol::JobList>(),
+       {others_job, {404, "not_found", "there is no such job"}, {409, "conflict", "a job doesn't wait, or somebody else's would start later"}},
+       [](const ExchangePtr& e, const Call&) { reorder_jobs(e); }},
       {"GET", "/v1/jobs/ID", "show_job", "One job, or an array as a whole.", false, true, {}, nothing, reply<protocol::JobView>(), {},
        [](const ExchangePtr& e, const Call& call) { show_job(e, call.job); }},
       {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
@@ -167,6 +173,10 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/gangs/N/stop", "stop_gang", "Stops a gang; the job goes on.", false, true, {}, empty_body,
        reply<protocol::GangView>(), {others_job, {409, "conflict", "gang 1 is the job itself: cancel the job"}},
        [](const ExchangePtr& e, const Call& call) { stop_gang(e, call); }},
+      {"POST", "/v1/reload", "reload", "Reads the cluster file and the policy anew, and takes them over whole or not at all.", false, true, {},
+       {application_json, sent<protocol::ReloadRequest>, no_members, true}, reply<protocol::ReloadReply>(),
+       {{400, "bad_request", "a file can't be read: the message names file, line and column"}, no_admin, {409, "conflict", "what has changed needs a restart"}},
+       [](const ExchangePtr& e, const Call&) { reload(e); }},
       {"POST", "/v1/shutdown", "shut_down",
        "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
        false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},

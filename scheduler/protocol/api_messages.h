@@ -8,6 +8,7 @@
 //   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/hold         HoldRequest -> JobView                (socket only; owner or admin)
+//   POST /v1/jobs/reorder         ReorderRequest -> JobList             (socket only; owner or admin) 409 when somebody else would start later
 //   POST /v1/jobs/ID/release      {} -> JobView                         (socket only; owner or admin; an admin's hold: admin)
 //   GET  /v1/jobs/ID/logs?rank=N&follow=1&since_ms=   one LogLine JSON per line, chunked    (socket only; owner or admin)
 //   GET  /v1/jobs/ID/events       EventList                             (socket only)
@@ -18,6 +19,7 @@
 //   GET  /v1/openapi.json         the description of all this, generated from these types
 // ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
 // hold, release, events), and nowhere else.
+//   POST /v1/reload               ReloadRequest -> ReloadReply          (socket only; admin) the cluster file and the policy, anew
 //   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
@@ -129,6 +131,24 @@ struct HoldRequest {
   std::string reason;  // for people; may be left out
 };
 BOOST_DESCRIBE_STRUCT(HoldRequest, (), (reason))
+
+/// Jobs that wait, by name (12, 12_3): the first is to have the foremost of their places, and so on.
+struct ReorderRequest {
+  std::vector<std::string> jobs;
+};
+BOOST_DESCRIBE_STRUCT(ReorderRequest, (), (jobs))
+
+/// With `check` nothing is changed.
+struct ReloadRequest {
+  bool check = false;
+};
+BOOST_DESCRIBE_STRUCT(ReloadRequest, (), (check))
+
+/// What the files change (with `check`: would change), one line each, for people.
+struct ReloadReply {
+  std::vector<std::string> changes;
+};
+BOOST_DESCRIBE_STRUCT(ReloadReply, (), (changes))
 
 /// Names of nodes, or hostlists: node[01-04].
 struct DrainRequest {

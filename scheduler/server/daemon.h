@@ -25,6 +25,11 @@
 
 namespace ultramarine::server {
 
+struct Configuration {
+  ClusterConfig cluster;
+  PolicyConfig policy;
+};
+
 struct DaemonOptions {
   ClusterConfig cluster;
   PolicyConfig policy;
@@ -33,6 +38,7 @@ struct DaemonOptions {
   std::string user_name;
   std::int64_t records_per_snapshot = 2000;
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
+  std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   Duration agents_return{5'000};  // after a restart nothing new is placed until the nodes that were up are back, at most this long
   metrics::Build build;
 };
@@ -73,6 +79,7 @@ class Daemon final : public api::Backend {
   void change(Choose choose, Changed done) override;
   void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
   void stop_gang(GangKey gang, Actor actor, Changed done) override;
+  void reload(bool check, Actor actor, std::function<void(Reloaded)> done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "scheduler/api/changes.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
@@ -133,6 +134,25 @@ void Daemon::change(Choose choose, Changed done) {
       problem = refused;
     }
     answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+  });
+}
+
+void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done) {
+  inbox_->post([this, check, actor, done = std::move(done)] {
+    Reloaded reloaded;
+    try {
+      const Configuration read = options_.read_configuration();
+      protocol::ReloadReply reply{api::changes(state(), read.cluster, read.policy)};
+      if (!check) {
+        if (state().cluster != read.cluster) record(ClusterConfigured{read.cluster, actor});
+        if (state().policy != read.policy) record(PolicyChanged{read.policy, actor});
+        for (const std::string& line : reply.changes) spdlog::info("reloaded by uid {}: {}", actor.uid, line);
+      }
+      reloaded = std::move(reply);
+    } catch (const api::Problem& problem) {
+      reloaded = problem;
+    }
+    answer_after_commit([done, reloaded = std::move(reloaded)] { done(reloaded); });
   });
 }
 

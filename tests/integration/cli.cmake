@@ -2,7 +2,7 @@
 add_test(NAME cli_local_cluster COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/integration/cli/local_cluster_test.py)
 set_tests_properties(cli_local_cluster PROPERTIES LABELS integration TIMEOUT 600 RUN_SERIAL ON ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")
 # On pseudo-terminals, read by a screen model (python3-pyte); in Korean; with real shells, man and mandoc.
-foreach(name top korean shell)
+foreach(name top korean shell operations)
   add_test(NAME cli_${name} COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/integration/cli/${name}_test.py)
   set_tests_properties(cli_${name} PROPERTIES LABELS integration TIMEOUT 600 RUN_SERIAL ON ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")
 endforeach()

@@ -25,16 +25,21 @@ class Operations : public ::testing::Test {
     return cluster;
   }
 
-  /// A job of somebody who doesn't run the scheduler, from the journal.
+  static JobSubmitted submitted(std::int64_t job, const api::Caller& owner, std::int64_t gpus, Duration time_limit) {
+    JobSubmitted event;
+    event.job = {job};
+    event.spec = {.name = "earlier", .account = owner.actor.name == "stan" ? "lab-b" : "lab-a", .partition = "main", .qos = "normal", .resources = {.gpus = gpus}, .time_limit_ms = time_limit};
+    event.spec.command = {"true"};
+    event.actor = owner.actor;
+    return event;
+  }
+  /// What the journal holds: here a job of somebody who doesn't run the scheduler.
+  virtual std::vector<JobSubmitted> earlier_jobs() const { return {submitted(1, stranger, 1, hours(1))}; }
+
   void SetUp() override {
-    JobSubmitted submitted;
-    submitted.job = {1};
-    submitted.spec = {.name = "theirs", .account = "lab-b", .partition = "main", .qos = "normal", .resources = {.gpus = 1}, .time_limit_ms = hours(1)};
-    submitted.spec.command = {"true"};
-    submitted.actor = stranger.actor;
     store::Batch batch;
     batch.entries.emplace_back(Time{hand_.ms->load()}, ClusterConfigured{two_accounts(), {}});
-    batch.entries.emplace_back(Time{hand_.ms->load()}, submitted);
+    for (const JobSubmitted& job : earlier_jobs()) batch.entries.emplace_back(Time{hand_.ms->load()}, job);
     store_->append(batch);
     scheduler_->start_and_wait();
   }
@@ -239,6 +244,145 @@ TEST_F(Operations, APeriodIsKnownFromTheStartAndFollowsTheMonth) {
   scheduler_->ask("GET", "/v1/cluster");
   scheduler_->daemon.stop();
   EXPECT_EQ(count(), 2);
+}
+
+TEST_F(Operations, JobsOfOneOwnerChangePlaces) {
+  Agent one{*scheduler_, loop_, "node01"};
+  post(admin, "/v1/jobs/1/hold");
+  one.join();
+  const JobId running = scheduler_->submit(R"({"gpus":8})");
+  one.expect<protocol::Prepare>();
+  const JobId first = scheduler_->submit(R"({"gpus":8})"), second = scheduler_->submit(R"({"gpus":8})"), third = scheduler_->submit(R"({"gpus":8})");
+  const auto names = [](std::vector<JobId> jobs) {
+    std::string list;
+    for (const JobId job : jobs) list += (list.empty() ? "\"" : ",\"") + std::to_string(job.value) + "\"";
+    return R"({"jobs":[)" + list + "]}";
+  };
+  const auto order = [&] {
+    std::vector<JobId> jobs;
+    for (const auto& view : protocol::from_json<protocol::JobList>(scheduler_->ask("GET", "/v1/jobs?state=queued").body).jobs) jobs.push_back(view.details.job);
+    return jobs;
+  };
+  ASSERT_EQ(order(), (std::vector{first, second, third}));
+  const auto response = post(runner, "/v1/jobs/reorder", names({third, first}));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(protocol::from_json<protocol::JobList>(response.body).jobs.size(), 2u);
+  EXPECT_EQ(order(), (std::vector{third, second, first})) << "the one between them stays where it is";
+  // Once more among others: what was said before still holds.
+  ASSERT_EQ(post(runner, "/v1/jobs/reorder", names({second, third})).status, 200);
+  EXPECT_EQ(order(), (std::vector{second, third, first}));
+  EXPECT_EQ(refused(403, post(stranger, "/v1/jobs/reorder", names({first, second}))).code, "not_permitted");
+  EXPECT_EQ(refused(400, post(runner, "/v1/jobs/reorder", names({first}))).field, "jobs");
+  EXPECT_EQ(refused(400, post(runner, "/v1/jobs/reorder", names({first, first}))).message, "job " + std::to_string(first.value) + " is named twice");
+  EXPECT_EQ(refused(409, post(runner, "/v1/jobs/reorder", names({first, running}))).code, "conflict");
+  EXPECT_EQ(refused(404, post(runner, "/v1/jobs/reorder", names({first, {77}}))).code, "not_found");
+  EXPECT_EQ(refused(400, post(admin, "/v1/jobs/reorder", names({first, {1}}))).message, "jobs 3 and 1 differ in their owner: 1000 and 2000");
+}
+
+class OthersBetween : public Operations {
+ protected:
+  std::vector<JobSubmitted> earlier_jobs() const override {
+    return {submitted(1, runner, 8, hours(1)), submitted(2, runner, 8, minutes(1)), submitted(3, stranger, 8, hours(1)), submitted(4, runner, 8, hours(2))};
+  }
+};
+
+TEST_F(OthersBetween, AreNotMadeToWait) {
+  Agent one{*scheduler_, loop_, "node01"};
+  one.join();
+  one.expect<protocol::Prepare>();  // job 1; 2, 3 and 4 follow on the only node
+  const auto problem = refused(409, post(runner, "/v1/jobs/reorder", R"({"jobs":["4","2"]})"));
+  EXPECT_EQ(problem.message, "job 3 of stan would start 1h 59m later");
+  EXPECT_EQ(scheduler_->job({4}).details.own_turn, 0);
+  EXPECT_EQ(post(admin, "/v1/jobs/reorder", R"({"jobs":["2","4"]})").status, 200) << "as they are; an admin may for the owner";
+  EXPECT_EQ(scheduler_->job({4}).details.own_turn, 2);
+}
+
+/// The daemon's files, as the test says they are by now.
+class Reload : public Operations {
+ protected:
+  std::shared_ptr<Configuration> files_ = std::make_shared<Configuration>(Configuration{two_accounts(), {}});
+  std::shared_ptr<std::optional<api::Problem>> mistake_ = std::make_shared<std::optional<api::Problem>>();
+
+  void SetUp() override {
+    scheduler_ = std::make_unique<Scheduler>(loop_, *store_, two_accounts(), hand_.clock(), [files = files_, mistake = mistake_] {
+      if (*mistake) throw **mistake;
+      return *files;
+    });
+    Operations::SetUp();
+  }
+  std::vector<std::string> reload(const std::string& body = "{}") {
+    const auto response = post(admin, "/v1/reload", body);
+    EXPECT_EQ(response.status, 200) << response.body;
+    return protocol::from_json<protocol::ReloadReply>(response.body).changes;
+  }
+};
+
+TEST_F(Reload, SaysWhatChangesAndTakesItOverWhole) {
+  EXPECT_TRUE(reload().empty());
+  files_->cluster.nodes.pop_back();
+  files_->cluster.partitions[0].nodes.pop_back();
+  files_->cluster.partitions[0].max_time_ms = hours(48);
+  files_->cluster.accounts[1].limits.gpus = 16;
+  files_->policy.max_age_ms = hours(24);
+  for (const char* name : {"node07", "node08"}) {
+    NodeConfig node = files_->cluster.nodes[0];
+    node.name = name;
+    files_->cluster.nodes.push_back(node);
+  }
+  const std::vector<std::string> expected{"node node04: gone",
+                                          "node node[07-08]: new; it takes jobs once its ultra-agent has joined",
+                                          "partition main: nodes node[01-04] -> node[01-03], max_time 7d -> 2d",
+                                          "account lab-b: limits.gpus none -> 16",
+                                          "policy: max_age 7d -> 1d"};
+  EXPECT_EQ(reload(R"({"check":true})"), expected);
+  EXPECT_EQ(nodes(scheduler_->ask("GET", "/v1/nodes")).count("node04"), 1u) << "only checked";
+  EXPECT_EQ(refused(403, post(stranger, "/v1/reload")).message, "only an admin may have the configuration read again");
+  EXPECT_EQ(reload(), expected);
+  const auto now = nodes(scheduler_->ask("GET", "/v1/nodes"));
+  EXPECT_EQ(now.count("node04"), 0u);
+  EXPECT_EQ(now.at("node08").node.state, NodeState::down);
+  EXPECT_TRUE(reload().empty());
+  Agent fresh{*scheduler_, loop_, "node07"};
+  fresh.join();
+  EXPECT_EQ(nodes(scheduler_->ask("GET", "/v1/nodes")).at("node07").node.state, NodeState::up);
+}
+
+TEST_F(Reload, AMistakeChangesNothing) {
+  *mistake_ = api::bad_request("", "cluster.toml:3:1: node: unknown word", "did you mean nodes?");
+  const auto problem = refused(400, post(admin, "/v1/reload"));
+  EXPECT_EQ(problem.message, "cluster.toml:3:1: node: unknown word");
+  EXPECT_EQ(nodes(scheduler_->ask("GET", "/v1/nodes")).size(), 4u);
+}
+
+TEST_F(Reload, JobsOfAPartitionThatIsGoneAreHeldUntilItIsBack) {
+  const auto partition = files_->cluster.partitions[0];
+  files_->cluster.partitions[0].name = "other";
+  EXPECT_EQ(reload(), (std::vector<std::string>{"partition main: gone; 1 waiting job is held until it is back", "partition other: new"}));
+  const auto job = scheduler_->job({1});
+  EXPECT_EQ(job.details.state, JobState::held);
+  EXPECT_EQ(job.why, "Held: partition main is not in the cluster file any more.");
+  EXPECT_EQ(refused(409, post(admin, "/v1/jobs/1/release")).message, "job 1 is held by the configuration: partition main is not in the cluster file any more");
+  files_->cluster.partitions[0] = partition;
+  EXPECT_EQ(reload(), (std::vector<std::string>{"partition other: gone", "partition main: new; 1 held job queues again"}));
+  EXPECT_EQ(scheduler_->job({1}).details.state, JobState::queued);
+}
+
+TEST_F(Reload, ANodeThatLeftKeepsItsJobToItsEnd) {
+  Agent one{*scheduler_, loop_, "node01"};
+  one.join();
+  const auto prepare = one.expect<protocol::Prepare>();  // job 1
+  one.say(one.report(prepare.launch.key, GangPhase::prepared));
+  one.say(one.report(prepare.launch.key, GangPhase::running));
+  scheduler_->until_state({1}, JobState::running);
+  files_->cluster.nodes.erase(files_->cluster.nodes.begin());
+  files_->cluster.partitions[0].nodes.erase(files_->cluster.partitions[0].nodes.begin());
+  EXPECT_EQ(reload().front(), "node node01: gone; what runs there runs on to its end: 1");
+  one.leave();
+  one.join({prepare.launch.key});  // also when its agent comes back meanwhile
+  EXPECT_EQ(scheduler_->job({1}).details.state, JobState::running);
+  one.say(one.report(prepare.launch.key, GangPhase::finished));
+  scheduler_->until_state({1}, JobState::completed);
+  EXPECT_EQ(nodes(scheduler_->ask("GET", "/v1/nodes")).count("node01"), 0u);
 }
 
 }  // namespace
