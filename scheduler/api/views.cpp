@@ -39,12 +39,6 @@ std::int64_t count_gpus(const Allocation& allocation) {
   return count;
 }
 
-/// What it holds, held at last, or will get; what it asks for where no place is known. More than asked for only when it has its nodes whole.
-std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
-  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
-  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
-}
-
 /// Of a whole array: it runs while any element does, and has ended only when all have, badly when one did.
 JobState state_of_all(const std::vector<const Job*>& jobs) {
   for (const JobState state : {JobState::running, JobState::unknown, JobState::stopping, JobState::starting, JobState::queued, JobState::held,
@@ -60,6 +54,11 @@ bool matches(const Job& job, const JobFilter& filter) {
 }
 
 }  // namespace
+
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
+  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
+  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
+}
 
 namespace {
 

@@ -273,6 +273,18 @@ Answer<protocol::ReservationReply> Client::cancel_reservation(const std::string&
 Answer<protocol::ReloadReply> Client::reload(bool check) {
   return decoded<protocol::ReloadReply>(call({"POST", "/v1/reload", {}, protocol::to_json(protocol::ReloadRequest{check})}));
 }
+Answer<protocol::PriorityList> Client::priorities(const std::string& user, const std::string& account) {
+  Request request{"GET", "/v1/priorities", {}, ""};
+  if (!user.empty()) request.query["user"] = user;
+  if (!account.empty()) request.query["account"] = account;
+  return decoded<protocol::PriorityList>(call(request));
+}
+Answer<protocol::ShareList> Client::shares(const std::string& user, const std::string& account) {
+  Request request{"GET", "/v1/shares", {}, ""};
+  if (!user.empty()) request.query["user"] = user;
+  if (!account.empty()) request.query["account"] = account;
+  return decoded<protocol::ShareList>(call(request));
+}
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 
 void Client::shutdown(bool requeue) {

@@ -81,6 +81,8 @@ class Client {
   Answer<protocol::ReservationReply> reserve(const protocol::ReservationRequest& request);
   Answer<protocol::ReservationReply> cancel_reservation(const std::string& name);
   Answer<protocol::ReloadReply> reload(bool check);
+  Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
+  Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

@@ -45,7 +45,7 @@ std::vector<Candidate> jobs(const Context& context, bool ended_too, bool (*wante
   return found;
 }
 
-std::vector<Candidate> nodes(const Context& context, bool (*wanted)(const Node&)) {
+std::vector<Candidate> nodes(const Context& context, bool (*wanted)(const Node&) = [](const Node&) { return true; }) {
   std::vector<Candidate> found;
   for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
     if (wanted(view.node)) found.push_back({view.node.config.name, word(view.node.state)});
@@ -72,6 +72,15 @@ std::vector<Candidate> of_jobs(const Context& context, std::string (*part)(const
   return plain({words.begin(), words.end()});
 }
 
+/// Words that the cluster file says of nodes: each once.
+std::vector<Candidate> of_nodes(const Context& context, std::vector<std::string> (*part)(const NodeConfig&)) {
+  std::set<std::string> words;
+  for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
+    for (std::string& one : part(view.node.config)) words.insert(std::move(one));
+  words.erase("");
+  return plain({words.begin(), words.end()});
+}
+
 std::vector<Candidate> values_of(const Option& option, const Context& context) {
   static const std::map<std::string, std::vector<std::string>> known{
       {"--state", {"queued", "held", "starting", "running", "stopping", "unknown", "completed", "failed", "cancelled"}},
@@ -82,6 +91,7 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
       {"--policy", {"default", "fifo"}}};
   if (const auto found = known.find(option.name); found != known.end()) return plain(found->second);
   if (option.name == "--after") return jobs(context, true, [](JobState) { return true; });
+  if (option.name == "--jobs") return jobs(context, false, [](JobState state) { return state == JobState::queued; });
   if (option.name == "--account")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.account; });
   if (option.name == "--partition")
@@ -89,7 +99,9 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
   if (option.name == "--user")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.owner.name; });
   if (option.name == "--reservation" || option.name == "--cancel") return reservations(context);
-  if (option.value_name == "NODES") return nodes(context, [](const Node&) { return true; });
+  if (option.name == "--gpu-type") return of_nodes(context, [](const NodeConfig& node) { return std::vector{node.gpu_type}; });
+  if (option.name == "--constraint") return of_nodes(context, [](const NodeConfig& node) { return node.features; });
+  if (option.value_name == "NODES") return nodes(context);
   if (option.value_name == "FILE" || option.value_name == "PATH") return {{":files", ""}};
   if (option.value_name == "FOLDER") return {{":folders", ""}};
   return {};
@@ -107,7 +119,7 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
       if (verb.path == "reorder") return jobs(context, false, [](JobState state) { return state == JobState::queued || state == JobState::held; });
       return jobs(context, true, [](JobState) { return true; });
     case Positionals::nodes:
-      return nodes(context, [](const Node&) { return true; });
+      return nodes(context);
     case Positionals::some_nodes:
       if (verb.path == "resume") return nodes(context, [](const Node& node) { return node.drain.has_value(); });
       return nodes(context, [](const Node& node) { return !node.drain; });

@@ -98,6 +98,8 @@ Verb resume_verb();
 Verb reservations_verb();
 Verb reserve_verb();
 Verb reload_verb();
+Verb priority_verb();
+Verb shares_verb();
 Verb events_verb();
 Verb validate_verb();
 Verb doctor_verb();

@@ -21,10 +21,6 @@ struct EligibleNode {
 /// In node order. CPUs and memory of a node that says nothing of them (0) are not counted.
 std::vector<EligibleNode> eligible_nodes(const ClusterConfig& cluster, const PartitionConfig& partition, const JobSpec& spec);
 
-/// CPUs and memory that go with each device that the job holds. A job that has its nodes whole needs no shares: nobody else is there.
-constexpr std::int64_t share_of_cpus(const JobSpec& spec) { return spec.exclusive ? 0 : spec.cpus_per_gpu; }
-constexpr std::int64_t share_of_memory(const JobSpec& spec) { return spec.exclusive ? 0 : spec.memory_per_gpu_bytes; }
-
 /// All of a request that decides which nodes it may use, how much of each, and when they are open to it.
 struct RequestClass {
   std::string partition, gpu_type, reservation;

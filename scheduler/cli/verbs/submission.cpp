@@ -84,7 +84,7 @@ void check_shape_of_command(const Arguments& arguments) {
     usage_error("--gpus", spoken("can't be combined with {0}", nodes ? "--nodes" : "--gpus-per-node"),
                 spoken("give either --gpus N, or --nodes N --gpus-per-node K"));
   }
-  if (nodes && !gpus_per_node)
+  if (nodes && !gpus_per_node && !arguments.has("--exclusive"))
     usage_error("--gpus-per-node", spoken("missing beside {0}", "--nodes"), spoken("add for example {0}", "--gpus-per-node 8"));
   if (gpus_per_node && !nodes)
     usage_error("--nodes", spoken("missing beside {0}", "--gpus-per-node"), spoken("add for example {0}", "--nodes 1"));

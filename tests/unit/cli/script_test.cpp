@@ -173,6 +173,19 @@ TEST(SubmitScript, ExclusiveNodesWithoutAGpuOptionAreWhole) {
   EXPECT_TRUE(submitted(api).spec.exclusive);
 }
 
+TEST(SubmitScript, NodesMayBeNamedInAFileOfTheCurrentFolder) {
+  const ScriptOnDisk script("#!/bin/sh\n#SBATCH --gres=gpu:1\n"), hosts("node[01-02]\nnode04\n");
+  FakeApi api;
+  api.on("POST /v1/jobs", R"({"job":12})");
+  EXPECT_EQ(run(api, {"submit", "-q", "-w", hosts.path(), "-x", "node02", "-C", "nvlink&ib", script.path()}).code, 0);
+  EXPECT_EQ(submitted(api).spec.only_nodes, (std::vector<std::string>{"node01", "node02", "node04"}));
+  EXPECT_EQ(submitted(api).spec.without_nodes, (std::vector<std::string>{"node02"}));
+  EXPECT_EQ(submitted(api).spec.features, (std::vector<std::string>{"nvlink", "ib"}));
+  const Ran ran = run(api, {"submit", "-q", "-w", "/no/such/file", script.path()});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.err, "error: --nodelist: /no/such/file can't be read; name a file that exists and that you may read\n");
+}
+
 TEST(Run, OutsideAJobSaysWhatToDo) {
   const Ran ran = run({"run", "--", "x"}, {{"ULTRA_HOME", "/nowhere"}});
   EXPECT_EQ(ran.code, 2);
@@ -305,6 +318,12 @@ TEST(ShowScript, TellsWhatWasAskedAndWhatIsWithoutEffect) {
   spec.script = Script{"#!/bin/sh\necho hi\n"};
   spec.command = {"job.sh", "--lr", "1"};
   spec.gpu_type = "H100";
+  spec.cpus_per_gpu = 12;
+  spec.memory_per_gpu_bytes = std::int64_t{64} << 30;
+  spec.features = {"ib", "nvlink"};
+  spec.only_nodes = {"n01", "n02", "n04"};
+  spec.without_nodes = {"n09"};
+  spec.exclusive = true;
   spec.ranks_per_node = 2;
   spec.dependencies = {{{5}, DependencyCondition::any}};
   spec.output = "out/%j.txt";
@@ -323,7 +342,8 @@ TEST(ShowScript, TellsWhatWasAskedAndWhatIsWithoutEffect) {
   EXPECT_EQ(ran.code, 0);
   for (const char* part :
        {"Job 5_2 train: failed\n", "array\tindex 2 of array 5, which has 4; at most 2 at once\n", "script\tjob.sh --lr 1 (printed by",
-        "gpu type\tH100\n", "ranks\t2 on each node\n", "after\t5 any\n", "output\tout/%j.txt (appended to)\n",
+        "gpu type\tH100\ncpus per gpu\t12\nmemory per gpu\t64.0 GiB\nfeatures\tib, nvlink\nonly on\tn[01-02,04]\nnot on\tn09\n",
+        "exclusive\tits nodes are its own, with all their GPUs\n", "ranks\t2 on each node\n", "after\t5 any\n", "output\tout/%j.txt (appended to)\n",
         "signal\tSIGUSR1 to the script, 1m 30s before the limit\n", "Kept without effect\n--hint\tx\n--requeue\tyes\n",
         "Gang 1 (the script)\n", "Gang 2\ncommand\tpython3 train.py\nfolder\t/data\n",
         "failure\trank 1 on node02 ended with code 3\n  |\tlast words\n"}) {

@@ -130,7 +130,7 @@ TEST(PlanOfWishes, NodesOfItsKindThatAreDownAreMissing) {
   EXPECT_EQ(std::get<RejectJob>(decisions.front()).detail, "9 GPUs asked, partition main has 8 that it may use (GPUs of type A100); ask for at most 8");
 }
 
-constexpr std::int64_t an_hour = 3'600'000 + launch_allowance.ms;
+const std::int64_t an_hour = 3'600'000 + PolicyConfig{}.launch_allowance_ms.ms;
 
 TEST(PlanOfShares, CpusBoundWhatANodeTakesAtOnce) {
   // 8 GPUs but 32 CPUs: with 8 for each GPU, 4 GPUs are all that can run, and the rest is free for jobs that need fewer CPUs.
@@ -188,11 +188,11 @@ TEST(PlanOfShares, ALongListNeverTakesMoreThanThereIs) {
     std::vector<Held> stays;
     const Plan plan = driver.scheduler.plan(driver.now);
     for (const auto& [id, job] : driver.scheduler.state().jobs)
-      if (is_active(job.state)) stays.push_back({driver.now, assumed_end(job, driver.now), &job.spec, &job.attempts.back().allocation});
+      if (is_active(job.state)) stays.push_back({driver.now, assumed_end(job, driver.scheduler.state().policy, driver.now), &job.spec, &job.attempts.back().allocation});
     for (const PlannedJob& line : plan.jobs) {
       ASSERT_TRUE(line.start_ms) << "job " << line.job.value;
       const JobSpec& spec = driver.job(line.job).spec;
-      stays.push_back({*line.start_ms, *line.start_ms + longest_stay(spec), &spec, &line.allocation});
+      stays.push_back({*line.start_ms, *line.start_ms + longest_stay(spec, driver.scheduler.state().policy), &spec, &line.allocation});
     }
     for (const Held& instant : stays) {  // what is held changes at starts alone to the worse
       std::map<std::string, std::vector<std::int64_t>> taken;  // node -> GPUs, CPUs, memory
