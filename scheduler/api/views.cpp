@@ -69,7 +69,7 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Plann
   view.gpus = gpus_of(job, planned);
   if (planned) {
     view.planned = *planned;
-    view.why = why(*planned, *snapshot.state, snapshot.now_ms);
+    view.why = why(*planned, *snapshot.state, snapshot.now_ms, caller.identified);
   }
   add_liveness(snapshot, job, view);
   view.exit_code = exit_code(job);
@@ -162,6 +162,7 @@ protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
     places[name] = list.nodes.size();
     protocol::NodeView view;
     view.node = node;
+    if (!caller.identified && view.node.drain) view.node.drain->actor = {};
     view.source = node.config.virtual_devices ? DeviceSource::virtual_devices : DeviceSource::nvml;
     view.device_jobs.resize(static_cast<std::size_t>(node.config.gpus));
     view.device_utilization_permille.resize(static_cast<std::size_t>(node.config.gpus));

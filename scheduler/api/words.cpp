@@ -137,7 +137,7 @@ std::string when(Time instant, Time now) {
          (instant > now ? ")" : " ago)");
 }
 
-std::string why(const PlannedJob& planned, const State& state, Time now) {
+std::string why(const PlannedJob& planned, const State& state, Time now, bool with_users) {
   const Reason& reason = planned.reason;
   const std::string asks = gpus(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
@@ -171,6 +171,7 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
       if (job == state.jobs.end() || !job->second.hold) return "Held: it waits until it is released.";
       const Hold& hold = *job->second.hold;
       if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
+      if (!with_users) return "Held: it waits until it is released.";
       return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
     }
     case ReasonCode::begin_time: {

@@ -256,6 +256,8 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
   }
   for (const auto& [id, job] : state.jobs)
     if (open_attempt(job)) add_due(job, state, liveness, now, events);
+  for (const auto& [name, reservation] : state.reservations)
+    if (reservation.end_ms <= now) events.push_back(ReservationEnded{name, by_the_scheduler});
   return events;
 }
 
@@ -266,7 +268,7 @@ std::optional<Time> next_due(const State& state, const Liveness& liveness, Time)
   };
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
-    if (heard && node.state == NodeState::up) consider(*heard + suspect_after);
+    if (heard && (node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained)) consider(*heard + suspect_after);
     if (heard && node.state == NodeState::suspect) consider(*heard + unreachable_after);
   }
   for (const auto& [id, job] : state.jobs) {
@@ -278,6 +280,7 @@ std::optional<Time> next_due(const State& state, const Liveness& liveness, Time)
       if (const auto limit = launch_limit(look(job, number, liveness))) consider(limit->at);
     }
   }
+  for (const auto& [name, reservation] : state.reservations) consider(reservation.end_ms);
   return earliest;
 }
 

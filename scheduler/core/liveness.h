@@ -56,6 +56,7 @@ constexpr Duration launch_deadline{60'000};
 ///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed); or launch_deadline passed
 ///   GangFinished                    every node of the gang reports finished, or has joined again without knowing the gang
 ///   AttemptEnded                    every gang of the attempt has finished; its outcome is that of gang 1
+///   ReservationEnded                a reservation's end has come
 /// Exactly one GangFinished per gang and one AttemptEnded per attempt, whatever is repeated or late. Outcome of gang 1: stop_cause cancelled -> cancelled,
 /// requeued -> preempted, rank_failed -> the failure's outcome, else succeeded. Of the others: their own failure, or cancelled (preempted) when they were stopped.
 std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now);

@@ -8,6 +8,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/server/crash_point.h"
+#include "scheduler/server/month.h"
 
 namespace ultramarine::server {
 
@@ -156,6 +157,7 @@ void Daemon::recover() {
     if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.agents_return;
   exporter_.know(options_.cluster);
   record_configuration();
+  record_period();
   commit();
   last_write_ = SteadyClock::now();
   last_write_ms_ = steady_ms();
@@ -175,6 +177,7 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   excuse_silence(previous);
   for (Inbox::Work& one : work) one();
   work.clear();
+  record_period();
   record_due_events();
   const bool recorded = !pending_.entries.empty();
   commit();
@@ -230,6 +233,13 @@ void Daemon::record_due_events() {
     for (const Event& event : events) record(to_entry(event));
   }
   throw std::logic_error("the same events fall due again and again: refusing to fill the journal with them");
+}
+
+/// Limits per month count in calendar months of the cluster's time zone.
+void Daemon::record_period() {
+  if (now_ < state().period.end_ms) return;
+  const Month month = month_of(now_, state().cluster.time_zone);
+  record(PeriodStarted{month.start, month.end, scheduler_actor()});
 }
 
 void Daemon::commit() {
@@ -348,6 +358,7 @@ SteadyClock::time_point Daemon::next_moment() {
     moment = std::min(moment, SteadyClock::now() + std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 60'000)));
   };
   not_after(core::next_due(state(), liveness_, now_));
+  not_after(state().period.end_ms);
   not_after(awaits_agents_until_);
   not_after(shutdown_deadline_);
   if (!shutdown_deadline_) not_after(wake_at_);

@@ -26,6 +26,11 @@
 
 namespace ultramarine::server {
 
+struct Configuration {
+  ClusterConfig cluster;
+  PolicyConfig policy;
+};
+
 struct DaemonOptions {
   ClusterConfig cluster;
   PolicyConfig policy;
@@ -34,6 +39,7 @@ struct DaemonOptions {
   std::string user_name;
   std::int64_t records_per_snapshot = 2000;
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
+  std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   Duration agents_return{5'000};  // after a restart nothing new is placed until the nodes that were up are back, at most this long
   metrics::Build build;
 };
@@ -71,8 +77,10 @@ class Daemon final : public api::Backend {
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
   void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
   void requeue(std::vector<JobId> jobs, Actor actor, Changed done) override;
+  void change(Choose choose, Changed done) override;
   void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
   void stop_gang(GangKey gang, Actor actor, Changed done) override;
+  void reload(bool check, Actor actor, std::function<void(Reloaded)> done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
@@ -97,6 +105,7 @@ class Daemon final : public api::Backend {
   void excuse_silence(Time previous);
   void record(const Entry& entry);
   void record_due_events();
+  void record_period();
   void commit();
   void decide();
   void dispatch();
@@ -115,7 +124,7 @@ class Daemon final : public api::Backend {
   api::SnapshotPtr snapshot();
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
-  void change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
+  void change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
 
   // ---- reports.cpp: what agents say
   void take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "scheduler/api/changes.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
@@ -107,7 +108,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
   });
 }
 
-void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
+void Daemon::change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
   inbox_->post([this, jobs = std::move(jobs), done = std::move(done), work = std::move(work)] {
     std::optional<api::Problem> problem;
     bool any_done = false;
@@ -122,8 +123,42 @@ void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::op
   });
 }
 
+void Daemon::change(Choose choose, Changed done) {
+  inbox_->post([this, choose = std::move(choose), done = std::move(done)] {
+    std::optional<api::Problem> problem;
+    try {
+      for (const Event& event : choose(scheduler_, now_)) {
+        std::visit([](const auto& one) { spdlog::info("{} by uid {}", std::decay_t<decltype(one)>::type, one.actor.uid); }, event);
+        record(to_entry(event));
+      }
+    } catch (const api::Problem& refused) {
+      problem = refused;
+    }
+    answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+  });
+}
+
+void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done) {
+  inbox_->post([this, check, actor, done = std::move(done)] {
+    Reloaded reloaded;
+    try {
+      const Configuration read = options_.read_configuration();
+      protocol::ReloadReply reply{api::changes(state(), read.cluster, read.policy)};
+      if (!check) {
+        if (state().cluster != read.cluster) record(ClusterConfigured{read.cluster, actor});
+        if (state().policy != read.policy) record(PolicyChanged{read.policy, actor});
+        for (const std::string& line : reply.changes) spdlog::info("reloaded by uid {}: {}", actor.uid, line);
+      }
+      reloaded = std::move(reply);
+    } catch (const api::Problem& problem) {
+      reloaded = problem;
+    }
+    answer_after_commit([done, reloaded = std::move(reloaded)] { done(reloaded); });
+  });
+}
+
 void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
     if (is_terminal(job.state))
       return api::conflict("job " + api::text_of(job) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
@@ -134,7 +169,7 @@ void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
 }
 
 void Daemon::requeue(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     const std::string name = "job " + api::text_of(job);
     if (is_terminal(job.state))
       return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")",

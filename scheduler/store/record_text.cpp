@@ -47,6 +47,8 @@ std::vector<std::string> subjects_of(const Entry& entry) {
   std::visit(
       [&](const auto& one) {
         if constexpr (requires { one.job; }) subjects.insert(subject_of(one.job));
+        if constexpr (requires { one.jobs; })
+          for (const JobId job : one.jobs) subjects.insert(subject_of(job));
         if constexpr (requires { one.node; }) subjects.insert(subject_of_node(one.node));
         if constexpr (requires { one.decisions; })
           for (const Decision& decision : one.decisions)
