@@ -9,6 +9,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/dependencies.h"
+#include "scheduler/core/impossible.h"
 #include "scheduler/core/names.h"
 #include "scheduler/core/refusals.h"
 #include "scheduler/core/shape.h"
@@ -22,6 +23,8 @@ constexpr Duration stop_grace_max{86'400'000};
 constexpr std::size_t name_bytes_max = 200;
 constexpr std::size_t pattern_bytes_max = 4096;
 constexpr std::int64_t ranks_max = 1'000'000, cpus_max = 1'000'000;
+constexpr std::int64_t memory_bytes_max = std::int64_t{1} << 50;
+constexpr std::size_t names_max = 65'536;  // as many as a list of nodes may expand to
 constexpr std::int64_t signal_max = 64;
 constexpr std::size_t dependencies_max = 1000;
 constexpr std::size_t array_elements_max = 10'000;
@@ -191,6 +194,24 @@ Problem check_form(const Resources& resources) {
   return std::nullopt;
 }
 
+Problem check_shares(const JobSpec& spec) {
+  if (auto problem = check_range("cpus_per_gpu", spec.cpus_per_gpu, cpus_max)) return problem;
+  if (auto problem = check_range("memory_per_gpu_bytes", spec.memory_per_gpu_bytes, memory_bytes_max)) return problem;
+  const std::pair<const char*, const std::vector<std::string>*> lists[] = {
+      {"features", &spec.features}, {"only_nodes", &spec.only_nodes}, {"without_nodes", &spec.without_nodes}};
+  for (const auto& [field, names] : lists)
+    if (names->size() > names_max) return refuse(field, counted(static_cast<std::int64_t>(names->size()), "name"), "use at most " + std::to_string(names_max));
+  return std::nullopt;
+}
+
+/// Each wish once and in one order, so that jobs which wish the same are of one class.
+void sort_wishes(JobSpec& spec) {
+  for (std::vector<std::string>* names : {&spec.features, &spec.only_nodes, &spec.without_nodes}) {
+    std::sort(names->begin(), names->end(), comes_before);
+    names->erase(std::unique(names->begin(), names->end()), names->end());
+  }
+}
+
 Problem check_times(const PartitionConfig& partition, JobSpec& spec) {
   const Duration longest = std::min(partition.max_time_ms, time_limit_max);
   if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, longest);
@@ -205,36 +226,6 @@ Problem check_times(const PartitionConfig& partition, JobSpec& spec) {
 }
 
 }  // namespace
-
-std::optional<Refusal> impossible_resources(const ClusterConfig& cluster, const PartitionConfig& partition, const Resources& resources) {
-  std::vector<std::int64_t> devices;
-  for (const NodeConfig* node : nodes_of(cluster, partition)) devices.push_back(node->gpus);
-  const std::int64_t total = std::accumulate(devices.begin(), devices.end(), std::int64_t{0});
-  const std::int64_t largest = devices.empty() ? 0 : *std::max_element(devices.begin(), devices.end());
-  const Shape shape = shape_of(resources, largest);
-  if (fits(shape, devices)) return std::nullopt;
-
-  const std::string where = "partition " + partition.name;
-  if (total == 0) return can_never("partition", where + " has no GPUs", "use another partition");
-  if (resources.gpus > 0) {
-    if (resources.gpus > total)
-      return can_never("resources.gpus", counted(resources.gpus, "GPU") + " asked, " + where + " has " + std::to_string(total),
-                       "ask for at most " + std::to_string(total));
-    // Nodes of different sizes: the total is there, but not as whole large nodes. What does fit below it?
-    std::int64_t possible = resources.gpus - 1;
-    while (!fits(shape_of({.gpus = possible}, largest), devices)) --possible;  // 1 always fits
-    return can_never("resources.gpus", counted(resources.gpus, "GPU") + " asked as whole nodes of " + std::to_string(largest) + ", " + where + " has too few of them",
-                     "ask for at most " + std::to_string(possible) + ", or give nodes and gpus_per_node");
-  }
-  if (resources.gpus_per_node > largest)
-    return can_never("resources.gpus_per_node",
-                     counted(resources.gpus_per_node, "GPU") + " per node asked, the largest node of " + where + " has " + std::to_string(largest),
-                     "ask for at most " + std::to_string(largest) + " per node");
-  const auto large_enough = std::count_if(devices.begin(), devices.end(), [&](std::int64_t count) { return count >= resources.gpus_per_node; });
-  return can_never("resources.nodes",
-                   counted(resources.nodes, "node") + " of " + counted(resources.gpus_per_node, "GPU") + " asked, " + where + " has " + std::to_string(large_enough),
-                   "ask for at most " + counted(large_enough, "node"));
-}
 
 std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor) {
   const ClusterConfig& cluster = state.cluster;
@@ -251,8 +242,11 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   if (const auto problem = check_account(cluster, *partition, spec, actor)) return *problem;
   if (const auto problem = check_qos(cluster, spec)) return *problem;
   if (const auto problem = check_form(spec.resources)) return *problem;
-  if (const auto problem = check_gpu_type(cluster, *partition, spec, warnings)) return *problem;
-  if (const auto problem = impossible_resources(cluster, *partition, spec.resources)) return *problem;
+  if (const auto problem = check_shares(spec)) return *problem;
+  if (const auto problem = check_gpu_type(cluster, spec)) return *problem;
+  sort_wishes(spec);
+  if (const auto problem = unknown_nodes(cluster, *partition, spec)) return *problem;
+  if (const auto problem = impossible_request(cluster, *partition, spec)) return *problem;
   if (const auto problem = check_times(*partition, spec)) return *problem;
   if (const auto problem = check_dependencies(state, spec, warnings)) return *problem;
   warn_of_waste(spec, warnings);

@@ -16,7 +16,4 @@ std::variant<GangSpec, Refusal> accept_gang(GangSpec spec);
 /// Why these can't be the indices of an array; nullopt: they can, or there are none.
 std::optional<Refusal> refused_array(const std::vector<std::int64_t>& indices, std::int64_t limit);
 
-/// Why this cluster can never run a well-formed request for resources in that partition; nullopt: it can.
-std::optional<Refusal> impossible_resources(const ClusterConfig& cluster, const PartitionConfig& partition, const Resources& resources);
-
 }  // namespace ultramarine::core

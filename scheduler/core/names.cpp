@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "scheduler/core/refusals.h"
-#include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
 namespace {
@@ -17,17 +16,17 @@ bool same_letters(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::vector<std::string> gpu_types(const std::vector<const NodeConfig*>& nodes) {
+std::vector<std::string> gpu_types(const ClusterConfig& cluster) {
   std::set<std::string> types;
-  for (const NodeConfig* node : nodes)
-    if (!node->gpu_type.empty()) types.insert(node->gpu_type);
+  for (const NodeConfig& node : cluster.nodes)
+    if (!node.gpu_type.empty()) types.insert(node.gpu_type);
   return {types.begin(), types.end()};
 }
 
-std::vector<std::string> gpu_types(const ClusterConfig& cluster) {
-  std::vector<const NodeConfig*> nodes;
-  for (const NodeConfig& node : cluster.nodes) nodes.push_back(&node);
-  return gpu_types(nodes);
+std::vector<std::string> features(const ClusterConfig& cluster) {
+  std::set<std::string> features;
+  for (const NodeConfig& node : cluster.nodes) features.insert(node.features.begin(), node.features.end());
+  return {features.begin(), features.end()};
 }
 
 void map_name(std::string& name, const char* noun, const std::vector<std::string>& known, const std::map<std::string, std::string>& aliases,
@@ -50,6 +49,20 @@ void map_name(std::string& name, const char* noun, const std::vector<std::string
   }
 }
 
+/// Of a list, a name that means nothing here is left out.
+void map_list(std::vector<std::string>& names, const char* noun, const std::vector<std::string>& known, const std::map<std::string, std::string>& aliases,
+              std::vector<std::string>& warnings) {
+  for (std::string& name : names) {
+    std::vector<std::string> said;
+    std::string ours = name;
+    map_name(ours, noun, known, aliases, said);
+    if (ours.empty() && !name.empty()) said = {std::string(noun) + " " + quoted(name) + " is not known here: it is left out"};
+    warnings.insert(warnings.end(), said.begin(), said.end());
+    name = std::move(ours);
+  }
+  std::erase(names, "");
+}
+
 }  // namespace
 
 void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::string>& warnings) {
@@ -58,20 +71,18 @@ void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::str
   map_name(spec.account, "account", names_of(cluster.accounts), cluster.names.accounts, warnings);
   map_name(spec.qos, "QOS", names_of(cluster.qos), cluster.names.qos, warnings);
   map_name(spec.gpu_type, "GPU type", gpu_types(cluster), cluster.names.gpu_types, warnings);
+  if (spec.gpu_type == "*") spec.gpu_type.clear();
+  if (!spec.features.empty()) map_list(spec.features, "feature", features(cluster), cluster.names.features, warnings);
+  if (spec.only_nodes.empty() && spec.without_nodes.empty()) return;
+  const std::vector<std::string> nodes = names_of(cluster.nodes);
+  map_list(spec.only_nodes, "node", nodes, cluster.names.nodes, warnings);
+  map_list(spec.without_nodes, "node", nodes, cluster.names.nodes, warnings);
 }
 
-std::optional<Refusal> check_gpu_type(const ClusterConfig& cluster, const PartitionConfig& partition, const JobSpec& spec, std::vector<std::string>& warnings) {
-  if (spec.gpu_type.empty()) return std::nullopt;
+std::optional<Refusal> check_gpu_type(const ClusterConfig& cluster, const JobSpec& spec) {
   const std::vector<std::string> known = gpu_types(cluster);
-  if (std::find(known.begin(), known.end(), spec.gpu_type) == known.end())
-    return refuse("gpu_type", "no GPUs of type " + quoted(spec.gpu_type), name_remedy(spec.gpu_type, known));
-  const std::vector<std::string> there = gpu_types(nodes_of(cluster, partition));
-  if (std::find(there.begin(), there.end(), spec.gpu_type) == there.end())
-    return can_never("gpu_type", "partition " + partition.name + " has no GPUs of type " + spec.gpu_type,
-                     there.empty() ? "use another partition" : "use another partition, or a type that it has: " + listed(there));
-  if (there.size() > 1)
-    warnings.push_back("partition " + partition.name + " has GPUs of types " + listed(there) + ", and places are not chosen by type: the job may get any of them");
-  return std::nullopt;
+  if (spec.gpu_type.empty() || std::find(known.begin(), known.end(), spec.gpu_type) != known.end()) return std::nullopt;
+  return refuse("gpu_type", "no GPUs of type " + quoted(spec.gpu_type), name_remedy(spec.gpu_type, known));
 }
 
 }  // namespace ultramarine::core

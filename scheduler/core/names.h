@@ -1,4 +1,4 @@
-// Names of other sites: scripts written elsewhere ask for partitions, accounts, QOS and types of GPUs that are called otherwise here. The
+// Names of other sites: scripts written elsewhere ask for partitions, accounts, QOS, types of GPUs, features and nodes that are called otherwise here. The
 // cluster file's [names] says what they mean; with strict_names nothing is mapped.
 #pragma once
 
@@ -11,11 +11,10 @@
 namespace ultramarine::core {
 
 /// Puts our names in the place of those that are not known: an alias, our own name in other letters, then the alias `*`. A name for which
-/// none of them helps stays as it is. One warning for each name that means something else now.
+/// none of them helps stays as it is. A feature or a node whose alias is "" is left out. One warning for each name that means something else now.
 void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::string>& warnings);
 
-/// A type of GPU that is neither known nor mapped is refused, and one that the partition lacks. Places are not chosen by type: a partition
-/// with several types gets a warning.
-std::optional<Refusal> check_gpu_type(const ClusterConfig& cluster, const PartitionConfig& partition, const JobSpec& spec, std::vector<std::string>& warnings);
+/// A type of GPU that is neither known nor mapped is refused.
+std::optional<Refusal> check_gpu_type(const ClusterConfig& cluster, const JobSpec& spec);
 
 }  // namespace ultramarine::core

@@ -7,6 +7,7 @@
 
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/dependencies.h"
+#include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
@@ -17,24 +18,23 @@ namespace {
 
 constexpr std::size_t waits_for_max = 5;
 
-/// What the planner keeps per partition.
-struct PartitionView {
-  std::vector<std::int64_t> configured_devices;  // of each node, whatever its state
+/// What the planner keeps per class of requests.
+struct ClassView {
+  std::vector<std::int64_t> configured_devices;  // that each node could give it at most, whatever its state
   std::int64_t gpus_per_node_max = 0;
   std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
-  std::vector<std::int64_t> devices;             // of those
+  std::vector<std::int64_t> devices;             // that those could give it at most
   KnownBounds bounds;
 };
 
 class Planner {
  public:
   Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(device_counts()) {
+      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(timeline_nodes()) {
     for (const NodeConfig* node : nodes_) {
       free_now_.push_back(node->gpus);
       free_total_ += node->gpus;
     }
-    for (const PartitionConfig& partition : state.cluster.partitions) add_partition(partition);
   }
 
   Plan run(PlanExtent extent) {
@@ -84,26 +84,34 @@ class Planner {
     return nodes;
   }
 
-  std::vector<std::int64_t> device_counts() {
-    std::vector<std::int64_t> counts;
+  std::vector<TimelineNode> timeline_nodes() {
+    std::vector<TimelineNode> nodes;
+    std::map<std::string_view, std::size_t> leaves;
     for (std::size_t index = 0; index < nodes_.size(); ++index) {
-      node_index_.emplace(nodes_[index]->name, index);
-      counts.push_back(nodes_[index]->gpus);
+      const NodeConfig& node = *nodes_[index];
+      node_index_.emplace(node.name, index);
+      const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
+      nodes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
     }
-    return counts;
+    return nodes;
   }
 
-  void add_partition(const PartitionConfig& partition) {
-    PartitionView view;
-    for (const NodeConfig* node : nodes_of(state_.cluster, partition)) {
-      view.configured_devices.push_back(node->gpus);
-      view.gpus_per_node_max = std::max(view.gpus_per_node_max, node->gpus);
+  /// Made when the first job of its class is met. nullptr: its partition is gone.
+  ClassView* view_of(const Job& job) {
+    const auto known = views_.find(job.spec);
+    if (known != views_.end()) return &known->second;
+    const PartitionConfig* partition = find_partition(state_.cluster, job.spec.partition);
+    if (!partition) return nullptr;
+    ClassView view;
+    for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
+      view.configured_devices.push_back(gpus);
+      view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
       const auto index = node_index_.find(node->name);
       if (index == node_index_.end()) continue;
       view.nodes.push_back(index->second);
-      view.devices.push_back(node->gpus);
+      view.devices.push_back(gpus);
     }
-    partitions_.emplace(partition.name, std::move(view));  // the first of a name counts, as in find_partition
+    return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
   }
 
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
@@ -115,30 +123,28 @@ class Planner {
       if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
       for (const std::int64_t device : on_node.devices) {
         if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, end, job.job, ahead_of);
+        timeline_.hold(index->second, device, {.end = end, .job = job.job}, ahead_of);
         --free_now_[index->second];
         --free_total_;
       }
     }
   }
 
-  const PartitionView* view_of(const Job& job) const {
-    const auto view = partitions_.find(job.spec.partition);
-    return view == partitions_.end() ? nullptr : &view->second;
-  }
-
-  bool can_ever_run(const Job& job) const {
-    const PartitionView* view = view_of(job);
+  bool can_ever_run(const Job& job) {
+    const ClassView* view = view_of(job);
     return view && fits(shape_of(job.spec.resources, view->gpus_per_node_max), view->configured_devices);
   }
 
-  PlannedJob first_line(const Job& job, std::int64_t position) const {
+  /// How many devices of its nodes[index] the class could have now.
+  std::int64_t free_in(const ClassView& view, std::size_t index) const { return std::min(free_now_[view.nodes[index]], view.devices[index]); }
+
+  PlannedJob first_line(const Job& job, std::int64_t position) {
     PlannedJob line;
     line.job = job.job;
     line.position = position;
     line.reason.gpus_asked = total_gpus(job.spec.resources);
-    if (const PartitionView* view = view_of(job))
-      for (const std::size_t node : view->nodes) line.reason.gpus_free += free_now_[node];
+    if (const ClassView* view = view_of(job))
+      for (std::size_t index = 0; index < view->nodes.size(); ++index) line.reason.gpus_free += free_in(*view, index);
     return line;
   }
 
@@ -154,7 +160,7 @@ class Planner {
       line.reason.waits_for = dependencies.jobs;
       return line;
     }
-    PartitionView& view = partitions_.find(job.spec.partition)->second;
+    ClassView& view = *view_of(job);
     const Shape shape = shape_of(job.spec.resources, view.gpus_per_node_max);
     if (!fits(shape, view.devices)) {
       line.reason.code = ReasonCode::nodes_missing;
@@ -165,8 +171,8 @@ class Planner {
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
     const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
     const std::optional<Fit> fit =
-        timeline_.earliest_fit(shape, stay, view.bounds.not_before(shape, stay, allowed),
-                               static_cast<std::size_t>(position - 1), view.nodes, *policies_.placement);
+        timeline_.earliest_fit({.shape = shape, .length = stay, .from = view.bounds.not_before(shape, stay, allowed),
+                                .position = static_cast<std::size_t>(position - 1), .nodes = view.nodes}, *policies_.placement);
     ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
     if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
     array_slots_.take(job, fit->start + stay);
@@ -198,11 +204,11 @@ class Planner {
     return view->second;
   }
 
-  ReasonCode reason_for(const Shape& shape, const PartitionView& view, const Fit& fit, const Reason& counted) const {
+  ReasonCode reason_for(const Shape& shape, const ClassView& view, const Fit& fit, const Reason& counted) const {
     if (fit.start == now_) return ReasonCode::starting_now;
     std::vector<std::int64_t> free;
     free.reserve(view.nodes.size());
-    for (const std::size_t node : view.nodes) free.push_back(free_now_[node]);
+    for (std::size_t index = 0; index < view.nodes.size(); ++index) free.push_back(free_in(view, index));
     if (fits(shape, free)) return ReasonCode::priority;
     return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
   }
@@ -243,7 +249,7 @@ class Planner {
   std::map<std::string_view, std::size_t> node_index_;
   const std::vector<const NodeConfig*> nodes_;  // up, in node order
   Timeline timeline_;
-  std::map<std::string_view, PartitionView> partitions_;
+  std::map<RequestClass, ClassView, ByRequestClass> views_;
   std::vector<std::int64_t> free_now_;  // devices of each node that are free now and stay so after the starts planned so far
   std::int64_t free_total_ = 0;
   bool somebody_waits_ = false;         // a job ahead does not start now

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "scheduler/core/accept.h"
+#include "scheduler/core/impossible.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/shape.h"
@@ -15,7 +16,7 @@ namespace {
 std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
   const PartitionConfig* partition = find_partition(cluster, spec.partition);
   if (!partition) return "partition " + spec.partition + " is not in the cluster any more; submit to another partition";
-  const auto refusal = impossible_resources(cluster, *partition, spec.resources);
+  const auto refusal = impossible_request(cluster, *partition, spec);
   return refusal ? refusal->problem + "; " + refusal->remedy : "the cluster can't run it any more";
 }
 

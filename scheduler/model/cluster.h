@@ -81,12 +81,12 @@ struct RolesConfig {
 };
 BOOST_DESCRIBE_STRUCT(RolesConfig, (), (lead, manager, admin, auditor))
 
-/// Another site's word -> ours, whatever its case; the word * stands for every name that is not known.
+/// Another site's word -> ours, whatever its case; the word * stands for every name that is not known. A feature or node of "" is left out.
 struct NamesConfig {
-  std::map<std::string, std::string> partitions, accounts, qos, gpu_types;
+  std::map<std::string, std::string> partitions, accounts, qos, gpu_types, features, nodes;
   bool operator==(const NamesConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, qos, gpu_types))
+BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, qos, gpu_types, features, nodes))
 
 struct FabricConfig {
   std::string socket_interface;         // NCCL_SOCKET_IFNAME, and Open MPI's btl_tcp_if_include

@@ -237,8 +237,13 @@ std::vector<std::string> names_of(const std::vector<Section>& sections) {
 }
 
 void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
-  std::set<std::string> types;
-  for (const auto& node : cluster.nodes) types.insert(node.gpu_type);
+  std::set<std::string> types, features{""};
+  std::vector<std::string> nodes{""};  // "" = leave it out
+  for (const auto& node : cluster.nodes) {
+    types.insert(node.gpu_type);
+    features.insert(node.features.begin(), node.features.end());
+    nodes.push_back(node.name);
+  }
   const auto check = [&](const char* list, const char* noun, const std::map<std::string, std::string>& aliases,
                          const std::vector<std::string>& known) {
     for (const auto& [alias, ours] : aliases) {
@@ -251,6 +256,8 @@ void check_aliases(const ClusterConfig& cluster, const TomlReader& reader) {
   levels.emplace_back("normal");  // exists in any case
   check("qos", "QOS", cluster.names.qos, levels);
   check("gpu_types", "GPU type", cluster.names.gpu_types, {types.begin(), types.end()});
+  check("features", "feature", cluster.names.features, {features.begin(), features.end()});
+  check("nodes", "node", cluster.names.nodes, nodes);
 }
 
 void check_roles(const RolesConfig& roles, const TomlReader& reader) {

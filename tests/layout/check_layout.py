@@ -24,6 +24,7 @@ ARROWS = {
     "scheduler/store": {MODEL, PROTOCOL},
     "scheduler/metrics": {MODEL, "scheduler/core"},
     "scheduler/api": {MODEL, PROTOCOL, "scheduler/core", NET},
+    "scheduler/simulator": {MODEL, "scheduler/core", PROTOCOL},
     "scheduler/cli": {MODEL, PROTOCOL, NET, "scheduler/batch"},
     "scheduler/server": {MODEL, "scheduler/core", PROTOCOL, "scheduler/store", "scheduler/api", "scheduler/metrics", NET},
     "worker/core": {MODEL, PROTOCOL},
@@ -45,10 +46,12 @@ OUTSIDE = {
     r"nccl\.h": {"collectives"},
     r"pmix": {"worker/launcher"},
     r"cblas": {"worker/trainer"},
-    r"CLI/": {"scheduler/cli", "scheduler/server", "worker/agent", "worker/trainer", "collectives"},
+    r"CLI/": {"scheduler/cli", "scheduler/server", "scheduler/simulator", "worker/agent", "worker/trainer", "collectives"},
     r"boost/json": {PROTOCOL},
     r"(n?curses|term|uni(type|gbrk|str|width|ctype))\.h": {"scheduler/cli"},
 }
+# A room that may use another one by these headers alone: a simulation has no ordering or placement of its own.
+FRONT_DOORS = {("scheduler/simulator", "scheduler/core"): {"scheduler/core/scheduler.h"}}
 # What core must not do: it is a function of its arguments.
 CORE_FORBIDDEN = re.compile(
     r"#include <(thread|mutex|chrono|random|iostream|fstream|filesystem|unordered_map|unordered_set|cstdio|ctime)>"
@@ -94,6 +97,8 @@ def check(root):
                 other = room_of(pathlib.Path(target))
                 if other != room and other not in ARROWS[room]:
                     problems.append(f"{file}:{number}: {room} -> {other} is not an arrow of the design")
+                if target not in FRONT_DOORS.get((room, other), {target}):
+                    problems.append(f"{file}:{number}: {room} may use of {other} only {', '.join(sorted(FRONT_DOORS[room, other]))}")
             for pattern, rooms in OUTSIDE.items():
                 if re.match(pattern, target) and room not in rooms:
                     problems.append(f"{file}:{number}: <{target}> belongs to {', '.join(sorted(rooms))} only")
@@ -107,6 +112,7 @@ def self_test(root):
     plants = {
         "an arrow against the design": ("scheduler/core/planted.cpp", '#include "scheduler/net/http.h"\n'),
         "an outside header in the wrong room": ("scheduler/model/planted.h", "#include <boost/asio.hpp>\n"),
+        "a simulator that plans for itself": ("scheduler/simulator/planted.cpp", '#include "scheduler/core/planner.h"\n'),
         "a clock in the core": ("scheduler/core/planted2.cpp", "#include <chrono>\n"),
         "a promise": ("worker/agent/planted.cpp", "// TO" "DO: later\n"),
         "a stray top-level folder": ("docs/page.md", "text\n"),

@@ -21,7 +21,7 @@ struct Program {
   const char* name;
   int section;
 };
-constexpr Program programs[] = {{"ultra-scheduler", 8}, {"ultra-agent", 8}, {"ultra-train", 1}, {"ultra-perf", 1}};
+constexpr Program programs[] = {{"ultra-scheduler", 8}, {"ultra-agent", 8}, {"ultra-train", 1}, {"ultra-perf", 1}, {"ultra-simulate", 1}};
 
 /// What the program beside this one says with --help; "" when it isn't there.
 std::string help_of(const std::string& program) {

@@ -16,7 +16,7 @@ struct Row {
 // The first row is the answer for a name that is not listed.
 constexpr std::array orders{Row<JobOrder>{"submit_time", submit_time}};
 constexpr std::array backfills{Row<Backfill>{"conservative", conservative_backfill}, Row<Backfill>{"none", no_backfill}};
-constexpr std::array placements{Row<Placement>{"best_fit", best_fit}};
+constexpr std::array placements{Row<Placement>{"best_fit", best_fit}, Row<Placement>{"pack", pack}};
 constexpr std::array preemptions{Row<Preemption>{"none", no_preemption}};
 
 template <class Table>

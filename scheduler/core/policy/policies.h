@@ -36,8 +36,9 @@ class Backfill {
 /// What a node has for a job.
 struct Offer {
   std::size_t node = 0;                 // in node order
-  std::int64_t devices = 0;             // free for as long as the job may run
-  std::int64_t left_by_jobs_ahead = 0;  // these, and those that only jobs behind it in the queue's order hold
+  std::int64_t devices = 0;             // that the job could use: free for as long as it may run, with all else that it asks of the node
+  std::int64_t left_by_jobs_ahead = 0;  // those free of them, and those that only jobs behind it in the queue's order hold
+  std::size_t leaf = 0;                 // nodes with the same number share a leaf switch
 };
 
 /// A node and how many of its devices are taken.
@@ -50,8 +51,9 @@ class Placement {
  public:
   virtual ~Placement() = default;
   /// Which nodes the parts of `shape` go to, in node order. `offers` are in node order, and the shape fits their `devices`.
-  /// Nodes must be compared by `left_by_jobs_ahead` and what never changes (their order), not by `devices`: then what a job chose
-  /// stays its choice when a job behind it takes other devices, so an overtaker moves nothing ahead of it, not even in space.
+  /// For a calendar nodes must be compared by `left_by_jobs_ahead` and what never changes (their order, their leaves), not by `devices`, and
+  /// an offer that was not chosen must not matter: then what a job chose stays its choice when a job behind it takes other devices, so an
+  /// overtaker moves nothing ahead of it, not even in space.
   virtual std::vector<NodeShare> place(const Shape& shape, const std::vector<Offer>& offers) const = 0;
 };
 
@@ -72,6 +74,7 @@ std::unique_ptr<JobOrder> submit_time(const Context& context);
 std::unique_ptr<Backfill> conservative_backfill(const Context& context);
 std::unique_ptr<Backfill> no_backfill(const Context& context);
 std::unique_ptr<Placement> best_fit(const Context& context);
+std::unique_ptr<Placement> pack(const Context& context);
 std::unique_ptr<Preemption> no_preemption(const Context& context);
 
 /// The answers that the state's policy names. A name that isn't in its table takes the first of the table, so that a journal can always be

@@ -44,7 +44,7 @@ class KillScheduler(unittest.TestCase):
                         break
                     code = rng.randint(0, 3)
                     result = cluster.ultra("submit", "--json", "--gpus", rng.randint(1, 4), "--time", "5m", "--", "sh", "-c",
-                                           f'test "$RANK" != 0 || echo "$ULTRA_JOB_ID" >> {ledger}; exit {code}', timeout=60)
+                                           f'test "$RANK" = 0 || exit 0; echo "$ULTRA_JOB_ID" >> {ledger}; exit {code}', timeout=60)
                     if result.code == 0:
                         acknowledged[result.json()["job"]] = code
                     alive = cluster.scheduler.poll() is None

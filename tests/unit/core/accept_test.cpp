@@ -171,14 +171,32 @@ TEST(Accept, WhatIsAcceptedCanBePlanned) {
   // Whatever passes gets a planned start on an empty cluster; whatever is called impossible could never have one.
   Random random(4);
   int impossible = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     ClusterConfig cluster = cluster_of(random.between(1, 5), 1);
-    for (NodeConfig& node : cluster.nodes) node.gpus = random.between(1, 8);
+    for (NodeConfig& node : cluster.nodes) {
+      node.gpus = random.between(1, 8);
+      node.gpu_type = random.chance(500) ? "A100" : "H100";
+      if (random.chance(700)) node.features = {"nvlink"};
+      if (random.chance(700)) node.cpus = random.between(1, 64);
+      if (random.chance(300)) node.memory_bytes = random.between(1, 64);
+    }
+    cluster.nodes[0].features = {"nvlink"};  // so that the name is known
+    cluster.nodes[0].gpu_type = "A100";
     Driver driver(cluster);
     Resources resources{.gpus = random.between(1, 40)};
     if (random.chance(500)) resources = {.nodes = random.between(1, 6), .gpus_per_node = random.between(1, 9)};
-    const auto answer = driver.scheduler.accept(request(resources), ada);
-    const JobId job = driver.submit(spec_of(resources, hours(1)));
+    JobSpec asked = request(resources);
+    if (random.chance(300)) asked.gpu_type = "A100";
+    if (random.chance(300)) asked.features = {"nvlink"};
+    if (random.chance(300)) asked.cpus_per_gpu = random.between(1, 8);
+    if (random.chance(300)) asked.memory_per_gpu_bytes = random.between(1, 8);
+    if (random.chance(200)) asked.only_nodes = {"node1"};
+    if (random.chance(200)) asked.without_nodes = {"node1"};
+    asked.exclusive = random.chance(200);
+    const auto answer = driver.scheduler.accept(asked, ada);
+    JobSpec spec = asked;
+    spec.account = "default", spec.partition = "main", spec.qos = "normal", spec.time_limit_ms = hours(1);
+    const JobId job = driver.submit(spec);
     if (const auto* refusal = std::get_if<Refusal>(&answer)) {
       ++impossible;
       EXPECT_TRUE(refusal->impossible);
@@ -187,7 +205,8 @@ TEST(Accept, WhatIsAcceptedCanBePlanned) {
       EXPECT_EQ(driver.start_in_ms(job), 0);
     }
   }
-  EXPECT_GT(impossible, 30);
+  EXPECT_GT(impossible, 100);
+  EXPECT_LT(impossible, 900);
 }
 
 ClusterConfig mapped_lab() {
@@ -245,8 +264,119 @@ TEST(AcceptNames, ATypeOfGpuIsKnownMappedOrRefused) {
   EXPECT_EQ(refused(spec, ada, mapped_lab()), "gpu_type: no GPUs of type \"mi300\"; use one of: A100, H100");
   spec.partition = "main";
   spec.gpu_type = "H100";
-  EXPECT_EQ(accepted_by(mapped_lab(), spec).warnings,
-            Warnings{"partition main has GPUs of types A100 and H100, and places are not chosen by type: the job may get any of them"});
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).warnings, Warnings{});
+  spec.resources = {.gpus = 57};
+  EXPECT_EQ(refused(spec, ada, mapped_lab()),
+            "resources.gpus: 57 GPUs asked, partition main has 56 that it may use (GPUs of type H100); ask for at most 56 (impossible)");
+  spec.gpu_type = "*";
+  EXPECT_EQ(accepted_by(mapped_lab(), spec).spec.gpu_type, "") << "any type";
+}
+
+/// node1 to node4: 8 GPUs, 64 CPUs, 512 GiB; of these node1 and node2 A100 with nvlink, node3 and node4 H100 with nvlink and infiniband.
+/// node5: 4 A100 of which nothing else is known.
+ClusterConfig mixed_lab() {
+  ClusterConfig cluster = cluster_of(5, 8);
+  for (std::size_t i = 0; i < 4; ++i) {
+    NodeConfig& node = cluster.nodes[i];
+    node.gpu_type = i < 2 ? "A100" : "H100";
+    node.cpus = 64;
+    node.memory_bytes = std::int64_t{512} << 30;
+    node.features = {"nvlink"};
+    if (i >= 2) node.features.push_back("infiniband");
+  }
+  cluster.nodes[4].gpus = 4;
+  cluster.nodes[4].gpu_type = "A100";
+  cluster.partitions.push_back({.name = "hopper", .nodes = {"node3", "node4"}});
+  return cluster;
+}
+
+template <class Change>
+std::string refused_of_mixed(Resources resources, Change change) {
+  JobSpec spec = request(resources);
+  change(spec);
+  return refused(spec, ada, mixed_lab());
+}
+
+TEST(AcceptNodes, WhatOneWishLeavesTooLittleOf) {
+  EXPECT_EQ(refused_of_mixed({.gpus = 21}, [](JobSpec& s) { s.gpu_type = "A100"; }),
+            "resources.gpus: 21 GPUs asked, partition main has 20 that it may use (GPUs of type A100); ask for at most 20 (impossible)");
+  EXPECT_EQ(refused_of_mixed({.nodes = 3, .gpus_per_node = 8}, [](JobSpec& s) { s.features = {"infiniband"}; }),
+            "resources.nodes: 3 nodes of 8 GPUs asked, partition main has 2 that it may use (feature infiniband); ask for at most 2 nodes (impossible)");
+  EXPECT_EQ(refused_of_mixed({.nodes = 1, .gpus_per_node = 8}, [](JobSpec& s) { s.only_nodes = {"node5"}; }),
+            "resources.gpus_per_node: 8 GPUs per node asked, the largest node of partition main that it may use (only node5) has 4; "
+            "ask for at most 4 per node (impossible)");
+  EXPECT_EQ(refused_of_mixed({.nodes = 2, .gpus_per_node = 8},
+                             [](JobSpec& s) {
+                               s.features = {"infiniband"};
+                               s.without_nodes = {"node4"};
+                             }),
+            "resources.nodes: 2 nodes of 8 GPUs asked, partition main has 1 that it may use (feature infiniband, without node4); ask for at most 1 node (impossible)");
+}
+
+TEST(AcceptNodes, WishesThatNoNodeMeets) {
+  EXPECT_EQ(refused_of_mixed({.gpus = 1},
+                             [](JobSpec& s) {
+                               s.gpu_type = "A100";
+                               s.features = {"nvlink", "infiniband"};
+                             }),
+            "features: no node of partition main has GPUs of type A100 and features infiniband and nvlink; leave one out; "
+            "`ultra nodes --wide` shows what each node has (impossible)");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1},
+                             [](JobSpec& s) {
+                               s.gpu_type = "H100";
+                               s.only_nodes = {"node1", "node5"};
+                             }),
+            "only_nodes: none of the 2 nodes named has GPUs of type H100; name others; `ultra nodes --wide` shows what each node has (impossible)");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1},
+                             [](JobSpec& s) {
+                               s.only_nodes = {"node1"};
+                               s.without_nodes = {"node1"};
+                             }),
+            "without_nodes: every node that it could use is excluded; exclude fewer (impossible)");
+}
+
+TEST(AcceptNodes, NamesThatAreNotKnown) {
+  EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.features = {"nvlnk"}; }), "features[0]: no node has feature \"nvlnk\"; did you mean nvlink?");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.only_nodes = {"node1", "nod2"}; }), "only_nodes[0]: no node \"nod2\"; did you mean node2?");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.without_nodes = {"gpu-17"}; }),
+            "without_nodes[0]: no node \"gpu-17\"; use one of: node1, node2, node3, node4, node5");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1},
+                             [](JobSpec& s) {
+                               s.partition = "hopper";
+                               s.only_nodes = {"node1"};
+                             }),
+            "only_nodes[0]: node1 is not in partition hopper; leave it out, or use another partition (impossible)");
+}
+
+TEST(AcceptNodes, CpusAndMemoryThatNoNodeHas) {
+  const auto cpus = [](std::int64_t each) { return [each](JobSpec& s) { s.cpus_per_gpu = each; }; };
+  // node5 says nothing of its CPUs, so only its 4 GPUs bound it.
+  EXPECT_EQ(refused_of_mixed({.nodes = 1, .gpus_per_node = 4}, cpus(1000)), "accepted");
+  EXPECT_EQ(refused_of_mixed({.nodes = 1, .gpus_per_node = 8}, cpus(8)), "accepted");
+  EXPECT_EQ(refused_of_mixed({.nodes = 1, .gpus_per_node = 8}, cpus(9)),
+            "cpus_per_gpu: 9 CPUs for each of 8 GPUs asked, partition main has no nodes with so much; ask for at most 8 CPUs per GPU (impossible)");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1},
+                             [](JobSpec& s) {
+                               s.gpu_type = "H100";
+                               s.memory_per_gpu_bytes = std::int64_t{600} << 30;
+                             }),
+            "memory_per_gpu_bytes: 600 GiB of memory for each of 1 GPU asked, partition main has no nodes with so much that it may use (GPUs of type H100); "
+            "ask for at most 512 GiB of memory per GPU (impossible)");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1}, cpus(-1)), "cpus_per_gpu: -1 is negative; ask for at least 1, or leave it out");
+}
+
+TEST(AcceptNodes, ListsAreSortedAndNamesOfOtherSitesLeftOutOrReplaced) {
+  ClusterConfig cluster = mixed_lab();
+  cluster.names.features = {{"ib", "infiniband"}, {"*", ""}};
+  cluster.names.nodes = {{"*", ""}};
+  JobSpec spec = request({.gpus = 1});
+  spec.features = {"nvlink", "v100", "IB", "nvlink"};
+  spec.only_nodes = {"node4", "gpu-17", "node3"};
+  const Accepted taken = accepted_by(cluster, spec);
+  EXPECT_EQ(taken.spec.features, (std::vector<std::string>{"infiniband", "nvlink"}));
+  EXPECT_EQ(taken.spec.only_nodes, (std::vector<std::string>{"node3", "node4"}));
+  EXPECT_EQ(taken.warnings, (Warnings{"feature \"v100\" is not known here: it is left out", "feature \"IB\" is called \"infiniband\" here",
+                                      "node \"gpu-17\" is not known here: it is left out"}));
 }
 
 TEST(AcceptScript, StartsWithItsInterpreterAndIsText) {

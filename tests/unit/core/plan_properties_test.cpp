@@ -33,10 +33,10 @@ std::vector<std::int64_t> parts_of(const Resources& resources, std::int64_t larg
   return parts;
 }
 
-/// Which nodes take the parts, smallest part first, tightest node first; empty when they don't fit. Tries everything.
+/// Which nodes take the parts, largest part first, tightest node first; empty when they don't fit. Tries everything.
 std::map<std::size_t, std::int64_t> put(std::vector<std::int64_t> parts, const std::vector<std::int64_t>& free, const std::vector<std::int64_t>& room) {
-  const std::int64_t part = parts.back();
-  parts.pop_back();
+  const std::int64_t part = parts.front();
+  parts.erase(parts.begin());
   std::vector<std::size_t> nodes;
   for (std::size_t node = 0; node < free.size(); ++node)
     if (free[node] >= part) nodes.push_back(node);

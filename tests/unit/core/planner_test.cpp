@@ -44,21 +44,20 @@ TEST(Placement, WhatAJobBehindHoldsDoesNotMakeANodeTighter) {
   EXPECT_EQ(driver.planned(overtaken).reason.waits_for, std::vector<JobId>{first});
 }
 
-TEST(Placement, ThePartLeavesTheWholeNodesToTheWhole) {
-  // 12 GPUs: node1 is the only whole node, so the part goes to node2 though both look alike to the job (a job behind it is on node2).
+TEST(Placement, AWholePartGoesWhereTheNodeIsWhole) {
+  // 12 GPUs: both nodes look alike to the job (a job behind it is on node1), but only node2 has room for the whole part.
   Driver driver(cluster_of(2, 8));
   const JobId first = driver.submit(8, hours(1));
   driver.round();
   const JobId large = driver.submit(12, hours(1)), behind = driver.submit(2, hours(2));
   EXPECT_EQ(driver.start_in_ms(large), an_hour);
-  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3 node2:0,1,2,3,4,5,6,7");
-  EXPECT_EQ(driver.planned(behind).reason.code, ReasonCode::priority);
-  driver.apply(JobRequeued{first, ada});  // it gives node1 back, and is again ahead of all
+  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3,4,5,6,7 node2:0,1,2,3");
+  driver.apply(JobRequeued{first, ada});
   driver.end(first, Outcome::preempted);
-  driver.apply(Round{driver.now, planner_version, "", {StartJob{behind, 1, {{"node2", {6, 7}}}, true}}});
+  driver.apply(Round{driver.now, planner_version, "", {StartJob{behind, 1, {{"node1", {6, 7}}}, true}}});
   driver.apply(JobCancelled{first, ada});
   EXPECT_EQ(driver.start_in_ms(large), 0);
-  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3,4,5,6,7 node2:0,1,2,3");
+  EXPECT_EQ(in_words(driver.planned(large).allocation), "node1:0,1,2,3 node2:0,1,2,3,4,5,6,7");
 }
 
 TEST(Placement, NodesTimesGpusPerNodeIsTakenAsAsked) {

@@ -140,9 +140,9 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(cluster.nodes.at(2), c1);
   const PartitionConfig p{"p", {"b1", "b2", "c1"}, hours(24), hours(48), {"kid"}};
   EXPECT_EQ(cluster.partitions, std::vector<PartitionConfig>{p});
-  const AccountConfig kid{"kid", "top", 1, {"someone", "@group"}, {1, 2, 3, 4, hours(5)}};
+  const AccountConfig kid{"kid", "top", 1, {"someone", "@group"}, 0, {.gpus = 1, .jobs = 2, .gpus_per_job = 3, .gpu_hours_per_month = 4, .max_time_ms = hours(5)}, {}};
   EXPECT_EQ(cluster.accounts.at(1), kid);
-  const QosConfig fast{"fast", -7, {.jobs = 9}, 1250};
+  const QosConfig fast{"fast", -7, {.jobs = 9}, {}, 1250};
   EXPECT_EQ(cluster.qos.at(0), fast);
   EXPECT_EQ(cluster.qos.at(1).name, "normal");
   EXPECT_EQ(cluster.roles.lead, std::vector<std::string>{"@leads"});

@@ -1,0 +1,38 @@
+// ultra-simulate: replays a trace of jobs on a virtual cluster. Options here, everything else in program.cpp.
+#include <CLI/CLI.hpp>
+
+#include "scheduler/simulator/program.h"
+
+int main(int argument_count, char** arguments) {
+  ultramarine::simulator::ProgramOptions options;
+  CLI::App app{
+      "Replays a trace of jobs on a virtual cluster, by the same scheduler that runs a real one, and compares policies.\n"
+      "A trace is CSV with a header (at least id,submit_s,runtime_s,gpus; also limit_s, account, user, partition, qos, nice)\n"
+      "or a file in the Standard Workload Format, whose processors count as GPUs.\n"
+      "Exit codes: 0 complete, 1 something could not be written or drawn, 2 wrong options, files or rows.\n"};
+  app.add_option("--trace", options.trace, "The jobs: who wanted how much, when, for how long")->required()->type_name("FILE");
+  app.add_option("--format", options.format, "How the trace is written; left out: by the file's ending, csv unless it is .swf")->check(CLI::IsMember({"csv", "swf"}));
+  app.add_option("--cluster", options.cluster, "The cluster file")->required()->type_name("FILE");
+  app.add_option("--policy", options.policies, "A policy's name or file; give it again to compare several; left out: default")
+      ->type_name("FILE|NAME")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--estimate", options.estimate, "How long the scheduler believes that a job will run: true = as long as it does, limit = its time limit")
+      ->check(CLI::IsMember({"true", "limit"}))
+      ->capture_default_str();
+  app.add_option("--out", options.out, "Write POLICY.csv with every job, and summary.json, into this folder")->type_name("DIR");
+  app.add_flag("--plots", options.plots, "Draw charts into that folder as PNG and SVG: waits, utilization, slowdown (needs gnuplot)");
+  app.add_flag("--json", options.json, "Print one JSON object instead of the table");
+  app.add_flag("--skip-bad-rows", options.skip_bad_rows, "Count rows that make no sense and go on without them");
+  app.add_option("--jobs", options.jobs, "Only the first N jobs")->check(CLI::PositiveNumber)->type_name("N");
+  app.set_version_flag("--version", std::string("ultra-simulate ") + ULTRAMARINE_VERSION);
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ultra-simulate: %s (see ultra-simulate --help)\n", error.what());
+    return 2;
+  }
+  return ultramarine::simulator::run_simulate(options);
+}

@@ -1,0 +1,57 @@
+// A cluster on which time is a number: rows of a trace arrive, jobs run for exactly as long as they need, and every choice is made by
+// core::Scheduler, which is driven as a daemon drives it: apply, decide, next_wakeup. Nothing here orders jobs or chooses nodes.
+//
+// What happens in one instant: first all ends, then all arrivals, then a round; and another round when jobs that were told to yield have
+// given back their devices. A job that yields keeps its progress and loses no time by it. Nobody is stopped at his time limit.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/cluster.h"
+#include "scheduler/simulator/traces/trace.h"
+
+namespace ultramarine::simulator {
+
+/// What the scheduler is told of a job's length: what it really is, or what was asked for (the real length where nothing was).
+enum class Estimate { truth, limit };
+
+struct JobOutcome {
+  std::size_t row = 0;  // of the trace
+  std::optional<Time> first_start, end;
+  std::int64_t nodes = 0;        // that it last ran on
+  std::int64_t attempts = 0;     // stays on an allocation, a move to another one included
+  std::int64_t preemptions = 0;  // how often it ran and then waited again
+};
+
+/// A job that this cluster does not take, in the words of the scheduler.
+struct RefusedJob {
+  std::size_t row = 0;
+  std::string why;
+};
+
+/// GPUs that run jobs and jobs that wait, from `at` on.
+struct Load {
+  Time at;
+  std::int64_t gpus = 0;
+  std::int64_t waiting = 0;
+};
+
+struct Replay {
+  std::int64_t cluster_gpus = 0;
+  std::vector<JobOutcome> jobs;     // that the cluster took, in the trace's order; one without an end could never start
+  std::vector<RefusedJob> refused;
+  std::vector<Load> load;           // ascending
+  std::vector<std::string> notes;   // for people: what of the trace the cluster does not know
+};
+
+/// Called now and then with the number of ended jobs.
+using Progress = std::function<void(std::size_t ended)>;
+
+/// Runs the whole trace. Partitions and QOS that the cluster doesn't have become its first partition and `normal`; accounts are added to it,
+/// and are open to everybody. Time limits of partitions are lifted, because the trace's jobs ran. Deterministic.
+Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress = {});
+
+}  // namespace ultramarine::simulator

@@ -1,0 +1,83 @@
+// A scheduler that is as simple as it can be: lists searched from end to end, and a table that says of every device, second by second,
+// who has it. It shares the nouns with the real one and no code. Whole seconds; first everything that can be is tried, then the best by
+// the rule is taken.
+//
+// Order: by arrival, or by time limit (`shortest`) and arrival; the number breaks ties.
+// Shape: a total of GPUs is whole nodes of the largest size plus at most one smaller part; nodes x GPUs is taken as it is. Each part is on a
+//   node of its own.
+// Placement `best_fit`: the smaller part, then the others, go to the nodes that have the fewest devices left for the job, ties by node order.
+//   What counts as left is what jobs ahead of it left: a device that a job behind it holds can't be had, but is counted.
+//   `pack` counts what is free now.
+// Backfill: none (fifo): in order, until one doesn't start; skip: those are passed over; easy (Lifka 1995): behind the first that
+//   doesn't start, only who leaves it its start; easy_sjf: of these the shortest first; conservative (Mu'alem & Feitelson 2001): every job
+//   gets the first second from which it fits for all of its stay.
+// Caps on GPUs in use: at no second of its stay may a job, with those placed before, be above one.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model/cluster.h"
+#include "scheduler/model/job.h"
+
+namespace ultramarine::core::reference {
+
+struct Line {
+  JobId job;
+  std::optional<std::int64_t> start_s;  // absent: the backfill keeps no calendar for it
+  Allocation allocation;
+};
+
+class Reference {
+ public:
+  Reference(const ClusterConfig& cluster, const PolicyConfig& policy) : cluster_(cluster), policy_(policy) {}
+
+  /// The spec is complete.
+  void submit(JobId job, const JobSpec& spec, const std::string& user, std::int64_t now_s);
+  void end(JobId job);
+  /// Every job that waits, in order.
+  std::vector<Line> plan(std::int64_t now_s) const;
+  /// The line's job starts.
+  void start(const Line& line, std::int64_t now_s);
+
+ private:
+  struct Cap {
+    std::string name;
+    std::int64_t gpus = 0;
+  };
+  struct Known {
+    JobId id;
+    std::int64_t submitted_s = 0, limit_s = 0, stay_s = 0;
+    std::vector<std::int64_t> parts;  // devices on each of its nodes, descending
+    std::vector<bool> may_use;        // per node
+    std::vector<Cap> caps;
+    std::optional<std::int64_t> started_s;
+    Allocation allocation;
+    std::int64_t from = 0, until = 0;  // while planning: its stay, in seconds from now
+  };
+  /// holder[node][device][t]: who has it t seconds from now, 0 for nobody.
+  using Table = std::vector<std::vector<std::vector<std::int64_t>>>;
+  struct Choice {
+    std::size_t node = 0;
+    std::int64_t devices = 0;
+  };
+
+  bool before(const Known& a, const Known& b) const;
+  std::vector<Cap> caps_of(const JobSpec& spec, const std::string& user) const;
+  std::int64_t assumed_end(const Known& job, std::int64_t now_s) const;
+  std::vector<Choice> choose(const std::vector<std::int64_t>& parts, const std::vector<std::int64_t>& can, const std::vector<std::int64_t>& counts) const;
+  std::optional<Allocation> fits(const Known& job, std::int64_t start, std::int64_t length, const Table& table, const std::vector<Known>& placed) const;
+  bool could_be_placed(const Known& job, std::vector<std::int64_t> free) const;
+  Table table_of_now(std::int64_t now_s, std::vector<Known>& placed) const;
+  void put(Known job, const Allocation& allocation, std::int64_t from, std::int64_t until, Table& table, std::vector<Known>& placed) const;
+  std::vector<Line> conservative(const std::vector<Known>& queue, std::int64_t now_s) const;
+  std::vector<Line> starts_only(const std::vector<Known>& queue, std::int64_t now_s) const;
+
+  const ClusterConfig cluster_;
+  const PolicyConfig policy_;
+  std::map<JobId, Known> jobs_;  // that wait or run
+};
+
+}  // namespace ultramarine::core::reference

@@ -1,0 +1,90 @@
+// A story for the scheduler, as data: a cluster, a policy, jobs with the time at which they come and how long they really run, and what
+// people do meanwhile. One file (TOML, or the JSON that a failing random test prints) is played by the real core in virtual time, so
+// that a reader checks a case without reading the engine. Times count from the story's beginning, 0.
+#pragma once
+
+#include <boost/describe.hpp>
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/core/scheduler.h"
+#include "scheduler/model/event.h"
+
+namespace ultramarine::core::reference {
+
+struct ScenarioJob {
+  Time at_ms;
+  std::string user = "ada";
+  Duration runs_ms;                       // from its start; 0 = until its time limit
+  JobSpec spec;                           // as a user would send it
+  std::vector<std::int64_t> array;        // indices, ascending; empty = no array
+  std::int64_t array_limit = 0;
+};
+BOOST_DESCRIBE_STRUCT(ScenarioJob, (), (at_ms, user, runs_ms, spec, array, array_limit))
+
+/// One of them each.
+struct ScenarioEvent {
+  Time at_ms;
+  std::optional<JobHeld> hold;
+  std::optional<JobReleased> release;
+  std::optional<JobsReordered> reorder;
+  std::optional<JobCancelled> cancel;
+  std::optional<NodeDrained> drain;
+  std::optional<NodeResumed> resume;
+  std::optional<NodeSuspected> suspect;
+  std::optional<ReservationMade> reserve;
+  std::optional<ReservationEnded> unreserve;
+  std::optional<PeriodStarted> period;
+  std::optional<ClusterConfigured> configure;
+};
+BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, reserve, unreserve, period, configure))
+
+struct Scenario {
+  std::string about;
+  ClusterConfig cluster;
+  PolicyConfig policy;
+  std::vector<ScenarioJob> job;  // they get the numbers 1, 2, ... in this order
+  std::vector<ScenarioEvent> event;
+  Time ask_ms;                   // when the plan is looked at, after the round of that moment
+};
+BOOST_DESCRIBE_STRUCT(Scenario, (), (about, cluster, policy, job, event, ask_ms))
+
+/// Reads a file's text: JSON when it starts with {, else TOML. A cluster without partitions, accounts and QOS gets one of each.
+/// Throws std::runtime_error that names what is wrong with it.
+Scenario read_scenario(const std::string& text, const std::string& file_name);
+/// JSON that `read_scenario` reads, without what is as it is by default. rapidcheck shows failing cases by it.
+std::string to_text(const Scenario& scenario);
+std::ostream& operator<<(std::ostream& out, const Scenario& scenario);
+
+/// Plays a story. At each moment: first what ends, then what people do, then who comes; a round is the caller's to ask for.
+class Playback {
+ public:
+  explicit Playback(Scenario scenario);
+
+  /// Goes on to the next moment at which something happens or the scheduler wants to be asked again. False: nothing is to come.
+  bool advance();
+  /// The next such moment, or nothing.
+  std::optional<Time> next() const;
+  /// Decides, applies, and decides again until nothing is left to do at this moment. All decisions, in order.
+  std::vector<Decision> round();
+  void apply(const Entry& entry);
+
+  Scheduler scheduler;
+  Time now;
+  std::vector<JobId> came, ended;       // at this moment
+  std::vector<std::string> violations;  // of invariants
+
+ private:
+  void submit(const ScenarioJob& job);
+  void end(JobId id, Outcome outcome);
+
+  Scenario scenario_;
+  std::vector<bool> happened_, submitted_;  // per event, per job
+  std::map<JobId, Duration> runs_;
+  std::map<JobId, Time> begins_, ends_;     // of running attempts: when its ranks run, and when they are done
+};
+
+}  // namespace ultramarine::core::reference

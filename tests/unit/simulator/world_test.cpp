@@ -1,0 +1,97 @@
+// The virtual world: what happens in an instant and in which order, and what it does with rows that the cluster doesn't know.
+#include "scheduler/simulator/world.h"
+
+#include <gtest/gtest.h>
+
+#include "scheduler/protocol/config.h"
+#include "scheduler/simulator/report.h"
+
+namespace ultramarine::simulator {
+namespace {
+
+ClusterConfig cluster(const std::string& more = "") {
+  return protocol::parse_cluster_file("[[node]]\nname = \"node[1-2]\"\ngpus = 4\nvirtual = true\n" + more, "/cluster.toml").cluster;
+}
+
+Trace trace_of(const std::string& rows) { return parse_csv("id,submit_s,runtime_s,gpus,limit_s,account,partition,qos\n" + rows, "t.csv", BadRows::refused); }
+
+std::string replayed(const std::string& rows, const std::string& policy = "fifo", Estimate estimate = Estimate::truth) {
+  const Trace trace = trace_of(rows);
+  const std::string text = jobs_csv(trace, replay(trace, cluster(), protocol::load_policy(policy), estimate));
+  return text.substr(text.find('\n') + 1);
+}
+
+TEST(World, DevicesOfAJobThatEndsAreThereForOneThatComesInTheSameSecond) {
+  EXPECT_EQ(replayed("a,0,10,8,,,,\nb,10,5,8,,,,\n"),
+            "a,0,0,10,8,2,1\n"
+            "b,10,10,15,8,2,1\n");
+}
+
+TEST(World, AllThatArriveInASecondAreThereBeforeAnyoneIsChosen) {
+  // b and c come in one second and c fits beside a: with fifo it waits all the same, because b is ahead of it.
+  EXPECT_EQ(replayed("a,0,10,6,,,,\nb,1,5,8,,,,\nc,1,5,2,,,,\n"),
+            "a,0,0,10,6,2,1\n"
+            "b,1,10,15,8,2,1\n"
+            "c,1,15,20,2,1,1\n");
+}
+
+TEST(World, RowsAreServedBySubmissionAndThenByLine) {
+  EXPECT_EQ(replayed("late,5,10,8,,,,\nfirst,0,10,8,,,,\nsecond,0,10,8,,,,\n"),
+            "first,0,0,10,8,2,1\n"
+            "second,0,10,20,8,2,1\n"
+            "late,5,20,30,8,2,1\n");
+}
+
+TEST(World, AJobWithoutLengthEndsAsItStarts) {
+  EXPECT_EQ(replayed("a,0,0,8,,,,\nb,0,3,8,,,,\n"),
+            "a,0,0,0,8,2,1\n"
+            "b,0,0,3,8,2,1\n");
+}
+
+TEST(World, TheEstimateIsWhatTheSchedulerBelieves) {
+  // b is ahead and needs all; c would end before a does if its limit were true, and is believed or not.
+  const std::string rows = "a,0,100,4,100,,,\nb,1,10,8,10,,,\nc,2,50,4,500,,,\n";
+  EXPECT_NE(replayed(rows, "default", Estimate::truth).find("c,2,2,52,"), std::string::npos);
+  EXPECT_NE(replayed(rows, "default", Estimate::limit).find("c,2,110,160,"), std::string::npos);
+}
+
+TEST(World, NobodyIsStoppedAtHisLimit) {
+  EXPECT_EQ(replayed("a,0,100,8,10,,,\nb,1,10,8,10,,,\n", "default", Estimate::limit),
+            "a,0,0,100,8,2,1\n"
+            "b,1,100,110,8,2,1\n");
+}
+
+TEST(World, JobsThatTheClusterCantRunAreNamedAndLeftOut) {
+  const Trace trace = trace_of("big,0,10,9,,,,\nsmall,0,10,8,,,,\n");
+  const Replay result = replay(trace, cluster(), protocol::load_policy("fifo"), Estimate::truth);
+  ASSERT_EQ(result.refused.size(), 1u);
+  EXPECT_EQ(refusals_of(trace, result), "1 job is not taken by this cluster and left out: big (resources.gpus: 9 GPUs asked, partition main has 8)");
+  EXPECT_EQ(result.jobs.size(), 1u);
+  EXPECT_EQ(summarize("fifo", trace, result).refused, 1);
+}
+
+TEST(World, WhatTheClusterDoesNotKnowIsSaid) {
+  const Trace trace = trace_of("a,0,10,1,,lab-a,gone,urgent\nb,0,10,1,,lab-b,main,normal\n");
+  const Replay result = replay(trace, cluster("[[account]]\nname = \"lab-b\"\nmembers = [\"ann\"]\n"), protocol::load_policy("fifo"), Estimate::truth);
+  EXPECT_EQ(result.jobs.size(), 2u);
+  EXPECT_EQ(result.notes, (std::vector<std::string>{"the cluster has no partition gone: its first one is used", "the cluster has no QOS urgent: normal is used",
+                                                    "the cluster has no account lab-a: added, with one share each"}));
+}
+
+TEST(World, LoadIsWhatRunsAndWhatWaits) {
+  const Trace trace = trace_of("a,0,10,8,,,,\nb,5,10,4,,,,\n");
+  const Replay result = replay(trace, cluster(), protocol::load_policy("fifo"), Estimate::truth);
+  std::string text;
+  for (const Load& load : result.load) text += std::to_string(load.at.ms / 1000) + ":" + std::to_string(load.gpus) + "/" + std::to_string(load.waiting) + " ";
+  EXPECT_EQ(text, "0:8/0 5:8/1 10:4/0 20:0/0 ");
+}
+
+TEST(World, TheSameInputGivesTheSameAnswer) {
+  const std::string rows = "a,0,100,4,100,,,\nb,1,10,8,10,,,\nc,2,50,4,500,,,\n";
+  EXPECT_EQ(replayed(rows, "default"), replayed(rows, "default"));
+}
+
+TEST(World, ATraceWithoutJobsHasNoOutcome) { EXPECT_EQ(replayed(""), ""); }
+
+}  // namespace
+}  // namespace ultramarine::simulator
