@@ -87,8 +87,8 @@ std::vector<Route> make_routes() {
       {"GET", "/v1/nodes", "list_nodes", "All nodes, with what their devices do.", true, true, {}, nothing, reply<protocol::NodeList>(), {},
        [](const ExchangePtr& e, const Call&) { list_nodes(e); }},
       {"GET", "/v1/jobs", "list_jobs",
-       "Jobs that have not ended. Without identity no users are shown; commands, folders and names of variables only to a job's owner and "
-       "administrators.",
+       "Jobs that have not ended. Without identity no users are shown; commands and folders only to a job's owner and administrators; names of "
+       "variables to nobody. With the header `Prefer: return=minimal` members are left out that hold nothing: of a long queue that is most.",
        true, true,
        {{"state", ParameterKind::job_states, "only jobs in these states, ended ones too; words with commas between"},
         {"user", ParameterKind::text, "only this user's, by name or number"},

@@ -151,16 +151,25 @@ template <class T>
 void append_json(std::string& out, const T& value, Members which = Members::all);
 
 namespace detail {
+/// `,"name":` of every member, in order.
+template <class T>
+std::vector<std::string> make_member_heads() {
+  std::vector<std::string> heads;
+  boost::mp11::mp_for_each<members<T>>([&](auto member) { heads.push_back(std::string(",\"") + member.name + "\":"); });
+  return heads;
+}
+
 /// The members of a struct without the braces; `is_first`: nothing stands before them.
 template <class T>
-void write_members(std::string& out, const T& value, Members which, bool is_first) {
+void append_members(std::string& out, const T& value, Members which, bool is_first) {
   [[maybe_unused]] static const T fresh{};
+  static const std::vector<std::string> heads = make_member_heads<T>();
+  auto head = heads.begin();
   boost::mp11::mp_for_each<members<T>>([&](auto member) {
+    const std::string& here = *head++;
     const auto& held = value.*member.pointer;
     if (which == Members::filled && holds_nothing(held) && holds_nothing(fresh.*member.pointer)) return;
-    out += is_first ? "\"" : ",\"";
-    out += member.name;
-    out += "\":";
+    out.append(here, is_first ? 1 : 0);
     append_json(out, held, which);
     is_first = false;
   });
@@ -178,7 +187,7 @@ void append_json(std::string& out, const T& value, Members which) {
         [&](const auto& alternative) {
           out += "{\"type\":";
           write_text(out, std::decay_t<decltype(alternative)>::type);
-          write_members(out, alternative, which, false);
+          append_members(out, alternative, which, false);
           out += '}';
         },
         value);
@@ -207,7 +216,7 @@ void append_json(std::string& out, const T& value, Members which) {
     write_text(out, boost::describe::enum_to_string(value, ""));
   } else if constexpr (boost::describe::has_describe_members<T>::value) {
     out += '{';
-    write_members(out, value, which, true);
+    append_members(out, value, which, true);
     out += '}';
   } else if constexpr (std::is_floating_point_v<T>) {
     write_double(out, value);
