@@ -56,6 +56,11 @@ bool matches(const Job& job, const JobFilter& filter) {
 
 }  // namespace
 
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
+  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
+  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
+}
+
 namespace {
 
 /// Makes `view` that of the job, whatever it was before; it keeps its memory. `planned`: its line of the plan, or nullptr.
@@ -63,7 +68,7 @@ void make_view(protocol::JobView& view, const Snapshot& snapshot, const Job& job
                std::int64_t scheduler_uid) {
   if (may_handle(caller, job, *snapshot.state, scheduler_uid)) view.details = job;
   else view.details = redacted(job, caller);
-  view.gpus = total_gpus(job.spec.resources);
+  view.gpus = gpus_of(job, planned);
   if (planned) view.planned = *planned;
   else view.planned.reset();
   view.why = planned ? why(*planned, *snapshot.state, snapshot.now_ms) : "";

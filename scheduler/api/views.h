@@ -36,6 +36,10 @@ struct NamedGang {
 NamedGang named_gang(const Job& job, std::int64_t number);
 protocol::GangView gang_view(const NamedGang& gang);
 
+/// GPUs that it holds, held at last, or will get; those that it asks for where no place is known. They differ only when it has its nodes
+/// whole. `planned`: its line of the plan, or nullptr.
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned);
+
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
 /// The JSON text of a protocol::JobList: those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
 /// Written row by row: of a long queue a list of values takes longer to make than its text.

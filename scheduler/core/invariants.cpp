@@ -22,6 +22,7 @@ class Check {
     check_nodes();
     check_request_keys();
     check_charges();
+    check_usage();
     check_arrays();
     check_dependencies();
     return std::move(violations_);
@@ -69,7 +70,9 @@ class Check {
       devices += static_cast<std::int64_t>(on_node.devices.size());
     }
     const bool is_rejection = devices == 0 && attempt.outcome == Outcome::start_failed;
-    must(is_rejection || devices == total_gpus(job.spec.resources), subject, "has another number of devices than was asked for: a gang is whole or absent");
+    const std::int64_t asked = total_gpus(job.spec.resources);
+    must(is_rejection || (job.spec.exclusive ? devices >= asked : devices == asked), subject,
+         "has another number of devices than was asked for: a gang is whole or absent");
     std::set<std::int64_t> gangs;
     must(std::is_sorted(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& a, const Gang& b) { return a.gang < b.gang; }), subject,
          "has its gangs out of order");
@@ -95,6 +98,8 @@ class Check {
     for (const NodeAllocation& on_node : attempt.allocation) {
       const auto node = state_.nodes.find(on_node.node);
       must(node != state_.nodes.end(), subject, "holds devices of node " + on_node.node + ", which is not known");
+      if (node != state_.nodes.end() && node->second.drain)
+        must(attempt.decided_ms <= node->second.drain->since_ms, subject, "started on node " + on_node.node + " after it had been drained");
       unreachable |= node != state_.nodes.end() && node->second.state == NodeState::unreachable;
       for (const std::int64_t device : on_node.devices) {
         const auto [holder, is_first] = holders_.emplace(std::pair{on_node.node, device}, job.job);
@@ -131,6 +136,12 @@ class Check {
       must(node.config.name == name, "node " + name, "is kept under another name");
       const bool is_held = std::any_of(holders_.begin(), holders_.end(), [&, node_name = name](const auto& holder) { return holder.first.first == node_name; });
       must(configured.count(name) == 1 || is_held, "node " + name, "is neither configured nor held");
+      if (node.state == NodeState::up) must(!node.drain, "node " + name, "is up though somebody drained it");
+      if (node.state == NodeState::draining || node.state == NodeState::drained) {
+        must(node.drain.has_value(), "node " + name, "is drained though nobody asked for it");
+        must((node.state == NodeState::draining) == is_held, "node " + name, "is draining exactly while a job holds devices of it: not so");
+      }
+      if (node.drain) must(!node.drain->reason.empty(), "node " + name, "is drained without a reason");
     }
   }
 
@@ -159,6 +170,20 @@ class Check {
       must(charges[account] == charged, "account " + account, "is charged " + std::to_string(charged) + " GPU-ms for " + std::to_string(charges[account]));
     for (const auto& [account, used] : charges)
       must(used == 0 || state_.allocated_gpu_ms.count(account) == 1, "account " + account, "is charged nothing for " + std::to_string(used) + " GPU-ms");
+  }
+
+  void check_usage() {
+    std::map<std::string, std::set<std::string>> charged;
+    for (const auto& [account, users] : state_.usage) {
+      for (const auto& [user, usage] : users) {
+        charged[account].insert(user);
+        must(usage.gpu_ms >= 0 && usage.later_gpu_ms >= 0, "user " + user + " of account " + account, "has used less than nothing");
+      }
+    }
+    for (const auto& [id, job] : state_.jobs) {
+      const std::string user = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
+      must(charged[job.spec.account].count(user) == 1, "job " + std::to_string(id.value), "belongs to nobody who is charged");
+    }
   }
 
   void check_arrays() {

@@ -11,7 +11,9 @@
 
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -220,6 +222,7 @@ void on(State& state, Time now, const JobSubmitted& event) {
   if (!event.request_key.empty() && state.request_keys.emplace(std::to_string(event.actor.uid) + ":" + event.request_key, event.job).second)
     job.request_key = event.request_key;
   if (!event.array_indices.empty()) job.array = any_element(event);
+  note_submission(state, now, job);
   for (std::size_t place = 0; place < count; ++place) {
     job.job = JobId{state.next_job++};
     if (job.array) job.array->index = event.array_indices[place];
@@ -262,6 +265,7 @@ void on(State& state, Time now, const JobReleased& event) {
   Job& job = known_job(state, event.job);
   if (job.state != held) return;
   job.hold.reset();
+  job.released_ms = now;
   settle_waiting(state, now, job);
 }
 
@@ -288,7 +292,7 @@ void on(State& state, Time, const ReservationMade& event) { state.reservations[e
 
 void on(State& state, Time, const ReservationEnded& event) { state.reservations.erase(event.name); }
 
-void on(State& state, Time, const PeriodStarted& event) { state.period = {event.start_ms, event.end_ms, {}}; }
+void on(State& state, Time, const PeriodStarted& event) { start_period(state, event.start_ms, event.end_ms); }
 
 void on(State& state, Time now, const NodeJoined& event) {
   const auto found = state.nodes.find(event.node);
@@ -388,6 +392,8 @@ void on(State& state, Time now, const AttemptEnded& event) {
   std::int64_t devices = 0;
   for (const NodeAllocation& on_node : attempt.allocation) devices += static_cast<std::int64_t>(on_node.devices.size());
   state.allocated_gpu_ms[job->spec.account] += devices * held_ms;
+  charge_ended_attempt(state, now, *job);
+  charge_period(state.period, *job, attempt);
 
   // Every end but success and failure was asked for, so an attempt that was not being stopped passes through stopping here.
   const bool wants_to_queue = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;

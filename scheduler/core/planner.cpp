@@ -1,15 +1,21 @@
-// See planner.h. Order of work: the calendar gets the stays of running attempts, then each queued job in turn takes its place.
+// See planner.h. Order of work: what runs is entered, then each queued job in turn takes its place.
 #include "scheduler/core/planner.h"
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
+#include <tuple>
 
 #include "scheduler/core/array_slots.h"
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/limits.h"
+#include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
+#include "scheduler/core/rooms.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
 
@@ -24,56 +30,85 @@ struct ClassView {
   std::int64_t gpus_per_node_max = 0;
   std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
   std::vector<std::int64_t> devices;             // that those could give it at most
+  std::int64_t largest_node = 0;                 // devices of the largest of its nodes, whatever its state
+  const std::vector<std::vector<Interval>>* closed = nullptr;  // when reservations close nodes to it
   KnownBounds bounds;
 };
+
+/// A job that waits, or one that runs and would wait again if it yielded.
+struct Candidate {
+  const Job* job = nullptr;
+  std::size_t position = 0;   // in the order, from 0; of one that runs: how many that wait are ahead of it
+  ClassView* view = nullptr;  // nullptr: its partition is gone
+  Shape shape;
+  Duration stay;
+  bool is_possible = false;   // the whole cluster can hold it
+  std::int64_t gpus = 0;      // that it holds at most
+  const Reservation* own = nullptr;                          // inside which it runs
+  const std::optional<LimitReached>* soft_cap = nullptr;     // beyond which it would borrow; nullptr: none
+};
+
+/// A stay that is given back at its end.
+struct Held {
+  Time end;
+  std::size_t node = 0;
+  std::int64_t device = 0;
+  Stay stay;
+};
+
+Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per_gpu_bytes, spec.exclusive}; }
 
 class Planner {
  public:
   Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), timeline_(timeline_nodes()) {
-    for (const NodeConfig* node : nodes_) {
-      free_now_.push_back(node->gpus);
-      free_total_ += node->gpus;
+      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), sizes_(node_sizes()), timeline_(sizes_),
+        rooms_(sizes_), closures_(state, nodes_, now), limits_(state, now) {
+    std::vector<const Job*> competing, dependent;
+    for (const auto& [id, job] : state_.jobs)
+      if (job.state == JobState::queued || is_active(job.state)) (awaits_others(job) ? dependent : competing).push_back(&job);
+    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) ranking_.push_back(candidate(*job));
+    sort_by_share();
+    for (Candidate& ranked : ranking_) {
+      ranked.position = queued_.size();
+      if (ranked.job->state == JobState::queued) queued_.push_back(ranked);
+    }
+    for (const Job* job : in_order(state_, std::move(dependent), policies_, now_)) dependent_.push_back(candidate(*job));
     }
   }
 
-  Plan run(PlanExtent extent) {
-    Plan plan{now_, {}};
-    std::vector<const Job*> queued, held;
-    for (const auto& [id, job] : state_.jobs) {
-      if (job.state == JobState::queued) queued.push_back(&job);
+  Plan plan() {
+    lines_.resize(queued_.size() + dependent_.size());
+    run(policies_.backfill->plans_everybody());
+    if (wants_lines()) plan_dependent();
+    Plan plan{now_, std::move(lines_)};
+    std::vector<const Job*> held;
+    for (const auto& [id, job] : state_.jobs)
       if (job.state == JobState::held) held.push_back(&job);
-    }
-    const auto before = [&](const Job* a, const Job* b) {
-      const policy::OrderKey a_key = policies_.order->key(*a), b_key = policies_.order->key(*b);
-      return a_key != b_key ? a_key < b_key : a->job < b->job;
-    };
-    std::sort(queued.begin(), queued.end(), before);
-    std::sort(held.begin(), held.end(), before);
-    for (const auto& [id, job] : state_.jobs) {
-      if (!is_active(job.state)) continue;
-      const auto behind = std::lower_bound(queued.begin(), queued.end(), &job, before);
-      add_running(job, static_cast<std::size_t>(behind - queued.begin()));
-    }
-    plan.jobs.reserve(queued.size() + held.size());
-    std::int64_t position = 0;
-    for (const Job* job : queued) {
-      ++position;
-      // When no device is free now, a job further down can only turn out to be impossible; so can one that waits for others.
-      if (extent == PlanExtent::starts && (free_total_ == 0 || awaits_others(*job)) && can_ever_run(*job)) continue;
-      plan.jobs.push_back(plan_job(*job, position));
-    }
-    if (extent == PlanExtent::everything) {
-      for (const Job* job : held) {
-        PlannedJob line = first_line(*job, ++position);
-        line.reason.code = ReasonCode::held;
-        plan.jobs.push_back(std::move(line));
-      }
+    for (const Job* job : in_order(state_, std::move(held), policies_, now_)) {
+      Candidate waits = candidate(*job);
+      waits.position = plan.jobs.size();
+      plan.jobs.push_back(first_line(waits));
+      plan.jobs.back().reason.code = ReasonCode::held;
     }
     return plan;
   }
 
+  Choices choose() {
+    for (const std::vector<Candidate>* waiting : {&queued_, &dependent_})
+      for (const Candidate& waits : *waiting)
+        if (!waits.is_possible || misses_deadline(*waits.job, now_)) choices_.impossible.push_back(waits.job->job);
+    // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
+    const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() &&
+                               std::none_of(queued_.begin(), queued_.end(), [](const Candidate& waits) {
+                                 return ArraySlots::is_limited(*waits.job) || waits.job->spec.begin_ms || waits.job->spec.deadline_ms;
+                               });
+    run(policies_.backfill->plans_everybody() && !order_decides);
+    return std::move(choices_);
+  }
+
  private:
+  // ---- what is looked up
+
   std::vector<const NodeConfig*> usable_nodes() const {
     std::vector<const NodeConfig*> nodes;
     for (const NodeConfig& config : state_.cluster.nodes) {
@@ -84,16 +119,16 @@ class Planner {
     return nodes;
   }
 
-  std::vector<TimelineNode> timeline_nodes() {
-    std::vector<TimelineNode> nodes;
+  std::vector<TimelineNode> node_sizes() {
+    std::vector<TimelineNode> sizes;
     std::map<std::string_view, std::size_t> leaves;
     for (std::size_t index = 0; index < nodes_.size(); ++index) {
       const NodeConfig& node = *nodes_[index];
       node_index_.emplace(node.name, index);
       const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
-      nodes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
+      sizes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
     }
-    return nodes;
+    return sizes;
   }
 
   /// Made when the first job of its class is met. nullptr: its partition is gone.
@@ -106,95 +141,41 @@ class Planner {
     for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
       view.configured_devices.push_back(gpus);
       view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
+      view.largest_node = std::max(view.largest_node, node->gpus);
       const auto index = node_index_.find(node->name);
-      if (index == node_index_.end()) continue;
+      if (index == node_index_.end() || !closures_.may_use(job.spec.reservation, index->second)) continue;
       view.nodes.push_back(index->second);
       view.devices.push_back(gpus);
     }
+    view.closed = closures_.closed_to(job.spec.reservation);
     return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
   }
 
-  /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
-  void add_running(const Job& job, std::size_t ahead_of) {
-    const Time end = assumed_end(job, now_);
-    array_slots_.take(job, end);
-    for (const NodeAllocation& on_node : job.attempts.back().allocation) {
-      const auto index = node_index_.find(on_node.node);
-      if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
-      for (const std::int64_t device : on_node.devices) {
-        if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, {.end = end, .job = job.job}, ahead_of);
-        --free_now_[index->second];
-        --free_total_;
+  Candidate candidate(const Job& job) {
+    Candidate waits{.job = &job, .view = view_of(job)};
+    if (!waits.view) return waits;
+    waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
+    waits.stay = longest_stay(job.spec, state_.policy);
+    waits.is_possible = fits(waits.shape, waits.view->configured_devices);
+    waits.gpus = job.spec.exclusive ? (waits.shape.parts + (waits.shape.remainder > 0 ? 1 : 0)) * waits.view->largest_node : total_gpus(job.spec.resources);
+    waits.own = reservation_of(state_, job);
+    return waits;
+  }
+
+  /// By share class, and within a class as they stand.
+  void sort_by_share() {
+    std::vector<const Job*> jobs;
+    for (const Candidate& ranked : ranking_) jobs.push_back(ranked.job);
+    shares_ = shares_of(state_, jobs);
+    if (shares_.empty()) return;
+    std::vector<Candidate> sorted;
+    for (const ShareClass share : {ShareClass::floor, ShareClass::normal, ShareClass::borrower})
+      for (std::size_t place = 0; place < ranking_.size(); ++place) {
+        if (shares_[place].share != share) continue;
+        sorted.push_back(ranking_[place]);
+        if (share == ShareClass::borrower) sorted.back().soft_cap = &shares_[place].soft_cap;
       }
-    }
-  }
-
-  bool can_ever_run(const Job& job) {
-    const ClassView* view = view_of(job);
-    return view && fits(shape_of(job.spec.resources, view->gpus_per_node_max), view->configured_devices);
-  }
-
-  /// How many devices of its nodes[index] the class could have now.
-  std::int64_t free_in(const ClassView& view, std::size_t index) const { return std::min(free_now_[view.nodes[index]], view.devices[index]); }
-
-  PlannedJob first_line(const Job& job, std::int64_t position) {
-    PlannedJob line;
-    line.job = job.job;
-    line.position = position;
-    line.reason.gpus_asked = total_gpus(job.spec.resources);
-    if (const ClassView* view = view_of(job))
-      for (std::size_t index = 0; index < view->nodes.size(); ++index) line.reason.gpus_free += free_in(*view, index);
-    return line;
-  }
-
-  PlannedJob plan_job(const Job& job, std::int64_t position) {
-    PlannedJob line = first_line(job, position);
-    if (!can_ever_run(job)) {
-      line.reason.code = ReasonCode::never_fits;
-      return line;
-    }
-    if (awaits_others(job)) {
-      const DependencyView& dependencies = dependencies_of(job);
-      line.reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
-      line.reason.waits_for = dependencies.jobs;
-      return line;
-    }
-    ClassView& view = *view_of(job);
-    const Shape shape = shape_of(job.spec.resources, view.gpus_per_node_max);
-    if (!fits(shape, view.devices)) {
-      line.reason.code = ReasonCode::nodes_missing;
-      somebody_waits_ = true;
-      return line;
-    }
-    const Duration stay = longest_stay(job.spec);
-    const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
-    const Time allowed = std::max(policies_.backfill->not_before(now_, latest_start_), slot ? slot->at : now_);
-    const std::optional<Fit> fit =
-        timeline_.earliest_fit({.shape = shape, .length = stay, .from = view.bounds.not_before(shape, stay, allowed),
-                                .position = static_cast<std::size_t>(position - 1), .nodes = view.nodes}, *policies_.placement);
-    ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
-    if (allowed == now_) view.bounds.learn(shape, stay, fit->start);
-    array_slots_.take(job, fit->start + stay);
-    line.start_ms = fit->start;
-    line.end_ms = fit->start + job.spec.time_limit_ms;
-    if (slot) {
-      enter(*fit, stay, job, line);
-      line.reason.code = ReasonCode::array_limit;
-      line.reason.waits_for = {slot->ends};
-      return line;
-    }
-    line.reason.code = reason_for(shape, view, *fit, line.reason);
-    take(*fit, stay, job, line);
-    line.backfilled = fit->start == now_ && somebody_waits_;
-    if (fit->start == now_ || ArraySlots::is_limited(job)) return line;
-    // Those behind it that start now go ahead of it. (A limited array goes at its own pace, and holds nobody up by its turn in the order.)
-    somebody_waits_ = true;
-    if (fit->start >= latest_start_) {
-      latest_start_ = fit->start;
-      waits_of_latest_ = line.reason.waits_for;
-    }
-    return line;
+    ranking_ = std::move(sorted);
   }
 
   /// Elements of one array depend on the same.
@@ -204,43 +185,486 @@ class Planner {
     return view->second;
   }
 
-  ReasonCode reason_for(const Shape& shape, const ClassView& view, const Fit& fit, const Reason& counted) const {
-    if (fit.start == now_) return ReasonCode::starting_now;
-    std::vector<std::int64_t> free;
-    free.reserve(view.nodes.size());
-    for (std::size_t index = 0; index < view.nodes.size(); ++index) free.push_back(free_in(view, index));
-    if (fits(shape, free)) return ReasonCode::priority;
-    return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
+  PlaceRequest request_of(const Candidate& waits, Time from) const {
+    return {.shape = waits.shape, .length = waits.stay, .from = from, .position = waits.position, .nodes = waits.view->nodes,
+            .needs = needs_of(waits.job->spec), .closed = waits.view->closed};
   }
 
-  /// Enters the job's stay into the calendar and fills in its allocation. Returns the stays that are the last before it on its devices.
-  std::vector<std::pair<Time, JobId>> enter(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
-    std::vector<std::pair<Time, JobId>> waits;
-    for (const Fit::OnNode& on_node : fit.nodes) {
-      line.allocation.push_back({nodes_[on_node.node]->name, on_node.devices});
-      for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_.add(on_node.node, device, {fit.start, fit.start + stay, job.job}))
-          waits.emplace_back(previous->end, previous->job);
-    }
-    return waits;
-  }
+  // ---- the loop
 
-  /// The same for a job that waits for devices, with the account of what is free now and of whom it waits for.
-  void take(const Fit& fit, Duration stay, const Job& job, PlannedJob& line) {
-    auto waits = enter(fit, stay, job, line);
-    if (fit.start == now_) {
-      for (const Fit::OnNode& on_node : fit.nodes) {
-        free_now_[on_node.node] -= static_cast<std::int64_t>(on_node.devices.size());
-        free_total_ -= static_cast<std::int64_t>(on_node.devices.size());
+  /// `looks_ahead`: in the calendar; else at the present alone.
+  void run(bool looks_ahead) {
+    if (policies_.preemption->ranks_running()) return run_ranking();
+    enter_running();
+    order_ = &queued_;
+    for (next_ = 0; next_ < order_->size(); ++next_) {
+      const Candidate& waits = (*order_)[next_];
+      PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
+      if (!is_hindered(waits, line)) {
+        if (looks_ahead) plan_in_calendar(waits, line, now_);
+        else start_or_wait(waits, line);
       }
+      if (wants_lines()) lines_[waits.position] = std::move(line);
+      else if (nobody_else_can_start()) break;
+    }
+  }
+
+  bool wants_lines() const { return !lines_.empty(); }
+
+  bool nobody_else_can_start() const { return rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order()); }
+
+  void enter_running() {
+    for (const Candidate& ranked : ranking_)
+      if (is_active(ranked.job->state)) enter_running(*ranked.job, ranked.position);
+  }
+
+  /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
+  void enter_running(const Job& job, std::size_t ahead_of) {
+    const Time end = assumed_end(job, state_.policy, now_);
+    array_slots_.take(job, end);
+    limits_.take(job, gpus_of(job.attempts.back().allocation), job.attempts.back().decided_ms, end);
+    // Who has not started by the latest normal time is expected to any moment.
+    if (!dependent_.empty()) spans_[job.job] = {std::max(job.attempts.back().decided_ms, now_ + seconds(1) - state_.policy.launch_allowance_ms), end};
+    const Stay stay = stay_of(job.job, job.attempts.back().decided_ms, end, needs_of(job.spec));
+    for (const NodeAllocation& on_node : job.attempts.back().allocation) {
+      const auto index = node_index_.find(on_node.node);
+      if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
+      for (const std::int64_t device : on_node.devices) {
+        if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
+        timeline_.hold(index->second, device, stay, ahead_of);
+        rooms_.hold(index->second, device, stay, ahead_of);
+        held_.push_back({end, index->second, device, stay});
+      }
+    }
+  }
+
+  PlannedJob first_line(const Candidate& waits) const {
+    PlannedJob line;
+    line.job = waits.job->job;
+    line.position = static_cast<std::int64_t>(waits.position) + 1;
+    line.reason.gpus_asked = total_gpus(waits.job->spec.resources);
+    if (waits.view)
+      for (std::size_t index = 0; index < waits.view->nodes.size(); ++index) line.reason.gpus_free += free_in(*waits.view, index, waits.job->spec);
+    return line;
+  }
+
+  /// How many devices of its nodes[index] a job of the class could use now.
+  std::int64_t free_in(const ClassView& view, std::size_t index, const JobSpec& spec) const {
+    return std::min(rooms_.free(view.nodes[index], needs_of(spec)), view.devices[index]);
+  }
+
+  /// It can have no place for a reason that lies in itself.
+  bool is_hindered(const Candidate& waits, PlannedJob& line) {
+    if (!waits.is_possible) {
+      line.reason.code = ReasonCode::never_fits;
+      return true;
+    }
+    if (misses_deadline(*waits.job, now_)) {
+      wait_for_deadline(waits, line);
+      return true;
+    }
+    const bool fits_at_all = fits(waits.shape, waits.view->devices);
+    const std::string& reservation = waits.job->spec.reservation;
+    if (!reservation.empty() && (!waits.own || !fits_at_all)) {
+      line.reason.code = ReasonCode::reservation;
+      line.reason.reservation = reservation;
+      return true;
+    }
+    if (auto exceeded = limits_.exceeded(*waits.job, waits.gpus, waits.stay)) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = std::move(exceeded);
+      return true;
+    }
+    if (fits_at_all) return false;
+    line.reason.code = ReasonCode::nodes_missing;
+    waits_its_turn(waits);
+    return true;
+  }
+
+  static void wait_for_deadline(const Candidate& waits, PlannedJob& line) {
+    line.reason.code = ReasonCode::deadline;
+    line.reason.until_ms = waits.job->spec.deadline_ms;
+  }
+
+  /// Of a job that waits for a date of its own: to begin, or for its reservation.
+  bool waits_for_date(const Candidate& waits, Reason& reason) const {
+    if (waits.job->spec.begin_ms > now_) {
+      reason.code = ReasonCode::begin_time;
+      reason.until_ms = waits.job->spec.begin_ms;
+    } else if (waits.own && waits.own->start_ms > now_) {
+      reason.code = ReasonCode::reservation;
+      reason.until_ms = waits.own->start_ms;
+      reason.reservation = waits.own->name;
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /// Those behind it that start now go ahead of it.
+  void waits_its_turn(const Candidate& waits) { waiting_.push_back(waits.position); }
+
+  // ---- in the calendar
+
+  /// The earliest place from `from` on that devices and limits have.
+  void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
+    const Job& job = *waits.job;
+    const JobSpec& spec = job.spec;
+    ClassView& view = *waits.view;
+    const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
+    const Time allowed = std::max({from, spec.begin_ms.value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
+    LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
+    const std::optional<LimitReached> limit_now = room.limit;
+    std::optional<Fit> fit;
+    while (true) {  // until devices and limits agree; each step passes over no time at which both had room
+      fit = timeline_.earliest_fit(request_of(waits, view.bounds.not_before(waits.shape, waits.stay, room.at)), *policies_.placement);
+      ensure(fit.has_value() || waits.own, "a shape that the free cluster holds fits at some time");
+      if (!fit) {  // what is left of its reservation is too little
+        line.reason.code = ReasonCode::reservation;
+        line.reason.reservation = spec.reservation;
+        return;
+      }
+      if (room.at == now_) view.bounds.learn(waits.shape, waits.stay, fit->start);
+      if (fit->start == room.at) break;
+      room = limits_.earliest(job, waits.gpus, fit->start, waits.stay);
+      if (room.at == fit->start) break;
+    }
+    if (spec.deadline_ms && fit->start + spec.time_limit_ms > *spec.deadline_ms) return wait_for_deadline(waits, line);  // it would be rejected first
+    if (fit->start > now_) room = limits_.earliest(job, waits.gpus, fit->start - milliseconds(1), waits.stay);  // what holds it back until then
+    array_slots_.take(job, fit->start + waits.stay);
+    limits_.take(job, gpus_of(*fit), fit->start, fit->start + waits.stay);
+    if (!dependent_.empty()) spans_[job.job] = {fit->start, fit->start + waits.stay};
+    line.start_ms = fit->start;
+    line.end_ms = fit->start + spec.time_limit_ms;
+    if (slot) line.reason.code = ReasonCode::array_limit;
+    else explain(waits, fit->start == now_, line.reason);
+    auto waits_for = enter(*fit, waits);
+    if (wants_lines()) line.allocation = in_names(*fit);
+    if (slot) {
+      line.reason.waits_for = {slot->ends};
       return;
     }
-    std::sort(waits.begin(), waits.end());
-    waits.erase(std::unique(waits.begin(), waits.end()), waits.end());
-    if (waits.size() > waits_for_max) waits.resize(waits_for_max);
-    for (const auto& [end, waited_for] : waits) line.reason.waits_for.push_back(waited_for);
-    // Without backfill a job may wait for the order alone: then it waits for what the job ahead of it waits for.
-    if (line.reason.waits_for.empty()) line.reason.waits_for = waits_of_latest_;
+    if (fit->start == now_) {
+      start(waits, *fit, line);
+      return;
+    }
+    if (wants_lines()) {
+      line.reason.waits_for = first_of(std::move(waits_for), fit->start);
+      // Where order is kept a job may wait for the order alone: then it waits for what the job ahead of it waits for.
+      if (line.reason.waits_for.empty() && policies_.backfill->keeps_order()) line.reason.waits_for = waits_of_latest_;
+    }
+    if (room.limit) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = room.limit;
+      line.reason.waits_for = room.ends;
+    } else if (!waits_for_date(waits, line.reason)) {
+      if (limit_now && line.reason.code == ReasonCode::priority) {
+        line.reason.code = ReasonCode::limit;
+        line.reason.limit = limit_now;
+      } else {
+        say_if_borrower(waits, line.reason);
+      }
+    }
+    // Who goes at the pace of an array, a limit or a date holds nobody up by its turn in the order.
+    if (ArraySlots::is_limited(job) || room.limit || fit->start == spec.begin_ms || (waits.own && fit->start == waits.own->start_ms)) return;
+    waits_its_turn(waits);
+    if (fit->start >= latest_start_) {
+      latest_start_ = fit->start;
+      waits_of_latest_ = line.reason.waits_for;
+    }
+  }
+
+  static std::int64_t gpus_of(const Fit& fit) {
+    std::int64_t gpus = 0;
+    for (const Fit::OnNode& on_node : fit.nodes) gpus += static_cast<std::int64_t>(on_node.devices.size());
+    return gpus;
+  }
+
+  static std::int64_t gpus_of(const Allocation& allocation) { return core::gpus_of(allocation); }
+
+  static void say_if_borrower(const Candidate& waits, Reason& reason) {
+    if (!waits.soft_cap || reason.code == ReasonCode::reservation) return;
+    reason.code = ReasonCode::soft_cap;
+    reason.limit = *waits.soft_cap;
+  }
+
+  /// Enters the job's stay into the calendar. Returns the stays that are the last before it on its devices.
+  std::vector<std::pair<Time, JobId>> enter(const Fit& fit, const Candidate& waits) {
+    std::vector<std::pair<Time, JobId>> waits_for;
+    const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
+    for (const Fit::OnNode& on_node : fit.nodes)
+      for (const std::int64_t device : on_node.devices)
+        if (const auto previous = timeline_.add(on_node.node, device, stay)) waits_for.emplace_back(previous->end, previous->job);
+    return waits_for;
+  }
+
+  /// None, when it is a date or a limit that makes room at `start`, and nobody's end.
+  static std::vector<JobId> first_of(std::vector<std::pair<Time, JobId>> waits_for, Time start) {
+    std::sort(waits_for.begin(), waits_for.end());
+    if (waits_for.empty() || waits_for.back().first < start) return {};
+    waits_for.erase(std::unique(waits_for.begin(), waits_for.end()), waits_for.end());
+    if (waits_for.size() > waits_for_max) waits_for.resize(waits_for_max);
+    std::vector<JobId> jobs;
+    for (const auto& [end, job] : waits_for) jobs.push_back(job);
+    return jobs;
+  }
+
+  // ---- jobs that wait for others
+
+  /// They come behind all that don't, in the order in which their time is to be expected: so they delay nobody, and take what is left when their
+  /// time has come. Those of which nobody knows when that will be are last.
+  void plan_dependent() {
+    std::map<JobId, std::vector<std::size_t>> groups;  // elements of one array depend on the same
+    std::map<JobId, std::vector<JobId>> awaiting;      // a job without a span -> groups that are looked at again when it has one
+    std::set<std::pair<Time, std::size_t>> ready;      // when the time of dependent_[n] is to be expected
+    const auto expect = [&](JobId group) {
+      const auto& dependencies = dependent_[groups[group].front()].job->spec.dependencies;
+      const Expected expected = expect_dependencies(state_, dependencies, state_.policy.launch_allowance_ms, [&](JobId id) {
+        const auto span = spans_.find(id);
+        return span == spans_.end() ? std::nullopt : std::optional(span->second);
+      });
+      if (expected.unknown) awaiting[*expected.unknown].push_back(group);
+      if (!expected.at) return;
+      for (const std::size_t place : groups[group]) ready.emplace(*expected.at, place);
+    };
+    for (std::size_t place = 0; place < dependent_.size(); ++place) {
+      const Job& job = *dependent_[place].job;
+      groups[job.array ? job.array->array : job.job].push_back(place);
+    }
+    if (policies_.backfill->plans_everybody())
+      for (const auto& [group, places] : groups) expect(group);
+    std::size_t position = queued_.size();
+    std::vector<bool> is_planned(dependent_.size());
+    while (!ready.empty()) {
+      const auto [expected, place] = *ready.begin();
+      ready.erase(ready.begin());
+      is_planned[place] = true;
+      PlannedJob& line = lines_[position] = dependent_line(dependent_[place], position, expected);
+      ++position;
+      if (!line.start_ms) continue;
+      const auto known = awaiting.extract(line.job);
+      if (!known.empty())
+        for (const JobId group : known.mapped()) expect(group);
+    }
+    for (std::size_t place = 0; place < dependent_.size(); ++place) {
+      if (is_planned[place]) continue;
+      lines_[position] = dependent_line(dependent_[place], position, std::nullopt);
+      ++position;
+    }
+  }
+
+  PlannedJob dependent_line(Candidate& waits, std::size_t position, std::optional<Time> expected) {
+    waits.position = position;
+    PlannedJob line = first_line(waits);
+    Reason reason = line.reason;
+    const DependencyView& dependencies = dependencies_of(*waits.job);
+    reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
+    reason.waits_for = dependencies.jobs;
+    const bool is_hopeless = !waits.is_possible || misses_deadline(*waits.job, now_);
+    if (!is_hindered(waits, line) && expected) plan_in_calendar(waits, line, *expected);
+    if (!is_hopeless) line.reason = std::move(reason);
+    return line;
+  }
+
+  // ---- at the present alone
+
+  void start_or_wait(const Candidate& waits, PlannedJob& line) {
+    const Job& job = *waits.job;
+    if (const auto slot = array_slots_.next(job)) {
+      line.reason.code = ReasonCode::array_limit;
+      line.reason.waits_for = {slot->ends};
+      return;
+    }
+    if (waits_for_date(waits, line.reason)) return;
+    if (LimitCalendar::Room room = limits_.earliest(job, waits.gpus, now_, waits.stay); room.limit) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = std::move(room.limit);
+      line.reason.waits_for = std::move(room.ends);
+      return;
+    }
+    const bool may_start = !first_waiting_ || !policies_.backfill->keeps_order();
+    std::optional<Fit> fit;
+    if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = fit_now(waits);
+    if (fit && promise_ && !keeps_promise(*fit, waits)) fit.reset();
+    explain(waits, fit.has_value(), line.reason);
+    if (!fit) say_if_borrower(waits, line.reason);
+    if (fit) {
+      array_slots_.take(job, now_ + waits.stay);
+      limits_.take(job, gpus_of(*fit), now_, now_ + waits.stay);
+      line.start_ms = now_;
+      line.end_ms = now_ + job.spec.time_limit_ms;
+      if (wants_lines()) line.allocation = in_names(*fit);
+      start(waits, *fit, line);
+      return;
+    }
+    if (ArraySlots::is_limited(job)) return;
+    waits_its_turn(waits);
+    if (first_waiting_) return;
+    first_waiting_ = true;
+    if (policies_.backfill->promises_first()) promise(waits);
+    if (policies_.backfill->tries_shortest_first()) try_shortest_first();
+  }
+
+  /// On nodes that stay open to it for all of its stay.
+  std::optional<Fit> fit_now(const Candidate& waits) const {
+    if (!waits.view->closed) return rooms_.fit(request_of(waits, now_), *policies_.placement);
+    std::vector<std::size_t> open;
+    for (const std::size_t node : waits.view->nodes)
+      if (is_open(waits, node)) open.push_back(node);
+    return rooms_.fit({.shape = waits.shape, .length = waits.stay, .from = now_, .position = waits.position, .nodes = open, .needs = needs_of(waits.job->spec)},
+                      *policies_.placement);
+  }
+
+  /// Whether no reservation closes the node to it while it would run, from now on.
+  bool is_open(const Candidate& waits, std::size_t node) const {
+    if (!waits.view->closed) return true;
+    const std::vector<Interval>& closed = (*waits.view->closed)[node];
+    return std::none_of(closed.begin(), closed.end(), [&](const Interval& one) { return one.start < now_ + waits.stay && one.end > now_; });
+  }
+
+  /// What the first job that has to wait was promised: enough is free for it at `at`, as far as can be seen.
+  struct Promise {
+    Time at;
+    Candidate first;
+    Rooms rooms;  // as they will be then
+  };
+
+  /// The earliest time by which enough is free for it. (Lifka 1995; per node, not one count.)
+  void promise(const Candidate& first) {
+    std::sort(held_.begin(), held_.end(), [](const Held& a, const Held& b) { return a.end < b.end; });
+    Rooms rooms = rooms_;
+    for (auto held = held_.begin(); held != held_.end();) {
+      const Time at = held->end;
+      for (; held != held_.end() && held->end == at; ++held) rooms.give_back(held->node, held->device, held->stay);
+      if (!rooms.has_room(request_of(first, at))) continue;
+      promise_.emplace(Promise{at, first, std::move(rooms)});
+      return;
+    }
+  }
+
+  /// Whether the first job that waits can still have what it was promised when this one starts now; if so, that is noted.
+  bool keeps_promise(const Fit& fit, const Candidate& starts) {
+    if (now_ + starts.stay <= promise_->at) return true;
+    const Needs needs = needs_of(starts.job->spec);
+    promise_->rooms.take(fit, needs);
+    if (promise_->rooms.has_room(request_of(promise_->first, promise_->at))) return true;
+    promise_->rooms.give_back(fit, needs);
+    return false;
+  }
+
+  void try_shortest_first() {
+    by_length_.assign(order_->begin() + static_cast<std::ptrdiff_t>(next_) + 1, order_->end());
+    std::stable_sort(by_length_.begin(), by_length_.end(), [](const Candidate& a, const Candidate& b) { return a.stay < b.stay; });
+    order_ = &by_length_;
+    next_ = static_cast<std::size_t>(-1);
+  }
+
+  // ---- what both share
+
+  /// It starts now.
+  void start(const Candidate& starts, const Fit& fit, PlannedJob& line) {
+    rooms_.take(fit, needs_of(starts.job->spec));
+    const Stay stay = stay_of(starts.job->job, now_, now_ + starts.stay, needs_of(starts.job->spec));
+    for (const Fit::OnNode& on_node : fit.nodes)
+      for (const std::int64_t device : on_node.devices) held_.push_back({stay.end, on_node.node, device, stay});
+    const auto overtaken = std::count_if(waiting_.begin(), waiting_.end(), [&](std::size_t position) { return position < starts.position; });
+    line.backfilled = overtaken > 0;
+    if (wants_lines()) return;
+    choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit),
+                               .backfilled = overtaken > 0, .overtaken = overtaken});
+  }
+
+  Allocation in_names(const Fit& fit) const {
+    Allocation allocation;
+    allocation.reserve(fit.nodes.size());
+    for (const Fit::OnNode& on_node : fit.nodes) allocation.push_back({nodes_[on_node.node]->name, on_node.devices});
+    return allocation;
+  }
+
+  /// What of devices and reservations keeps it from running now.
+  void explain(const Candidate& waits, bool starts_now, Reason& reason) const {
+    reason.code = ReasonCode::starting_now;
+    if (starts_now || !wants_lines()) return;
+    const ClassView& view = *waits.view;
+    std::vector<std::int64_t> free, open;
+    for (std::size_t index = 0; index < view.nodes.size(); ++index) {
+      free.push_back(free_in(view, index, waits.job->spec));
+      open.push_back(is_open(waits, view.nodes[index]) ? free.back() : 0);
+    }
+    if (!fits(waits.shape, free)) {
+      reason.code = reason.gpus_free >= reason.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
+      return;
+    }
+    const Reservation* const in_the_way = fits(waits.shape, open) ? nullptr : closures_.first_in_the_way(view.nodes, now_, waits.stay);
+    reason.code = in_the_way ? ReasonCode::reservation : ReasonCode::priority;
+    if (!in_the_way) return;
+    reason.until_ms = in_the_way->end_ms;
+    reason.reservation = in_the_way->name;
+  }
+
+  // ---- when running jobs yield by order
+
+  /// All unfinished jobs take their places on empty nodes in the policy's order. Who runs there already stays; who runs and has no place, or
+  /// another one, yields first.
+  void run_ranking() {
+    Rooms empty(sizes_);
+    std::vector<std::pair<const Candidate*, Fit>> chosen;
+    for (const Candidate& ranked : ranking_) {
+      PlannedJob unused;
+      if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
+      if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
+      if (!is_active(ranked.job->state) && waits_for_date(ranked, unused.reason)) continue;
+      // Who runs although a limit became smaller than he is stays.
+      if (!limits_.exceeded(*ranked.job, ranked.gpus, ranked.stay) && limits_.earliest(*ranked.job, ranked.gpus, now_, ranked.stay).limit) continue;
+      auto fit = empty.fit(request_of(ranked, now_), *policies_.placement);
+      if (!fit) continue;
+      empty.take(*fit, needs_of(ranked.job->spec));
+      limits_.take(*ranked.job, gpus_of(*fit), now_, now_ + ranked.stay);
+      array_slots_.take(*ranked.job, now_ + ranked.stay);
+      chosen.emplace_back(&ranked, std::move(*fit));
+    }
+    std::map<JobId, const Fit*> places;
+    for (const auto& [ranked, fit] : chosen) places.emplace(ranked->job->job, &fit);
+    bool in_the_way = false;
+    for (const Candidate& ranked : ranking_) {
+      if (!is_active(ranked.job->state)) continue;
+      const auto place = places.find(ranked.job->job);
+      if (place != places.end() && runs_there(*ranked.job, *place->second)) {
+        enter_running(*ranked.job, 0);
+        continue;
+      }
+      in_the_way = true;
+      if (ranked.job->state != JobState::stopping) choices_.yielding.push_back(ranked.job->job);
+    }
+    for (const auto& [ranked, fit] : chosen)
+      if (ranked->job->state == JobState::queued) start_ranked(*ranked, fit, in_the_way);
+    for (const Candidate& waits : queued_)
+      if (wants_lines() && places.find(waits.job->job) == places.end()) {
+        PlannedJob line = first_line(waits);
+        if (!is_hindered(waits, line)) explain(waits, false, line.reason);
+        lines_[waits.position] = std::move(line);
+      }
+  }
+
+  bool runs_there(const Job& job, const Fit& fit) const {
+    const Allocation& allocation = job.attempts.back().allocation;
+    return allocation.size() == fit.nodes.size() && std::equal(allocation.begin(), allocation.end(), fit.nodes.begin(), [&](const NodeAllocation& a, const Fit::OnNode& b) {
+             return a.node == nodes_[b.node]->name && a.devices.size() == b.devices.size();
+           });
+  }
+
+  /// Its place is counted; which devices are meant depends on who else runs there.
+  void start_ranked(const Candidate& starts, Fit fit, bool in_the_way) {
+    PlannedJob line = wants_lines() ? first_line(starts) : PlannedJob{};
+    if (!in_the_way) {
+      for (Fit::OnNode& on_node : fit.nodes) on_node.devices = rooms_.free_devices(on_node.node, on_node.devices.size());
+      line.start_ms = now_;
+      line.end_ms = now_ + starts.job->spec.time_limit_ms;
+      line.reason.code = ReasonCode::starting_now;
+      if (wants_lines()) line.allocation = in_names(fit);
+      start(starts, fit, line);
+    }
+    if (wants_lines()) lines_[starts.position] = std::move(line);
   }
 
   const State& state_;
@@ -248,28 +672,45 @@ class Planner {
   const policy::Policies policies_;
   std::map<std::string_view, std::size_t> node_index_;
   const std::vector<const NodeConfig*> nodes_;  // up, in node order
+  const std::vector<TimelineNode> sizes_;       // of those
   Timeline timeline_;
+  Rooms rooms_;                                 // now, and after the starts chosen so far
   std::map<RequestClass, ClassView, ByRequestClass> views_;
-  std::vector<std::int64_t> free_now_;  // devices of each node that are free now and stay so after the starts planned so far
-  std::int64_t free_total_ = 0;
-  bool somebody_waits_ = false;         // a job ahead does not start now
-  Time latest_start_ = now_;            // of the jobs ahead
-  std::vector<JobId> waits_of_latest_;
+  std::vector<Candidate> ranking_;              // all that wait or run, in the policy's order
+  std::vector<Candidate> queued_;               // those of them that wait
+  std::vector<Candidate> dependent_;            // queued too, but they wait for others: behind all that don't
+  std::vector<Share> shares_;
+  std::vector<Candidate> by_length_;
+  const std::vector<Candidate>* order_ = nullptr;  // in which they are served
+  std::size_t next_ = 0;                        // in that
+  std::vector<Held> held_;
   ArraySlots array_slots_;
+  Closures closures_;
+  LimitCalendar limits_;
   std::map<JobId, DependencyView> dependencies_;
+  std::map<JobId, Span> spans_;                 // of what runs and is planned, if somebody waits for others
+  std::vector<std::size_t> waiting_;            // positions of jobs that wait their turn
+  bool first_waiting_ = false;
+  Time latest_start_ = now_;                    // of the jobs ahead
+  std::vector<JobId> waits_of_latest_;
+  std::optional<Promise> promise_;
+  std::vector<PlannedJob> lines_;               // by position; empty: only choices are asked for
+  Choices choices_;
 };
 
 }  // namespace
 
-Duration longest_stay(const JobSpec& spec) { return launch_allowance + spec.time_limit_ms + spec.stop_grace_ms; }
+Duration longest_stay(const JobSpec& spec, const PolicyConfig& policy) { return policy.launch_allowance_ms + spec.time_limit_ms + spec.stop_grace_ms; }
 
-Time assumed_end(const Job& job, Time now) {
+Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
   const Attempt& attempt = job.attempts.back();
-  const Time latest_normal_start = attempt.decided_ms + launch_allowance;
+  const Time latest_normal_start = attempt.decided_ms + policy.launch_allowance_ms;
   const Time start = attempt.started_ms ? std::max(*attempt.started_ms, latest_normal_start) : latest_normal_start;
   return std::max(start + job.spec.time_limit_ms + job.spec.stop_grace_ms, now + seconds(1));
 }
 
-Plan make_plan(const State& state, Time now, PlanExtent extent) { return Planner(state, now).run(extent); }
+Plan make_plan(const State& state, Time now) { return Planner(state, now).plan(); }
+
+Choices choose(const State& state, Time now) { return Planner(state, now).choose(); }
 
 }  // namespace ultramarine::core

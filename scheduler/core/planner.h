@@ -1,28 +1,32 @@
 // The forward plan: a start, an allocation and an end for every queued job, in the policy's order, and why it does not run now.
-// The one idea: each job takes the earliest place in the calendar that the jobs ahead of it left, so nothing below can move it.
+// The one idea: each job takes the earliest place in the calendar that the jobs ahead of it left, so nothing below can move it. Policies that
+// keep no calendar look at the present alone, in the same loop: a job starts now or has no planned start.
 // A function of the state and `now` alone.
 #pragma once
 
+#include "scheduler/model/event.h"
 #include "scheduler/model/plan.h"
 #include "scheduler/model/state.h"
 
 namespace ultramarine::core {
 
-/// `everything`: every queued and held job. `starts`: the same lines in the same order, but those that can't matter to a decision at
-/// `now` may be left out; cheaper on a full cluster.
-enum class PlanExtent { everything, starts };
+/// Every queued and held job.
+Plan make_plan(const State& state, Time now);
 
-Plan make_plan(const State& state, Time now, PlanExtent extent = PlanExtent::everything);
+/// What the plan says must happen now.
+struct Choices {
+  std::vector<StartJob> starts;  // in the order in which the jobs were served
+  std::vector<JobId> impossible; // no state of this cluster can run them
+  std::vector<JobId> yielding;   // running jobs that give back their devices first; then nobody starts in this round
+};
+Choices choose(const State& state, Time now);
 
-/// From the decision until the ranks run: kept free in the calendar, so that a launch which takes its normal time moves no planned
-/// start. (The time limit counts from the ranks' start.)
-constexpr Duration launch_allowance{5'000};
+/// How long a job holds its devices at most, from the decision: launch allowance + time limit + stop grace. The allowance is kept free in the
+/// calendar, so that a launch which takes its normal time moves no planned start. (The time limit counts from the ranks' start.)
+Duration longest_stay(const JobSpec& spec, const PolicyConfig& policy);
 
 /// Until when the running attempt of a job is taken to hold its devices: its start, or the latest normal one, + time limit + stop grace; one
 /// second from now if it should have ended already.
-Time assumed_end(const Job& job, Time now);
-
-/// How long a job holds its devices at most, from the decision: launch allowance + time limit + stop grace.
-Duration longest_stay(const JobSpec& spec);
+Time assumed_end(const Job& job, const PolicyConfig& policy, Time now);
 
 }  // namespace ultramarine::core

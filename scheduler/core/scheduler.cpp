@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "scheduler/core/accept.h"
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/planner.h"
+#include "scheduler/core/policy/policies.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -20,10 +22,7 @@ std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
   return refusal ? refusal->problem + "; " + refusal->remedy : "the cluster can't run it any more";
 }
 
-/// Waits for what others hold, and so can be overtaken: not for a reason of its own.
-bool waits_its_turn(ReasonCode code) {
-  return code == ReasonCode::resources || code == ReasonCode::fragmentation || code == ReasonCode::priority || code == ReasonCode::nodes_missing;
-}
+constexpr const char* missed_deadline = "it can't end by its deadline any more, with its whole time limit used; submit it again with a later deadline or less time";
 
 bool anything_queued(const State& state) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return entry.second.state == JobState::queued; });
@@ -40,36 +39,39 @@ Plan Scheduler::plan(Time now) const { return make_plan(state_, now); }
 std::vector<Decision> Scheduler::decide(Time now) const {
   std::vector<Decision> decisions;
   if (!anything_queued(state_)) return decisions;
-  std::int64_t waiting_ahead = 0;
-  for (PlannedJob& line : make_plan(state_, now, PlanExtent::starts).jobs) {
-    const Job& job = state_.jobs.at(line.job);
-    if (line.reason.code == ReasonCode::starting_now)
-      decisions.push_back(StartJob{line.job, static_cast<std::int64_t>(job.attempts.size()) + 1, std::move(line.allocation), line.backfilled,
-                                   line.backfilled ? waiting_ahead : 0});
-    else if (waits_its_turn(line.reason.code))
-      ++waiting_ahead;
-    else if (line.reason.code == ReasonCode::never_fits)
-      decisions.push_back(RejectJob{line.job, why_never(state_.cluster, job.spec)});
+  Choices choices = choose(state_, now);
+  for (const JobId id : choices.impossible) {
+    const Job& job = state_.jobs.at(id);
+    decisions.push_back(RejectJob{id, misses_deadline(job, now) ? missed_deadline : why_never(state_.cluster, job.spec)});
   }
+  for (const JobId id : choices.yielding) decisions.push_back(PreemptJob{id, static_cast<std::int64_t>(state_.jobs.at(id).attempts.size())});
+  for (StartJob& start : choices.starts) decisions.push_back(std::move(start));
   return decisions;
 }
 
-// Absolute planned starts stay where they are while time passes, because devices become free by events alone. What time moves are the
-// ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
+// The order of the jobs changes at ticks of the priorities, if the policy has such.
+// Absolute planned starts stay where they are while time passes, because devices become free by events alone, and nodes at dates that are known.
+// What time moves are the ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
 std::optional<Time> Scheduler::next_wakeup(Time now) const {
   if (!anything_queued(state_)) return std::nullopt;
-  std::optional<Time> earliest;
+  const policy::Policies policies = policy::make_policies(state_, now);
+  std::optional<Time> earliest = policies.order->changes_at();
+  const auto not_after = [&](std::optional<Time> time) {
+    if (time && (!earliest || *time < *earliest)) earliest = time;
+  };
+  not_after(next_date(state_, now));
   for (const auto& [id, job] : state_.jobs) {
+    if (job.state == JobState::queued) not_after(next_date(job, now));
     const Attempt* attempt = open_attempt(job);
     if (!attempt) continue;
+    if (policies.preemption->ranks_running()) not_after(policies.order->next_change(job));
     const bool gives_to_others = std::any_of(attempt->allocation.begin(), attempt->allocation.end(), [&](const NodeAllocation& on_node) {
       const auto node = state_.nodes.find(on_node.node);
       return node != state_.nodes.end() && node->second.state == NodeState::up;
     });
     const bool gives_to_its_array = job.array && job.array->limit > 0;
     if (!gives_to_others && !gives_to_its_array) continue;
-    const Time end = assumed_end(job, now);
-    if (!earliest || end < *earliest) earliest = end;
+    not_after(assumed_end(job, state_.policy, now));
   }
   return earliest;
 }

@@ -52,6 +52,9 @@ struct Exporter::Counters {
   CounterFamily& completions = counter(registry, "job_completions_total", "Attempts that ended, by outcome.");
   CounterFamily& backfilled = counter(registry, "backfilled_jobs_total", "Jobs started ahead of one before them in the order.");
   CounterFamily& decisions = counter(registry, "decisions_total", "Decisions of the scheduler.");
+  CounterFamily& slips = counter(registry, "plan_slip_seconds_total", "By how much planned starts moved later, by cause.");
+  prometheus::Counter& harm =
+      counter(registry, "plan_harm_seconds_total", "By how much planned starts moved later because a job below them started.").Add({});
   CounterFamily& requests = counter(registry, "http_requests_total", "Requests to the API.");
   CounterFamily& refused = counter(registry, "auth_failures_total", "Proofs and permissions refused.");
   HistogramFamily& wait = histogram(registry, "job_wait_seconds", "From submission (or requeue) to the start of the ranks.");
@@ -136,6 +139,9 @@ Exporter::Exporter(const Build& build, Time started_ms) : counters_(std::make_un
       .Add({})
       .Set(static_cast<double>(started_ms.ms) / 1000);
   for (const char* result : {"started", "rejected"}) c.decisions.Add({{"result", result}});
+  boost::mp11::mp_for_each<boost::describe::describe_enumerators<core::SlipCause>>([&](auto cause) {
+    if (cause.value != core::SlipCause::overtaken) c.slips.Add({{"cause", cause.name}});
+  });
   for (const char* phase : {"decide", "commit", "dispatch"}) c.round.Add({{"phase", phase}}, round_buckets);
   for (const char* method : {"secret", "peercred"}) c.refused.Add({{"method", method}});
   for (const char* route : {"/metrics", "/v1/jobs", "/v1/cluster", "/v1/nodes"}) {
@@ -159,6 +165,13 @@ void Exporter::on_commit(double seconds, std::size_t rows) {
 
 void Exporter::on_round_phase(const std::string& phase, double seconds) {
   counters_->round.Add({{"phase", phase}}, round_buckets).Observe(seconds);
+}
+
+void Exporter::on_slips(const std::vector<core::Slip>& slips) {
+  for (const core::Slip& slip : slips) {
+    if (slip.cause == core::SlipCause::overtaken) counters_->harm.Increment(in_seconds(slip.later));
+    else counters_->slips.Add({{"cause", boost::describe::enum_to_string(slip.cause, "")}}).Increment(in_seconds(slip.later));
+  }
 }
 
 void Exporter::on_request(const std::string& route, const std::string& method, int code, double seconds) {

@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "scheduler/core/liveness.h"
+#include "scheduler/core/slips.h"
 #include "scheduler/model/event.h"
 #include "scheduler/model/plan.h"
 #include "scheduler/model/state.h"
@@ -43,6 +45,8 @@ class Exporter {
   void on_commit(double seconds, std::size_t rows);
   /// `phase`: decide, commit, dispatch.
   void on_round_phase(const std::string& phase, double seconds);
+  /// Planned starts that moved later.
+  void on_slips(const std::vector<core::Slip>& slips);
   /// `route` is a template, never a path as asked for.
   void on_request(const std::string& route, const std::string& method, int code, double seconds);
   /// `method`: secret (an agent failed the proof), peercred (a user may not do what he asked for).

@@ -255,9 +255,10 @@ struct Job {
   std::optional<Time> eligible_ms;         // when all that it depends on had come; absent: not yet, or it depends on nothing
   std::optional<Hold> hold;                // present exactly in state held
   std::int64_t own_turn = 0;               // among its owner's reordered jobs, from 1; 0 = never reordered
+  std::optional<Time> released_ms;         // when somebody last let it go: what it waited before doesn't count towards its age
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_of, environment_names, request_key, checkpoint,
-                            array, eligible_ms, hold, own_turn))
+                            array, eligible_ms, hold, own_turn, released_ms))
 
 }  // namespace ultramarine

@@ -14,19 +14,23 @@
 
 namespace ultramarine {
 
-/// GPU time used, with the past fading by the policy's half-life: `gpu_ms` as it stood at `as_of_ms`.
+/// The GPU time of a user's ended attempts in an account, with the past fading by the policy's half-life. In two parts, so that what counts at a
+/// tick of the priorities is the same for all of the time until the next one, whatever ends meanwhile.
 struct Usage {
-  std::int64_t gpu_ms = 0;
+  Time since_ms;                  // when the user's first job of that account was submitted
+  std::int64_t gpu_ms = 0;        // held until the tick `as_of_ms`, as it counted then
   Time as_of_ms;
+  std::int64_t later_gpu_ms = 0;  // held after that tick, as it counted at `later_as_of_ms`
+  Time later_as_of_ms;
   bool operator==(const Usage&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Usage, (), (gpu_ms, as_of_ms))
+BOOST_DESCRIBE_STRUCT(Usage, (), (since_ms, gpu_ms, as_of_ms, later_gpu_ms, later_as_of_ms))
 
 /// The calendar month that limits per month count in; `end_ms` 0: nobody said so far.
 struct Period {
   Time start_ms, end_ms;
-  /// GPU-milliseconds of ended attempts, held since the period's start, by whom limits are for: "account lab-a", "user lab-a alice",
-  /// "qos urgent" ... (core/limits makes the keys)
+  /// GPU-milliseconds of ended attempts, held since the period's start, thrice: "account lab-a alice", "qos urgent alice" and
+  /// "partition main alice" (core/limits makes the keys and the sums)
   std::map<std::string, std::int64_t> held_gpu_ms;
   bool operator==(const Period&) const = default;
 };
@@ -44,7 +48,7 @@ struct State {
   std::map<JobId, std::vector<std::string>> environment_names;
   std::map<std::string, std::int64_t> allocated_gpu_ms;  // account -> GPU-milliseconds held, of ended attempts
   std::vector<JobId> awaiting_dependencies;              // jobs that wait for others to start or end, ascending
-  std::map<std::string, std::map<std::string, Usage>> usage;  // account -> user -> charged so far, of ended attempts
+  std::map<std::string, std::map<std::string, Usage>> usage;  // account -> user -> of all who ever submitted
   std::map<std::string, Reservation> reservations;            // by name
   Period period;
   bool operator==(const State&) const = default;

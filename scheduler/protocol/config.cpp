@@ -97,6 +97,14 @@ PolicyConfig load_policy(const std::string& name_or_path) {
                     near.empty() ? "known: " + known + "; a file's name ends in .toml" : "did you mean \"" + near + "\"?");
 }
 
+PolicyConfig load_daemon_policy(const std::string& name_or_path) {
+  PolicyConfig policy = load_policy(name_or_path);
+  if (policy.preemption != "none")
+    throw ConfigError(is_path(name_or_path) ? name_or_path : "", "policy", "\"" + policy.name + "\" makes running jobs yield, and only a simulation can do that for nothing",
+                      "choose a policy with preemption = \"none\", or replay a trace with ultra-simulate");
+  return policy;
+}
+
 std::string_view local_cluster_text() {
   for (const auto& config : embedded_configs()) {
     if (config.path == "clusters/local.toml") return config.text;

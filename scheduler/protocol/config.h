@@ -56,8 +56,10 @@ ClusterFile parse_cluster_file(std::string_view text, const std::string& file_na
 /// Of one node's agent: what [agent] says, or agents/NODE beside the file.
 std::string agent_state_directory(const ClusterFile& file, const std::string& node);
 
-/// By name (default, fifo: those in configs/policies, embedded) or by path (contains '/' or ends in .toml).
+/// By name (default, fifo ...: those in configs/policies, embedded) or by path (contains '/' or ends in .toml).
 PolicyConfig load_policy(const std::string& name_or_path);
+/// The same for a daemon: refuses policies that let running jobs yield, which only simulations run.
+PolicyConfig load_daemon_policy(const std::string& name_or_path);
 PolicyConfig parse_policy(std::string_view text, const std::string& file_name);
 
 /// The cluster file that `ultra cluster up` starts from: 8 nodes of 8 virtual H100s (configs/clusters/local.toml, embedded).

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "scheduler/model/priority.h"
 #include "scheduler/protocol/embedded_configs.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -340,14 +341,27 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
     reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
   };
   check_name(policy.name, "name", reader);
-  one_of(policy.order, "order", {"submit_time"});
-  one_of(policy.backfill, "backfill", {"conservative", "none"});
-  one_of(policy.placement, "placement", {"best_fit"});
-  one_of(policy.preemption, "preemption", {"none"});
+  one_of(policy.order, "order", {"submit_time", "multifactor", "shortest", "least_remaining", "least_remaining_gpu_time", "least_attained"});
+  one_of(policy.backfill, "backfill", {"conservative", "none", "skip", "easy", "easy_sjf"});
+  one_of(policy.placement, "placement", {"best_fit", "pack"});
+  one_of(policy.preemption, "preemption", {"none", "by_order"});
+  for (std::size_t level = 0; level < policy.thresholds_gpu_s.size(); ++level) {
+    const std::string path = "thresholds_gpu_s[" + std::to_string(level) + "]";
+    check_range(policy.thresholds_gpu_s[level], 1, 1'000'000'000'000, path, reader);
+    if (level > 0 && policy.thresholds_gpu_s[level] <= policy.thresholds_gpu_s[level - 1])
+      reader.fail(path, std::to_string(policy.thresholds_gpu_s[level]) + " is not more than the one before it", "write the thresholds in ascending order");
+  }
+  check_not_negative(policy.launch_allowance_ms.ms, "launch_allowance_ms", reader);
   check_positive(policy.half_life_ms, "half_life_ms", reader);
   check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
   check_positive(policy.max_age_ms, "max_age_ms", reader);
-  for (const auto& [name, value] : policy.weights) check_not_negative(value, "weights." + name, reader);
+  std::vector<std::string> factors;
+  boost::mp11::mp_for_each<detail::members<PriorityFactors>>([&](auto member) { factors.emplace_back(member.name); });
+  for (const auto& [name, value] : policy.weights) {
+    one_of(name, ("weights." + name).c_str(), factors);
+    check_not_negative(value, "weights." + name, reader);
+  }
+  one_of(policy.size_favours, "size_favours", {"small", "large", "short"});
   for (const auto& [name, value] : policy.caps) check_not_negative(value, "caps." + name, reader);
   for (const auto& [name, value] : policy.boost_budgets) check_not_negative(value, "boost_budgets." + name, reader);
   for (const auto& [name, value] : policy.trial) {

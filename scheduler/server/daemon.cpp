@@ -197,6 +197,7 @@ void Daemon::excuse_silence(Time previous) {
 
 void Daemon::record(const Entry& entry) {
   scheduler_.apply(now_, entry);
+  slips_.on_entry(entry, state());
   crash_point("after_apply");
   pending_.entries.emplace_back(now_, entry);
   const auto touch = [this](JobId id) {

@@ -15,6 +15,7 @@
 
 #include "scheduler/api/backend.h"
 #include "scheduler/core/scheduler.h"
+#include "scheduler/core/slips.h"
 #include "scheduler/metrics/exporter.h"
 #include "scheduler/server/clock.h"
 #include "scheduler/server/dispatch.h"
@@ -151,6 +152,7 @@ class Daemon final : public api::Backend {
   Time now_, started_ms_;
   core::Scheduler scheduler_;
   std::set<JobId> active_;  // the jobs that hold devices
+  core::SlipCounter slips_;  // shown every plan that a question made necessary
   core::Liveness liveness_;
   Dispatch dispatch_;
   std::map<std::int64_t, Agent> agents_by_session_;

@@ -121,7 +121,7 @@ int serve(const ProgramOptions& options) {
   check(section);
   DaemonOptions daemon_options;
   daemon_options.cluster = file.cluster;
-  daemon_options.policy = protocol::load_policy(section.policy);
+  daemon_options.policy = protocol::load_daemon_policy(section.policy);
   daemon_options.cluster_secret = read_secret(section.secret_file);
   daemon_options.uid = ::geteuid();
   daemon_options.user_name = user_name(::geteuid());

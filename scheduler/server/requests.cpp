@@ -42,6 +42,7 @@ api::SnapshotPtr Daemon::snapshot() {
   if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
     shared_plan_ = std::make_shared<const Plan>(scheduler_.plan(now_));
     shared_plan_sequence_ = sequence_;
+    exporter_.on_slips(slips_.on_plan(state(), *shared_plan_));
   }
   if (shared_liveness_version_ != liveness_version_) {
     shared_liveness_ = std::make_shared<const core::Liveness>(liveness_);

@@ -54,23 +54,23 @@ class Table {
     for (const Result& result : results_) rows_.back().values.push_back(value(result.summary));
   }
 
-  void distribution(const std::string& name, Distribution Summary::*of, std::string (*text)(double)) {
+  void distribution(const std::string& name, Distribution Summary::*of, std::string (*shown)(double)) {
     const std::pair<const char*, double Distribution::*> parts[] = {
         {"mean", &Distribution::mean}, {"p50", &Distribution::p50}, {"p95", &Distribution::p95}, {"p99", &Distribution::p99}, {"max", &Distribution::max}};
     for (const auto& [part, member] : parts)
-      row(part == parts[0].first ? name : "", part, [&, which = member](const Summary& summary) { return text((summary.*of).*which); });
+      row(part == parts[0].first ? name : "", part, [&, which = member](const Summary& summary) { return shown((summary.*of).*which); });
   }
 
-  void by_size(const std::string& name, Distribution SizeClass::*of, std::string (*text)(double)) {
-    std::string shown = name;
+  void by_size(const std::string& name, Distribution SizeClass::*of, std::string (*shown)(double)) {
+    std::string heading = name;
     for (const SizeBounds& bounds : size_classes()) {
       const auto find = [&](const Summary& summary) {
         return std::find_if(summary.sizes.begin(), summary.sizes.end(), [&](const SizeClass& size) { return size.gpus == bounds.gpus; });
       };
       const bool any = std::any_of(results_.begin(), results_.end(), [&](const Result& result) { return find(result.summary) != result.summary.sizes.end(); });
       if (!any) continue;
-      row(shown, bounds.gpus, [&](const Summary& summary) { return find(summary) == summary.sizes.end() ? "-" : text(((*find(summary)).*of).mean); });
-      shown.clear();
+      row(heading, bounds.gpus, [&](const Summary& summary) { return find(summary) == summary.sizes.end() ? "-" : shown(((*find(summary)).*of).mean); });
+      heading.clear();
     }
   }
 

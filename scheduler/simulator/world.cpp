@@ -12,15 +12,22 @@
 namespace ultramarine::simulator {
 namespace {
 
-constexpr Duration no_limit{3650LL * 86'400'000};  // longer than any job of a trace
 constexpr std::int64_t first_uid = 1000;
 constexpr Duration patience{366 * 86'400'000LL};  // with a scheduler that keeps looking and chooses nothing, while nothing runs or arrives
+
+/// What the scheduler is told.
+Duration time_limit(const TraceJob& row, Estimate estimate) {
+  const std::int64_t length_s = estimate == Estimate::limit ? row.limit_s.value_or(row.runtime_s) : row.runtime_s;
+  return seconds(std::max<std::int64_t>(length_s, 1));
+}
 
 /// The cluster with the accounts of the trace in it. Partitions and QOS that it doesn't have are taken out of the rows.
 class Adapted {
  public:
-  Adapted(const Trace& trace, ClusterConfig given) : cluster(std::move(given)), rows(trace.jobs) {
-    for (PartitionConfig& partition : cluster.partitions) partition.max_time_ms = no_limit;
+  Adapted(const Trace& trace, ClusterConfig given, Estimate estimate) : cluster(std::move(given)), rows(trace.jobs) {
+    Duration longest{0};
+    for (const TraceJob& row : rows) longest = std::max(longest, time_limit(row, estimate));
+    for (PartitionConfig& partition : cluster.partitions) partition.max_time_ms = std::max(partition.max_time_ms, longest);
     std::set<std::string> partitions, qos{"normal"}, unknown_partitions, unknown_qos;
     for (const PartitionConfig& partition : cluster.partitions) partitions.insert(partition.name);
     for (const QosConfig& level : cluster.qos) qos.insert(level.name);
@@ -87,7 +94,7 @@ bool counts_months(const ClusterConfig& cluster) {
 class World {
  public:
   World(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress)
-      : adapted_(trace, std::move(cluster)), estimate_(estimate), progress_(progress), counts_months_(counts_months(adapted_.cluster)) {
+      : adapted_(trace, std::move(cluster), estimate), estimate_(estimate), progress_(progress), counts_months_(counts_months(adapted_.cluster)) {
     now_ = adapted_.rows.empty() ? Time{} : arrival(adapted_.rows.front());
     replay_.notes = adapted_.notes;
     scheduler_.apply(now_, ClusterConfigured{adapted_.cluster, {}});
@@ -167,8 +174,7 @@ class World {
     spec.resources.gpus = row.gpus;
     spec.nice = row.nice;
     spec.stop_grace_ms = {};
-    const std::int64_t length_s = estimate_ == Estimate::limit ? row.limit_s.value_or(row.runtime_s) : row.runtime_s;
-    spec.time_limit_ms = seconds(std::max<std::int64_t>(length_s, 1));
+    spec.time_limit_ms = time_limit(row, estimate_);
     const Actor actor{uid_of(row.user), row.user, "simulator"};
     auto answer = scheduler_.accept(std::move(spec), actor);
     if (const auto* refusal = std::get_if<core::Refusal>(&answer)) {

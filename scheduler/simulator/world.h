@@ -51,7 +51,7 @@ struct Replay {
 using Progress = std::function<void(std::size_t ended)>;
 
 /// Runs the whole trace. Partitions and QOS that the cluster doesn't have become its first partition and `normal`; accounts are added to it,
-/// and are open to everybody. Time limits of partitions are lifted, because the trace's jobs ran. Deterministic.
+/// and are open to everybody. Partitions allow the longest time limit of the trace, because its jobs ran. Deterministic.
 Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress = {});
 
 }  // namespace ultramarine::simulator

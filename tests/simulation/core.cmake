@@ -3,6 +3,7 @@ ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/random_walk_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_people.cpp
+    ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_rules.cpp
   DEPENDS ultramarine_core)
 
 # Prints how long planning takes; measures, so it is no test. Built on demand: ninja ultramarine_plan_benchmark

@@ -31,7 +31,7 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
   }
   if (wanted.policy) {
     try {
-      protocol::load_policy(*wanted.policy);
+      protocol::load_daemon_policy(*wanted.policy);
     } catch (const protocol::ConfigError& error) {
       throw CommandError(exit_code::usage, error_line("--policy", error.problem, error.remedy));
     }

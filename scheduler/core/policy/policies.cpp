@@ -14,10 +14,13 @@ struct Row {
 };
 
 // The first row is the answer for a name that is not listed.
-constexpr std::array orders{Row<JobOrder>{"submit_time", submit_time}};
-constexpr std::array backfills{Row<Backfill>{"conservative", conservative_backfill}, Row<Backfill>{"none", no_backfill}};
+constexpr std::array orders{Row<JobOrder>{"submit_time", submit_time}, Row<JobOrder>{"multifactor", multifactor}, Row<JobOrder>{"shortest", shortest},
+                            Row<JobOrder>{"least_remaining", least_remaining}, Row<JobOrder>{"least_remaining_gpu_time", least_remaining_gpu_time},
+                            Row<JobOrder>{"least_attained", least_attained}};
+constexpr std::array backfills{Row<Backfill>{"conservative", conservative_backfill}, Row<Backfill>{"none", no_backfill},
+                               Row<Backfill>{"skip", skip_backfill}, Row<Backfill>{"easy", easy_backfill}, Row<Backfill>{"easy_sjf", easy_sjf_backfill}};
 constexpr std::array placements{Row<Placement>{"best_fit", best_fit}, Row<Placement>{"pack", pack}};
-constexpr std::array preemptions{Row<Preemption>{"none", no_preemption}};
+constexpr std::array preemptions{Row<Preemption>{"none", no_preemption}, Row<Preemption>{"by_order", preemption_by_order}};
 
 template <class Table>
 auto find(const Table& table, const std::string& name) {
@@ -31,12 +34,18 @@ auto make(const Table& table, const std::string& name, const Context& context) {
 }
 
 template <class Table>
-void check(const Table& table, const char* field, const std::string& name, std::vector<std::string>& sentences) {
-  if (find(table, name) != table.end()) return;
+std::vector<std::string> names_in(const Table& table) {
+  std::vector<std::string> names;
+  for (const auto& row : table) names.emplace_back(row.name);
+  return names;
+}
+
+void check(const std::vector<std::string>& known, const char* field, const std::string& name, std::vector<std::string>& sentences) {
+  if (std::find(known.begin(), known.end(), name) != known.end()) return;
   std::string sentence = std::string(field) + ": no \"" + name + "\"; there is";
   const char* separator = " ";
-  for (const auto& row : table) {
-    sentence += separator + std::string(row.name);
+  for (const std::string& word : known) {
+    sentence += separator + word;
     separator = ", ";
   }
   sentences.push_back(std::move(sentence));
@@ -51,12 +60,15 @@ Policies make_policies(const State& state, Time now) {
           make(preemptions, policy.preemption, context)};
 }
 
+Names names() { return {names_in(orders), names_in(backfills), names_in(placements), names_in(preemptions)}; }
+
 std::vector<std::string> unknown_names(const PolicyConfig& policy) {
+  const Names known = names();
   std::vector<std::string> sentences;
-  check(orders, "order", policy.order, sentences);
-  check(backfills, "backfill", policy.backfill, sentences);
-  check(placements, "placement", policy.placement, sentences);
-  check(preemptions, "preemption", policy.preemption, sentences);
+  check(known.orders, "order", policy.order, sentences);
+  check(known.backfills, "backfill", policy.backfill, sentences);
+  check(known.placements, "placement", policy.placement, sentences);
+  check(known.preemptions, "preemption", policy.preemption, sentences);
   return sentences;
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,24 @@ class JobOrder {
   virtual ~JobOrder() = default;
   /// The same for the same state and the same tick of the priorities.
   virtual OrderKey key(const Job& job) const = 0;
+  /// When the place of a running job next changes by time alone so that a round should look at it; nullopt: never.
+  virtual std::optional<Time> next_change(const Job&) const { return std::nullopt; }
+  /// When keys of jobs may differ from now although nothing happens; nullopt: never.
+  virtual std::optional<Time> changes_at() const { return std::nullopt; }
 };
 
+/// How jobs go on behind one that has to wait. Whatever the answers, planned starts ahead are never moved.
 class Backfill {
  public:
   virtual ~Backfill() = default;
-  /// The earliest start that a job may be given, when the latest planned start of the jobs ahead of it is `latest_ahead` (`now` when
-  /// there is none). Whatever the answer, planned starts ahead are never moved.
-  virtual Time not_before(Time now, Time latest_ahead) const = 0;
+  /// Every job has a place in the calendar, and so a planned start. Else only the present is looked at: a job starts now or has none.
+  virtual bool plans_everybody() const { return false; }
+  /// No job starts before one that is ahead of it.
+  virtual bool keeps_order() const { return false; }
+  /// The first job that has to wait is promised the earliest time when enough will be free for it; no start may take that from it.
+  virtual bool promises_first() const { return false; }
+  /// Those behind the first that has to wait are tried in the order of their time limits.
+  virtual bool tries_shortest_first() const { return false; }
 };
 
 /// What a node has for a job.
@@ -60,8 +71,8 @@ class Placement {
 class Preemption {
  public:
   virtual ~Preemption() = default;
-  /// Whether the devices of `running` may be taken for `waiting`.
-  virtual bool yields(const Job& running, const Job& waiting) const = 0;
+  /// Running jobs stand in the order with those that wait, and yield to whoever is ahead of them.
+  virtual bool ranks_running() const = 0;
 };
 
 // Constructors, defined one per file.
@@ -71,11 +82,20 @@ struct Context {
   Time now;
 };
 std::unique_ptr<JobOrder> submit_time(const Context& context);
+std::unique_ptr<JobOrder> shortest(const Context& context);
+std::unique_ptr<JobOrder> least_remaining(const Context& context);
+std::unique_ptr<JobOrder> least_remaining_gpu_time(const Context& context);
+std::unique_ptr<JobOrder> least_attained(const Context& context);
+std::unique_ptr<JobOrder> multifactor(const Context& context);
 std::unique_ptr<Backfill> conservative_backfill(const Context& context);
 std::unique_ptr<Backfill> no_backfill(const Context& context);
+std::unique_ptr<Backfill> skip_backfill(const Context& context);
+std::unique_ptr<Backfill> easy_backfill(const Context& context);
+std::unique_ptr<Backfill> easy_sjf_backfill(const Context& context);
 std::unique_ptr<Placement> best_fit(const Context& context);
 std::unique_ptr<Placement> pack(const Context& context);
 std::unique_ptr<Preemption> no_preemption(const Context& context);
+std::unique_ptr<Preemption> preemption_by_order(const Context& context);
 
 /// The answers that the state's policy names. A name that isn't in its table takes the first of the table, so that a journal can always be
 /// replayed; `unknown_names` is how the programs refuse such a file first.
@@ -87,7 +107,13 @@ struct Policies {
 };
 Policies make_policies(const State& state, Time now);
 
-/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time".
+/// The names of every table, the first being what an unknown one is taken for.
+struct Names {
+  std::vector<std::string> orders, backfills, placements, preemptions;
+};
+Names names();
+
+/// One sentence per name that no table has, with the names there are: "order: no \"fastest\"; there is submit_time, multifactor".
 std::vector<std::string> unknown_names(const PolicyConfig& policy);
 
 }  // namespace ultramarine::core::policy

@@ -31,7 +31,7 @@ class Install(unittest.TestCase):
         install("/usr", DESTDIR=str(STAGED))
 
     def test_everything_lies_in_its_place(self):
-        for name in ("usr/bin/ultra", "usr/bin/ultra-scheduler", "usr/bin/ultra-agent", "usr/bin/ultra-train", "usr/bin/ultra-perf",
+        for name in ("usr/bin/ultra", "usr/bin/ultra-scheduler", "usr/bin/ultra-agent", "usr/bin/ultra-train", "usr/bin/ultra-perf", "usr/bin/ultra-simulate",
                      "usr/lib/ultramarine/ultra-shim"):
             program = STAGED / name
             self.assertTrue(os.access(program, os.X_OK), name)

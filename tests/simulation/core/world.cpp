@@ -20,10 +20,22 @@ World::World(std::uint64_t seed) : random_(seed) {
   const std::int64_t strength = random_.chance(500) ? 300 : 700;
   for (int fault = 0; fault < static_cast<int>(Fault::count); ++fault)
     if (random_.chance(strength)) faults_.insert(static_cast<Fault>(fault));
+  for (int habit = 0; habit < static_cast<int>(Habit::count); ++habit)
+    if (random_.chance(strength)) habits_.insert(static_cast<Habit>(habit));
 
   const std::int64_t nodes = random_.between(1, 6), gpus = random_.between(1, 8);  // in this order on every compiler
   full_cluster_ = cluster_of(nodes, gpus);
   full_cluster_.partitions.push_back({.name = "debug", .nodes = {"node1", "node2"}});
+  full_cluster_.accounts = {{.name = "labs"}, {.name = "lab-a", .parent = "labs", .members = {"ada"}}, {.name = "lab-b", .parent = "labs", .shares = 2, .members = {"bob"}}};
+  full_cluster_.qos.push_back({.name = "urgent", .priority = 10});
+  if (has(Habit::wishes)) {
+    for (NodeConfig& node : full_cluster_.nodes) {
+      node.gpu_type = random_.chance(700) ? "H100" : "A100";
+      node.leaf = random_.chance(500) ? "left" : "right";
+      if (random_.chance(500)) node.features = {"nvlink"};
+      if (random_.chance(500)) node.cpus = random_.between(2, 24);
+    }
+  }
   for (const NodeConfig& node : full_cluster_.nodes) agents_[node.name].node = node.name;
   record(ClusterConfigured{full_cluster_, {}});
   PolicyConfig policy;
@@ -36,8 +48,10 @@ World::World(std::uint64_t seed) : random_(seed) {
 
 std::string World::faults_in_words() const {
   static const char* const names[] = {"mute", "cut_off", "reboot", "lost_gang", "rank_failure", "refused_launch", "scheduler_restart", "cluster_change"};
+  static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change"};
   std::string words;
   for (const Fault fault : faults_) words += (words.empty() ? "" : " ") + std::string(names[static_cast<int>(fault)]);
+  for (const Habit habit : habits_) words += (words.empty() ? "" : " ") + std::string(habits[static_cast<int>(habit)]);
   return words.empty() ? "no faults" : words;
 }
 
@@ -57,9 +71,11 @@ void World::record(const Entry& entry) {
   if (random_.chance(20)) snapshots_[journal_.size()] = scheduler_.state();
   for (const std::string& violation : check_invariants(scheduler_.state()))
     complaints_.push_back("after entry " + std::to_string(journal_.size()) + ": " + violation);
+  check_the_kept_plan();
 }
 
 void World::follow_up() {
+  check_the_kept_plan();  // time may have passed without an entry
   int pass = 0;
   for (; pass < passes_max; ++pass) {
     const std::vector<Event> events = due_events(scheduler_.state(), liveness_, now_);
@@ -70,6 +86,7 @@ void World::follow_up() {
   if (const auto next = next_due(scheduler_.state(), liveness_, now_); next && *next <= now_)
     complaints_.push_back("next_due names a time at which nothing was due");
   const auto decisions = scheduler_.decide(now_);
+  check_round(decisions);
   if (!decisions.empty()) record(Round{now_, planner_version, scheduler_.policy_hash(), decisions});
   if (!scheduler_.decide(now_).empty()) complaints_.push_back("a round leaves something to decide");
   check_the_plan();
@@ -254,7 +271,7 @@ void World::pass_time(Duration length) {
 
 void World::step() {
   Agent& agent = any_agent();
-  switch (random_.between(0, 33)) {
+  switch (random_.between(0, 36)) {
     case 0: case 1: submit(); break;
     case 2:
       if (random_.chance(300)) submit();
@@ -270,7 +287,7 @@ void World::step() {
       break;
     case 12: case 13: case 30: progress(agent, true); break;
     case 14:
-      if (scheduler_.state().jobs.count(any_job()) && random_.chance(400)) record(JobCancelled{JobId{random_.between(1, scheduler_.state().next_job - 1)}, ada});
+      if (scheduler_.state().jobs.count(any_job()) && random_.chance(400)) record(JobCancelled{JobId{random_.between(1, scheduler_.state().next_job - 1)}, anybody()});
       break;
     case 15:
       if (!scheduler_.state().jobs.empty() && random_.chance(300)) record(JobRequeued{any_job(), ada});
@@ -300,6 +317,16 @@ void World::step() {
     case 21:
       if (random_.chance(80)) stop_gang();
       break;
+    case 34:
+      if (has(Habit::hold) && random_.chance(300)) hold_or_release();
+      break;
+    case 35:
+      if (has(Habit::drain) && random_.chance(200)) drain_or_resume();
+      break;
+    case 36:
+      if (has(Habit::reorder) && random_.chance(500)) reorder();
+      else if (has(Habit::policy_change) && random_.chance(100)) change_policy();
+      break;
   }
   follow_up();
 }
@@ -321,6 +348,7 @@ void World::heal() {
     const auto& jobs = scheduler_.state().jobs;
     if (std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return is_terminal(job.second.state); })) return;
     cancel_what_never_comes();
+    undo_what_people_did();
     pass_time(milliseconds(500));
     for (auto& [name, agent] : agents_) {
       if (!agent.connected) take_hello(agent);

@@ -17,6 +17,8 @@
 namespace ultramarine::core {
 
 enum class Fault { mute, cut_off, reboot, lost_gang, rank_failure, refused_launch, scheduler_restart, cluster_change, count };
+/// What people do beside submitting, cancelling and requeueing.
+enum class Habit { hold, reorder, drain, wishes, policy_change, count };
 
 class World {
  public:
@@ -61,6 +63,8 @@ class World {
   };
 
   bool has(Fault fault) const { return faults_.count(fault) != 0; }
+  bool has(Habit habit) const { return habits_.count(habit) != 0; }
+  const Actor& anybody();
   Agent& any_agent();
   JobId any_job();
 
@@ -89,10 +93,24 @@ class World {
   void configure(const ClusterConfig& cluster);
   void check_the_world();
   void check_the_plan();
+  void check_the_kept_plan();
+  void check_that_nobody_below_matters();
   void cancel_what_never_comes();
+  void hold_or_release();
+  void reorder();
+  void drain_or_resume();
+  void change_policy();
+  void add_wishes(JobSpec& spec);
+  void undo_what_people_did();
+
+  // ---- rules (world_rules.cpp)
+  void check_round(const std::vector<Decision>& decisions);
+  void check_start(const State& state, const StartJob& start);
+  void check_own_turns(const Plan& plan);
 
   Random random_;
   std::set<Fault> faults_;
+  std::set<Habit> habits_;
   Scheduler scheduler_;
   Liveness liveness_;
   Time now_{1'700'000'000'000};
@@ -103,6 +121,7 @@ class World {
   std::map<std::size_t, State> snapshots_;
   std::vector<std::string> complaints_;
   std::size_t cancelled_as_never_ = 0;
+  std::size_t asked_for_the_kept_plan_ = 0;
 };
 
 }  // namespace ultramarine::core

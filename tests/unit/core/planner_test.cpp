@@ -9,7 +9,8 @@ namespace ultramarine::core {
 namespace {
 
 /// How long an hour's job without grace is taken to stay.
-constexpr std::int64_t an_hour = 3'600'000 + launch_allowance.ms;
+const Duration launch_allowance = PolicyConfig{}.launch_allowance_ms;
+const std::int64_t an_hour = 3'600'000 + launch_allowance.ms;
 
 TEST(Placement, APartOfANodeGoesWhereTheLeastIsFree) {
   // Fewest nodes, best fit: node2 has 3 free, so a 2-GPU job goes there and the empty nodes stay whole.
@@ -177,6 +178,130 @@ TEST(Backfill, WithNoneAJobThatWaitsForTheOrderAloneWaitsForWhatItsForerunnerWai
   EXPECT_EQ(driver.planned(small).reason.waits_for, (std::vector<JobId>{first, second}));
 }
 
+PolicyConfig textbook(const std::string& order, const std::string& backfill, const std::string& preemption = "none") {
+  PolicyConfig policy;
+  policy.order = order;
+  policy.backfill = backfill;
+  policy.placement = "pack";
+  policy.preemption = preemption;
+  policy.thresholds_gpu_s = {100, 1000};
+  policy.launch_allowance_ms = {};
+  return policy;
+}
+
+TEST(Backfill, SkipPassesOverWhatDoesNotFit) {
+  Driver driver(cluster_of(1, 8), textbook("submit_time", "skip"));
+  driver.submit(4, hours(1));
+  driver.round();
+  const JobId large = driver.submit(8, hours(1)), small = driver.submit(3, hours(99)), too_large = driver.submit(2, hours(1));
+  EXPECT_EQ(driver.planned(large).reason.code, ReasonCode::resources);
+  EXPECT_FALSE(driver.planned(large).start_ms);
+  EXPECT_TRUE(driver.planned(small).backfilled);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{small});
+  EXPECT_EQ(driver.attempt(small).allocation.size(), 1u);
+  EXPECT_EQ(driver.planned(too_large).reason.code, ReasonCode::resources);
+}
+
+TEST(Backfill, EasyProtectsTheFirstThatWaitsAndNobodyElse) {
+  // 4 of 8 are free. The first that waits needs 6 in an hour: then 2 are left over. Who ends by then starts, and who takes no more than 2 beyond.
+  Driver driver(cluster_of(1, 8), textbook("submit_time", "easy"));
+  driver.submit(4, hours(1));
+  driver.round();
+  const JobId first = driver.submit(6, hours(1)), second = driver.submit(8, hours(1));
+  const JobId one = driver.submit(1, hours(5)), short_one = driver.submit(1, hours(1)), two = driver.submit(2, hours(5)), other = driver.submit(1, hours(5));
+  EXPECT_EQ(driver.planned(first).reason.code, ReasonCode::resources);
+  EXPECT_EQ(driver.planned(second).reason.code, ReasonCode::resources);
+  EXPECT_EQ(driver.planned(two).reason.code, ReasonCode::priority);  // it would leave one too few for the first
+  EXPECT_EQ(driver.start_round(), (std::vector<JobId>{one, short_one, other}));
+}
+
+TEST(Backfill, EasySjfTriesTheShortestFirst) {
+  // One GPU is left beyond the promise: the shorter of two takes it though it came later.
+  Driver driver(cluster_of(1, 8), textbook("submit_time", "easy_sjf"));
+  driver.submit(4, hours(1));
+  driver.round();
+  driver.submit(7, hours(1));
+  const JobId longer = driver.submit(1, hours(9)), shorter = driver.submit(1, hours(5));
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{shorter});
+  EXPECT_EQ(driver.attempt(shorter).attempt, 1);
+  EXPECT_EQ(driver.planned(longer).reason.code, ReasonCode::priority);
+}
+
+TEST(Order, ShortestServesTheShortestTimeLimit) {
+  Driver driver(cluster_of(1, 8), textbook("shortest", "none"));
+  driver.submit(8, hours(1));
+  driver.round();
+  const JobId longer = driver.submit(8, hours(3)), shorter = driver.submit(8, hours(2));
+  EXPECT_EQ(driver.planned(shorter).position, 1);
+  EXPECT_EQ(driver.planned(longer).position, 2);
+}
+
+/// Both rounds of one instant: who yields gives back its devices in between.
+std::vector<JobId> preempting_rounds(Driver& driver) {
+  std::vector<JobId> started;
+  for (const Decision& decision : driver.round()) {
+    if (const auto* preempt = std::get_if<PreemptJob>(&decision)) driver.end(preempt->job, Outcome::preempted);
+    if (const auto* start = std::get_if<StartJob>(&decision)) started.push_back(start->job);
+  }
+  for (const JobId job : driver.start_round()) started.push_back(job);
+  for (const JobId job : started) driver.run(job);
+  return started;
+}
+
+TEST(Preemption, ARunningJobYieldsToOneWithLessLeft) {
+  Driver driver(cluster_of(1, 8), textbook("least_remaining", "skip", "by_order"));
+  const JobId first = driver.submit(8, hours(3));
+  EXPECT_EQ(preempting_rounds(driver), std::vector<JobId>{first});
+  driver.now = driver.now + hours(1);
+  const JobId equal = driver.submit(8, hours(2));  // as long as is left of the first, which came before
+  EXPECT_TRUE(driver.round().empty());
+  const JobId shorter = driver.submit(4, hours(1));
+  const auto decisions = driver.scheduler.decide(driver.now);
+  ASSERT_EQ(decisions.size(), 1u);
+  EXPECT_EQ(std::get<PreemptJob>(decisions[0]).job, first);
+  EXPECT_EQ(preempting_rounds(driver), std::vector<JobId>{shorter});
+  EXPECT_EQ(driver.state(first), JobState::queued);
+  EXPECT_TRUE(driver.round().empty());
+  driver.now = driver.now + hours(1);
+  driver.end(shorter);
+  EXPECT_EQ(preempting_rounds(driver), std::vector<JobId>{first});
+  EXPECT_EQ(driver.state(equal), JobState::queued);
+}
+
+TEST(Preemption, GpuTimeCountsWhatIsLeftTimesGpus) {
+  Driver driver(cluster_of(1, 8), textbook("least_remaining_gpu_time", "skip", "by_order"));
+  const JobId first = driver.submit(8, hours(1));
+  preempting_rounds(driver);
+  const JobId small = driver.submit(1, hours(7));
+  EXPECT_EQ(preempting_rounds(driver), std::vector<JobId>{small});
+  EXPECT_EQ(driver.state(first), JobState::queued);
+}
+
+TEST(Preemption, AttainedServiceGoesDownALevelAtEachThreshold) {
+  // 8 GPUs attain 100 GPU-seconds in 12.5 s; the first whole second after that is when a newcomer's turn comes.
+  Driver driver(cluster_of(1, 8), textbook("least_attained", "skip", "by_order"));
+  const JobId first = driver.submit(8, hours(1));
+  preempting_rounds(driver);
+  const JobId second = driver.submit(8, hours(1));
+  EXPECT_TRUE(driver.round().empty());
+  EXPECT_EQ(driver.scheduler.next_wakeup(driver.now), driver.now + seconds(13));
+  driver.now = driver.now + seconds(13);
+  EXPECT_EQ(preempting_rounds(driver), std::vector<JobId>{second});
+  EXPECT_EQ(driver.state(first), JobState::queued);
+}
+
+TEST(Preemption, WhoHasAnotherPlaceThanItRunsInYieldsFirst) {
+  // By order the large job takes the empty node1 and the small one what is left; it ran on node1.
+  Driver driver(cluster_of(2, 8), textbook("least_remaining", "skip", "by_order"));
+  const JobId small = driver.submit(2, hours(5));
+  preempting_rounds(driver);
+  EXPECT_EQ(in_words(driver.attempt(small).allocation), "node1:0,1");
+  const JobId large = driver.submit(8, hours(1));
+  EXPECT_EQ(preempting_rounds(driver), (std::vector<JobId>{large, small}));
+  EXPECT_EQ(in_words(driver.attempt(large).allocation), "node1:0,1,2,3,4,5,6,7");
+  EXPECT_EQ(in_words(driver.attempt(small).allocation), "node2:0,1");
+}
+
 TEST(Reason, FragmentationWhenTheSumIsThereButNotTheShape) {
   Driver driver(cluster_of(2, 8));
   driver.submit(2, 5, hours(1));  // 3 are left on each node
@@ -313,18 +438,13 @@ TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
   PolicyConfig policy;
   EXPECT_TRUE(policy::unknown_names(policy).empty());
   policy.order = "fastest";
-  policy.backfill = "easy";
+  policy.backfill = "hard";
   EXPECT_EQ(policy::unknown_names(policy),
-            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time", "backfill: no \"easy\"; there is conservative, none"}));
+            (std::vector<std::string>{"order: no \"fastest\"; there is submit_time, multifactor, shortest, least_remaining, least_remaining_gpu_time, least_attained",
+                                      "backfill: no \"hard\"; there is conservative, none, skip, easy, easy_sjf"}));
   Driver driver(cluster_of(1, 8), policy);
   const JobId job = driver.submit(1, hours(1));
   EXPECT_EQ(driver.start_round(), std::vector<JobId>{job});
-}
-
-TEST(Policy, NobodyYieldsWithoutPreemption) {
-  const State state;
-  const auto policies = policy::make_policies(state, {});
-  EXPECT_FALSE(policies.preemption->yields(Job{}, Job{}));
 }
 
 }  // namespace

@@ -109,6 +109,16 @@ double sum(const std::string& text, const std::string& name) {
   return total;
 }
 
+TEST(Metrics, SlipsAreCountedUnderTheirCausesAndHarmApart) {
+  Site site;
+  site.exporter.on_slips({{JobId{1}, seconds(90), core::SlipCause::node_loss}, {JobId{2}, milliseconds(500), core::SlipCause::node_loss}});
+  EXPECT_EQ(value(site.text(), "ultramarine_plan_slip_seconds_total{cause=\"node_loss\"}"), 90.5);
+  EXPECT_EQ(value(site.text(), "ultramarine_plan_harm_seconds_total"), 0);
+  site.exporter.on_slips({{JobId{3}, seconds(7), core::SlipCause::overtaken}});
+  EXPECT_EQ(value(site.text(), "ultramarine_plan_harm_seconds_total"), 7);
+  EXPECT_EQ(sum(site.text(), "ultramarine_plan_slip_seconds_total"), 90.5);
+}
+
 TEST(Metrics, HaveEveryNameOfTheCatalogueWithItsType) {
   Site site;
   const JobId running = site.submit(16);
@@ -136,6 +146,8 @@ TEST(Metrics, HaveEveryNameOfTheCatalogueWithItsType) {
                                                      {"agent_heartbeat_age_seconds", "gauge"},
                                                      {"round_seconds", "histogram"},
                                                      {"decisions_total", "counter"},
+                                                     {"plan_slip_seconds_total", "counter"},
+                                                     {"plan_harm_seconds_total", "counter"},
                                                      {"store_commit_seconds", "histogram"},
                                                      {"store_batch_rows", "histogram"},
                                                      {"store_wal_bytes", "gauge"},
@@ -171,6 +183,7 @@ TEST(Metrics, StartAtZeroForEveryKnownLabel) {
        {"ultramarine_job_completions_total{account=\"lab-b\",outcome=\"node_lost\",partition=\"main\"}",
         "ultramarine_job_submissions_total{account=\"lab-a\",partition=\"main\"}", "ultramarine_decisions_total{result=\"rejected\"}",
         "ultramarine_backfilled_jobs_total{partition=\"main\"}", "ultramarine_auth_failures_total{method=\"secret\"}",
+        "ultramarine_plan_slip_seconds_total{cause=\"reservation\"}", "ultramarine_plan_harm_seconds_total",
         "ultramarine_queued_gpus{account=\"lab-a\",partition=\"main\",reason=\"fragmentation\"}",
         "ultramarine_jobs{account=\"lab-b\",partition=\"main\",state=\"unknown\"}",
         "ultramarine_allocated_gpu_seconds_total{account=\"lab-a\",partition=\"main\"}",

@@ -42,13 +42,19 @@ std::vector<Reference::Cap> Reference::caps_of(const JobSpec& spec, const std::s
 void Reference::submit(JobId id, const JobSpec& spec, const std::string& user, std::int64_t now_s) {
   Known job{.id = id, .submitted_s = now_s, .limit_s = spec.time_limit_ms.ms / 1000};
   job.stay_s = (policy_.launch_allowance_ms.ms + spec.time_limit_ms.ms + spec.stop_grace_ms.ms) / 1000;
+  job.cpus_per_gpu = spec.cpus_per_gpu;
+  job.exclusive = spec.exclusive;
   std::int64_t largest = 0;
   for (const NodeConfig& node : cluster_.nodes) {
-    job.may_use.push_back(spec.gpu_type.empty() || spec.gpu_type == node.gpu_type);
-    if (job.may_use.back()) largest = std::max(largest, node.gpus);
+    const bool is_named = spec.only_nodes.empty() || std::count(spec.only_nodes.begin(), spec.only_nodes.end(), node.name) > 0;
+    const bool is_of_type = spec.gpu_type.empty() || spec.gpu_type == node.gpu_type;
+    const std::int64_t by_cpus = node.cpus > 0 && spec.cpus_per_gpu > 0 ? node.cpus / spec.cpus_per_gpu : node.gpus;
+    job.at_most.push_back(is_named && is_of_type ? std::min(node.gpus, by_cpus) : 0);
+    largest = std::max(largest, job.at_most.back());
   }
-  if (spec.resources.gpus == 0) job.parts.assign(static_cast<std::size_t>(spec.resources.nodes), spec.resources.gpus_per_node);
-  for (std::int64_t left = spec.resources.gpus; left > 0; left -= largest) job.parts.push_back(std::min(left, largest));
+  job.parts = spec.resources.gpus > 0 ? spec.resources.gpus / largest : spec.resources.nodes;
+  job.devices_per_part = spec.resources.gpus > 0 ? largest : spec.resources.gpus_per_node;
+  job.remainder = spec.resources.gpus > 0 ? spec.resources.gpus % largest : 0;
   job.caps = caps_of(spec, user);
   jobs_[id] = std::move(job);
 }
@@ -74,6 +80,7 @@ void Reference::put(Known job, const Allocation& allocation, std::int64_t from, 
     for (const std::int64_t device : on_node.devices)
       for (std::int64_t t = from; t < until; ++t)
         table[index_of(cluster_, on_node.node)][static_cast<std::size_t>(device)][static_cast<std::size_t>(t)] = job.id.value;
+  job.allocation = allocation;
   job.from = from, job.until = until;
   placed.push_back(std::move(job));
 }
@@ -90,67 +97,112 @@ Reference::Table Reference::table_of_now(std::int64_t now_s, std::vector<Known>&
   return table;
 }
 
-/// Which nodes take the parts: the smaller part first, to the node that counts the fewest; then the others likewise. `can`: devices that each
-/// node can give. Empty: they don't fit.
-std::vector<Reference::Choice> Reference::choose(const std::vector<std::int64_t>& parts, const std::vector<std::int64_t>& can,
-                                                 const std::vector<std::int64_t>& counts) const {
-  if (parts.empty()) return {};
-  std::vector<std::size_t> nodes;
-  for (std::size_t node = 0; node < can.size(); ++node) nodes.push_back(node);
-  std::stable_sort(nodes.begin(), nodes.end(), [&](std::size_t a, std::size_t b) { return counts[a] < counts[b]; });
-  const std::vector<std::int64_t> others(parts.begin(), parts.end() - 1);
-  for (const std::size_t node : nodes) {
-    if (can[node] < parts.back()) continue;
-    std::vector<std::int64_t> left = can;
-    left[node] = 0;
-    std::vector<Choice> rest = choose(others, left, counts);
-    if (rest.size() != others.size()) continue;
-    rest.push_back({node, parts.back()});
-    return rest;
+/// Which nodes take the job's parts. `can`: devices that each node can give; `left`: that count. Empty: they don't fit.
+std::vector<Reference::Choice> Reference::choose(const Known& job, std::vector<std::int64_t> can, const std::vector<std::int64_t>& left) const {
+  std::vector<Choice> chosen;
+  const auto take_from = [&](std::vector<std::size_t> nodes, std::int64_t count, std::int64_t devices) {
+    for (; count > 0; --count) {
+      std::optional<std::size_t> best;
+      for (const std::size_t node : nodes)
+        if (can[node] >= devices && (!best || left[node] < left[*best])) best = node;
+      if (!best) return;
+      chosen.push_back({*best, devices});
+      can[*best] = 0;
+    }
+  };
+  std::map<std::string, std::vector<std::size_t>> leaves;
+  std::vector<std::string> in_order;  // of their first nodes
+  std::vector<std::size_t> all;
+  for (std::size_t node = 0; node < can.size(); ++node) {
+    if (job.at_most[node] == 0) continue;
+    all.push_back(node);
+    const std::string& leaf = policy_.placement == "pack" ? std::string("all") : cluster_.nodes[node].leaf;
+    if (leaves[leaf].empty()) in_order.push_back(leaf);
+    leaves[leaf].push_back(node);
   }
-  return {};
+  std::int64_t wanted = job.parts;
+  while (wanted > 0) {
+    std::string best;
+    std::int64_t best_rooms = 0, best_left = 0;
+    for (const std::string& leaf : in_order) {
+      std::int64_t rooms = 0, sum = 0;
+      for (const std::size_t node : leaves[leaf]) rooms += can[node] >= job.devices_per_part ? 1 : 0, sum += left[node];
+      rooms = std::min(rooms, wanted);
+      if (rooms > best_rooms || (rooms == best_rooms && rooms > 0 && sum < best_left)) best = leaf, best_rooms = rooms, best_left = sum;
+    }
+    if (best_rooms == 0) return {};
+    if (policy_.placement == "pack")
+      for (const std::size_t node : all) {
+        if (best_rooms == 0 || can[node] < job.devices_per_part) continue;
+        chosen.push_back({node, job.devices_per_part});
+        can[node] = 0;
+        --best_rooms, --wanted;
+      }
+    else take_from(leaves[best], best_rooms, job.devices_per_part), wanted -= best_rooms;
+  }
+  if (job.remainder > 0) take_from(all, 1, job.remainder);
+  if (static_cast<std::int64_t>(chosen.size()) < job.parts + (job.remainder > 0 ? 1 : 0)) return {};
+  return chosen;
+}
+
+/// Devices that the node can give the job for all of the stay, of `free` ones.
+std::int64_t Reference::can_give(std::size_t node, const Known& job, std::int64_t free, std::int64_t start, std::int64_t length,
+                                 const std::vector<Known>& placed) const {
+  const NodeConfig& config = cluster_.nodes[node];
+  if (job.exclusive && free < config.gpus) return 0;
+  std::int64_t can = std::min(free, job.at_most[node]);
+  if (config.cpus == 0 || job.cpus_per_gpu == 0) return can;
+  for (std::int64_t t = start; t < start + length; ++t) {
+    std::int64_t cpus = config.cpus;
+    for (const Known& other : placed)
+      for (const NodeAllocation& on_node : other.allocation)
+        if (on_node.node == config.name && other.from <= t && t < other.until) cpus -= other.cpus_per_gpu * static_cast<std::int64_t>(on_node.devices.size());
+    can = std::min(can, std::max<std::int64_t>(cpus, 0) / job.cpus_per_gpu);
+  }
+  return can;
 }
 
 /// Where the job would be if it started `start` seconds from now; nothing: it doesn't fit then. `placed`: who runs and who was placed before.
 std::optional<Allocation> Reference::fits(const Known& job, std::int64_t start, std::int64_t length, const Table& table,
                                           const std::vector<Known>& placed) const {
-  std::int64_t gpus = 0;
-  for (const std::int64_t part : job.parts) gpus += part;
+  const auto gpus_of = [](const Known& one) { return one.parts * one.devices_per_part + one.remainder; };
   for (const Cap& cap : job.caps) {
     for (std::int64_t t = start; t < start + length; ++t) {
-      std::int64_t used = gpus;
+      std::int64_t used = gpus_of(job);
       for (const Known& other : placed) {
-            const bool counted = std::any_of(other.caps.begin(), other.caps.end(), [&](const Cap& c) { return c.name == cap.name; });
-        if (!counted || t < other.from || t >= other.until) continue;
-        for (const std::int64_t part : other.parts) used += part;
+        const bool counted = std::any_of(other.caps.begin(), other.caps.end(), [&](const Cap& c) { return c.name == cap.name; });
+        if (counted && other.from <= t && t < other.until) used += gpus_of(other);
       }
       if (used > cap.gpus) return std::nullopt;
     }
   }
-  std::vector<std::vector<std::int64_t>> devices;  // of each node: those that it can have
-  std::vector<std::int64_t> can, counts;
+  std::vector<std::vector<std::int64_t>> devices;  // of each node: those that are free for all of the stay
+  std::vector<std::int64_t> can, left;
   for (std::size_t node = 0; node < table.size(); ++node) {
     devices.emplace_back();
-    counts.push_back(0);
+    left.push_back(0);
     for (std::size_t device = 0; device < table[node].size(); ++device) {
-      bool free = job.may_use[node], left_by_jobs_ahead = true;
+      bool is_free = true, left_by_jobs_ahead = true;
       for (std::int64_t t = start; t < start + length; ++t) {
-        const std::int64_t holder = table[node][device][static_cast<std::size_t>(t)];
+        const std::int64_t holder = table[node][device].at(static_cast<std::size_t>(t));
         if (holder == 0) continue;
-        free = false;
+        is_free = false;
         left_by_jobs_ahead &= before(job, jobs_.at(JobId{holder}));
       }
-      if (free) devices.back().push_back(static_cast<std::int64_t>(device));
-      counts.back() += (policy_.placement == "pack" ? table[node][device][static_cast<std::size_t>(start)] == 0 : left_by_jobs_ahead) ? 1 : 0;
+      if (is_free) devices.back().push_back(static_cast<std::int64_t>(device));
+      left.back() += (policy_.placement == "pack" ? is_free : left_by_jobs_ahead) ? 1 : 0;
     }
-    can.push_back(static_cast<std::int64_t>(devices.back().size()));
+    can.push_back(can_give(node, job, static_cast<std::int64_t>(devices.back().size()), start, length, placed));
   }
-  const std::vector<Choice> chosen = choose(job.parts, can, counts);
-  if (chosen.size() != job.parts.size()) return std::nullopt;
+  const std::vector<Choice> chosen = choose(job, can, left);
+  if (chosen.empty()) return std::nullopt;
   Allocation allocation;
   for (std::size_t node = 0; node < table.size(); ++node)
     for (const Choice& choice : chosen)
-      if (choice.node == node) allocation.push_back({cluster_.nodes[node].name, {devices[node].begin(), devices[node].begin() + choice.devices}});
+      if (choice.node == node) {
+        if (!job.exclusive) devices[node].resize(static_cast<std::size_t>(choice.devices));
+        allocation.push_back({cluster_.nodes[node].name, devices[node]});
+      }
   return allocation;
 }
 
@@ -168,11 +220,9 @@ std::vector<Line> Reference::conservative(const std::vector<Known>& queue, std::
   return lines;
 }
 
-/// Whether its parts fit on nodes with so many free devices.
-bool Reference::could_be_placed(const Known& job, std::vector<std::int64_t> free) const {
-  for (std::size_t node = 0; node < free.size(); ++node)
-    if (!job.may_use[node]) free[node] = 0;
-  return choose(job.parts, free, free).size() == job.parts.size();
+/// By what is free at that second.
+bool Reference::could_be_placed(const Known& job, const Table& table, std::int64_t at, const std::vector<Known>& placed) const {
+  return fits(job, at, 1, table, placed).has_value();
 }
 
 std::vector<Line> Reference::starts_only(const std::vector<Known>& queue, std::int64_t now_s) const {
@@ -193,27 +243,18 @@ std::vector<Line> Reference::starts_only(const std::vector<Known>& queue, std::i
     placed.pop_back();
     lines[job.id] = {job.id, std::nullopt, {}};
   };
-  const auto free_at = [&](std::int64_t t) {
-    std::vector<std::int64_t> free;
-    for (const auto& node : table) {
-      free.push_back(0);
-      for (const auto& device : node) free.back() += device[static_cast<std::size_t>(t)] == 0 ? 1 : 0;
-    }
-    return free;
-  };
-
   std::size_t next = 0;
   while (next < queue.size() && start_now(queue[next])) ++next;
   if (next < queue.size() && policy_.backfill != "none") {
     const Known& head = queue[next];
     const bool has_a_start = policy_.backfill != "skip";
     std::int64_t shadow = 0;
-    while (has_a_start && !could_be_placed(head, free_at(shadow))) ++shadow;
+    while (has_a_start && !could_be_placed(head, table, shadow, placed)) ++shadow;
     std::vector<Known> candidates(queue.begin() + static_cast<std::ptrdiff_t>(next) + 1, queue.end());
     if (policy_.backfill == "easy_sjf")
       std::stable_sort(candidates.begin(), candidates.end(), [](const Known& a, const Known& b) { return a.limit_s < b.limit_s; });
     for (const Known& candidate : candidates)
-      if (start_now(candidate) && has_a_start && !could_be_placed(head, free_at(shadow))) take_back(candidate);
+      if (start_now(candidate) && has_a_start && !could_be_placed(head, table, shadow, placed)) take_back(candidate);
   }
   std::vector<Line> in_order;
   for (const Known& job : queue) in_order.push_back(lines[job.id]);

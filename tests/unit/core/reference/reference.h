@@ -3,11 +3,14 @@
 // the rule is taken.
 //
 // Order: by arrival, or by time limit (`shortest`) and arrival; the number breaks ties.
+// Nodes: those of the GPU type, among those named, with CPUs for at least one GPU's share.
 // Shape: a total of GPUs is whole nodes of the largest size plus at most one smaller part; nodes x GPUs is taken as it is. Each part is on a
-//   node of its own.
-// Placement `best_fit`: the smaller part, then the others, go to the nodes that have the fewest devices left for the job, ties by node order.
-//   What counts as left is what jobs ahead of it left: a device that a job behind it holds can't be had, but is counted.
-//   `pack` counts what is free now.
+//   node of its own; an exclusive job has that node whole, and all of it must be free.
+// Placement `best_fit`: the equal parts go to one leaf switch if one has room for all, to that which has the fewest devices left; else the one
+//   with room for the most is used up first. On a leaf the nodes with the fewest devices left are first, ties by node order; then the smaller
+//   part goes to the node with the fewest left. What counts as left is what jobs ahead of it left: a device that a job behind it holds
+//   can't be had, but is counted.
+// Placement `pack`: the equal parts go to the first nodes in node order that have room, the smaller one to the node with the fewest free.
 // Backfill: none (fifo): in order, until one doesn't start; skip: those are passed over; easy (Lifka 1995): behind the first that
 //   doesn't start, only who leaves it its start; easy_sjf: of these the shortest first; conservative (Mu'alem & Feitelson 2001): every job
 //   gets the first second from which it fits for all of its stay.
@@ -50,8 +53,10 @@ class Reference {
   struct Known {
     JobId id;
     std::int64_t submitted_s = 0, limit_s = 0, stay_s = 0;
-    std::vector<std::int64_t> parts;  // devices on each of its nodes, descending
-    std::vector<bool> may_use;        // per node
+    std::int64_t parts = 0, devices_per_part = 0, remainder = 0;
+    std::vector<std::int64_t> at_most;  // devices that each node could give it
+    std::int64_t cpus_per_gpu = 0;
+    bool exclusive = false;
     std::vector<Cap> caps;
     std::optional<std::int64_t> started_s;
     Allocation allocation;
@@ -67,9 +72,10 @@ class Reference {
   bool before(const Known& a, const Known& b) const;
   std::vector<Cap> caps_of(const JobSpec& spec, const std::string& user) const;
   std::int64_t assumed_end(const Known& job, std::int64_t now_s) const;
-  std::vector<Choice> choose(const std::vector<std::int64_t>& parts, const std::vector<std::int64_t>& can, const std::vector<std::int64_t>& counts) const;
+  std::vector<Choice> choose(const Known& job, std::vector<std::int64_t> can, const std::vector<std::int64_t>& left) const;
+  std::int64_t can_give(std::size_t node, const Known& job, std::int64_t free, std::int64_t start, std::int64_t length, const std::vector<Known>& placed) const;
   std::optional<Allocation> fits(const Known& job, std::int64_t start, std::int64_t length, const Table& table, const std::vector<Known>& placed) const;
-  bool could_be_placed(const Known& job, std::vector<std::int64_t> free) const;
+  bool could_be_placed(const Known& job, const Table& table, std::int64_t at, const std::vector<Known>& placed) const;
   Table table_of_now(std::int64_t now_s, std::vector<Known>& placed) const;
   void put(Known job, const Allocation& allocation, std::int64_t from, std::int64_t until, Table& table, std::vector<Known>& placed) const;
   std::vector<Line> conservative(const std::vector<Known>& queue, std::int64_t now_s) const;

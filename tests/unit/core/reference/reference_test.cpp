@@ -1,5 +1,6 @@
 // The scheduler against the simple one (see reference.h) over small random stories: at every moment the same order, the same starts, the
 // same nodes and devices. ULTRAMARINE_SCENARIO=FILE plays one story instead, as a failure prints it.
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -59,6 +60,9 @@ std::string play(const Scenario& scenario, int& starts) {
     }
     for (const Decision& decision : playback.round())
       if (const auto* start = std::get_if<StartJob>(&decision)) started.push_back({start->job, now.ms / 1000, start->allocation});
+    const auto by_number = [](const Line& a, const Line& b) { return a.job < b.job; };  // a round starts them all at once
+    std::sort(to_start.begin(), to_start.end(), by_number);
+    std::sort(started.begin(), started.end(), by_number);
     if (const std::string words = differences(to_start, started); !words.empty()) return when + " others start:" + words;
     starts += static_cast<int>(started.size());
     if (!playback.violations.empty()) return playback.violations.front();
@@ -93,11 +97,23 @@ PolicyConfig policy_of(const std::string& order, const std::string& backfill, co
   return policy;
 }
 
-TEST(Reference, ConservativeAgrees) { expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {}, 300); }
+/// What the textbook rules compare: no time for a launch, nobody longer than he may, and what is free now.
+constexpr CaseOptions textbook{.shapes = false};
+
+TEST(Reference, ConservativeAgrees) { expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {.needs = true}, 300); }
+TEST(Reference, ConservativeAgreesWithoutTimeForLaunches) {
+  expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(0)), {.needs = true}, 200);
+}
+TEST(Reference, ConservativeAgreesByLength) { expect_agreement(policy_of("shortest", "conservative", "best_fit", seconds(5)), {.needs = true}, 200); }
 TEST(Reference, ConservativeAgreesWhenJobsRunLongerThanTheyMay) {
   expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {.overdue = true}, 200);
 }
-TEST(Reference, FifoAgrees) { expect_agreement(policy_of("submit_time", "none", "best_fit", seconds(5)), {}, 200); }
+TEST(Reference, FifoAgrees) { expect_agreement(policy_of("submit_time", "none", "pack", seconds(0)), textbook, 200); }
+TEST(Reference, FifoSkipAgrees) { expect_agreement(policy_of("submit_time", "skip", "pack", seconds(0)), textbook, 200); }
+TEST(Reference, EasyAgrees) { expect_agreement(policy_of("submit_time", "easy", "pack", seconds(0)), textbook, 300); }
+TEST(Reference, EasySjfAgrees) { expect_agreement(policy_of("submit_time", "easy_sjf", "pack", seconds(0)), textbook, 300); }
+TEST(Reference, SjfAgrees) { expect_agreement(policy_of("shortest", "none", "pack", seconds(0)), textbook, 200); }
+TEST(Reference, SjfSkipAgrees) { expect_agreement(policy_of("shortest", "skip", "pack", seconds(0)), textbook, 200); }
 
 TEST(Reference, AStoryIsReadAsItIsPrinted) {
   check_property(50, [] {

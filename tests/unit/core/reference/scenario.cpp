@@ -10,7 +10,7 @@
 namespace ultramarine::core::reference {
 namespace {
 
-/// Without the members that are as they are in a new T.
+/// Without the members that are as they are in a new T; but a reason is always said.
 template <class T>
 boost::json::value brief(const T& value) {
   using namespace protocol::detail;
@@ -24,7 +24,8 @@ boost::json::value brief(const T& value) {
     boost::json::object object;
     const T plain{};
     boost::mp11::mp_for_each<members<T>>([&](auto member) {
-      if (protocol::encode(value.*member.pointer) != protocol::encode(plain.*member.pointer)) object[member.name] = brief(value.*member.pointer);
+      const bool is_reason = std::is_same_v<T, Reason> && member.name == std::string_view("code");
+      if (is_reason || protocol::encode(value.*member.pointer) != protocol::encode(plain.*member.pointer)) object[member.name] = brief(value.*member.pointer);
     });
     return object;
   } else {
@@ -68,6 +69,9 @@ std::ostream& operator<<(std::ostream& out, const Scenario& scenario) {
   return out << "play it again with ULTRAMARINE_SCENARIO=FILE of this one line:\n" << to_text(scenario) << "\n";
 }
 
+std::string to_text(const PlannedJob& line) { return boost::json::serialize(brief(line)); }
+std::string to_text(const Decision& decision) { return boost::json::serialize(brief(decision)); }
+
 Playback::Playback(Scenario scenario)
     : scenario_(std::move(scenario)), happened_(scenario_.event.size(), false), submitted_(scenario_.job.size(), false) {
   apply(ClusterConfigured{scenario_.cluster, {}});
@@ -78,6 +82,7 @@ Playback::Playback(Scenario scenario)
 void Playback::apply(const Entry& entry) {
   scheduler.apply(now, entry);
   for (const std::string& violation : check_invariants(scheduler.state())) violations.push_back("at " + std::to_string(now.ms) + " ms: " + violation);
+  if (after_entry) after_entry(entry);
 }
 
 void Playback::submit(const ScenarioJob& job) {
@@ -158,9 +163,22 @@ bool Playback::advance() {
   return true;
 }
 
+void Playback::advance_to(Time time, const std::function<void(const Decision&)>& decided) {
+  for (auto soonest = next(); soonest && *soonest <= time; soonest = next()) {
+    advance();
+    if (now == time) return;
+    for (const Decision& decision : round()) decided(decision);
+  }
+  now = time;
+}
+
 std::vector<Decision> Playback::round() {
+  return round([this] { return scheduler.decide(now); });
+}
+
+std::vector<Decision> Playback::round(const std::function<std::vector<Decision>()>& decide) {
   std::vector<Decision> all;
-  for (auto decisions = scheduler.decide(now); !decisions.empty(); decisions = scheduler.decide(now)) {
+  for (auto decisions = decide(); !decisions.empty(); decisions = decide()) {
     apply(Round{now, planner_version, scheduler.policy_hash(), decisions});
     for (const Decision& decision : decisions) {
       all.push_back(decision);

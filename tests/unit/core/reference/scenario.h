@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/describe.hpp>
+#include <functional>
 #include <iosfwd>
 #include <map>
 #include <optional>
@@ -35,12 +36,13 @@ struct ScenarioEvent {
   std::optional<NodeDrained> drain;
   std::optional<NodeResumed> resume;
   std::optional<NodeSuspected> suspect;
+  std::optional<NodeJoined> join;
   std::optional<ReservationMade> reserve;
   std::optional<ReservationEnded> unreserve;
   std::optional<PeriodStarted> period;
   std::optional<ClusterConfigured> configure;
 };
-BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, reserve, unreserve, period, configure))
+BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, join, reserve, unreserve, period, configure))
 
 struct Scenario {
   std::string about;
@@ -48,7 +50,7 @@ struct Scenario {
   PolicyConfig policy;
   std::vector<ScenarioJob> job;  // they get the numbers 1, 2, ... in this order
   std::vector<ScenarioEvent> event;
-  Time ask_ms;                   // when the plan is looked at, after the round of that moment
+  Time ask_ms;                   // when the plan is looked at, before the round of that moment
 };
 BOOST_DESCRIBE_STRUCT(Scenario, (), (about, cluster, policy, job, event, ask_ms))
 
@@ -58,22 +60,30 @@ Scenario read_scenario(const std::string& text, const std::string& file_name);
 /// JSON that `read_scenario` reads, without what is as it is by default. rapidcheck shows failing cases by it.
 std::string to_text(const Scenario& scenario);
 std::ostream& operator<<(std::ostream& out, const Scenario& scenario);
+/// The same for parts of an answer.
+std::string to_text(const PlannedJob& line);
+std::string to_text(const Decision& decision);
 
 /// Plays a story. At each moment: first what ends, then what people do, then who comes; a round is the caller's to ask for.
 class Playback {
  public:
   explicit Playback(Scenario scenario);
 
+  /// Goes on to that time, with a round at each moment before it; at the time itself everything has happened but the round.
+  void advance_to(Time time, const std::function<void(const Decision&)>& decided);
   /// Goes on to the next moment at which something happens or the scheduler wants to be asked again. False: nothing is to come.
   bool advance();
   /// The next such moment, or nothing.
   std::optional<Time> next() const;
   /// Decides, applies, and decides again until nothing is left to do at this moment. All decisions, in order.
   std::vector<Decision> round();
+  /// The same with somebody else's decisions.
+  std::vector<Decision> round(const std::function<std::vector<Decision>()>& decide);
   void apply(const Entry& entry);
 
   Scheduler scheduler;
   Time now;
+  std::function<void(const Entry&)> after_entry;  // called after each one
   std::vector<JobId> came, ended;       // at this moment
   std::vector<std::string> violations;  // of invariants
 

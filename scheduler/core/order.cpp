@@ -1,0 +1,44 @@
+// See order.h.
+#include "scheduler/core/order.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+namespace ultramarine::core {
+namespace {
+
+void sort_by_key(std::vector<const Job*>& jobs, const policy::JobOrder& order) {
+  std::vector<std::pair<policy::OrderKey, const Job*>> keyed;
+  keyed.reserve(jobs.size());
+  for (const Job* job : jobs) keyed.emplace_back(order.key(*job), job);
+  std::sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second->job < b.second->job; });
+  std::transform(keyed.begin(), keyed.end(), jobs.begin(), [](const auto& entry) { return entry.second; });
+}
+
+void take_own_turns(std::vector<const Job*>& jobs) {
+  using Owner = std::tuple<std::int64_t, std::string_view, std::string_view, std::string_view, std::string_view>;
+  std::map<Owner, std::vector<std::size_t>> places;
+  for (std::size_t place = 0; place < jobs.size(); ++place) {
+    const Job& job = *jobs[place];
+    if (job.own_turn > 0) places[{job.owner.uid, job.owner.name, job.spec.account, job.spec.partition, job.spec.qos}].push_back(place);
+  }
+  for (const auto& [owner, of_owner] : places) {
+    std::vector<const Job*> turns;
+    for (const std::size_t place : of_owner) turns.push_back(jobs[place]);
+    std::stable_sort(turns.begin(), turns.end(), [](const Job* a, const Job* b) { return a->own_turn < b->own_turn; });
+    for (std::size_t i = 0; i < turns.size(); ++i) jobs[of_owner[i]] = turns[i];
+  }
+}
+
+}  // namespace
+
+std::vector<const Job*> in_order(const State&, std::vector<const Job*> jobs, const policy::Policies& policies, Time) {
+  sort_by_key(jobs, *policies.order);
+  take_own_turns(jobs);
+  return jobs;  // share classes come here: who is below his floor goes first, who borrows beyond his soft cap last
+}
+
+}  // namespace ultramarine::core

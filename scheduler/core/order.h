@@ -1,0 +1,16 @@
+// The order in which the planner serves jobs: the policy's, in which jobs that their owner reordered take each other's places.
+#pragma once
+
+#include <vector>
+
+#include "scheduler/core/policy/policies.h"
+#include "scheduler/model/state.h"
+
+namespace ultramarine::core {
+
+/// `jobs`, first those that are served first: by the policy's key and then by number; then the jobs of one owner (same account, partition and
+/// QOS) that have an own turn stand in the order of those turns in the places that they have together. Jobs that run keep the place that they
+/// would have if they still waited. O(jobs x log).
+std::vector<const Job*> in_order(const State& state, std::vector<const Job*> jobs, const policy::Policies& policies, Time now);
+
+}  // namespace ultramarine::core

@@ -1,0 +1,83 @@
+// See world.h: what must be true of each round, looked at before it is applied. Written from the meaning of the nouns, apart from the planner: which
+// job may start, and where, given all that people and configuration have said.
+#include <algorithm>
+
+#include "tests/simulation/core/world.h"
+
+namespace ultramarine::core {
+namespace {
+
+std::int64_t devices_on(const Job& job, const std::string& node) {
+  std::int64_t devices = 0;
+  if (!is_active(job.state)) return 0;
+  for (const NodeAllocation& on_node : job.attempts.back().allocation)
+    if (on_node.node == node) devices += static_cast<std::int64_t>(on_node.devices.size());
+  return devices;
+}
+
+template <class List, class Value>
+bool contains(const List& list, const Value& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+}  // namespace
+
+void World::check_start(const State& state, const StartJob& start) {
+  const Job& job = state.jobs.at(start.job);
+  const JobSpec& spec = job.spec;
+  const auto must = [&](bool holds, const std::string& violation) {
+    if (!holds) complaints_.push_back("job " + std::to_string(start.job.value) + " is to start though " + violation);
+  };
+  must(job.state == JobState::queued && !job.hold, "it doesn't queue");
+  must(spec.dependencies.empty() || job.eligible_ms, "what it depends on has not come");
+  std::int64_t devices = 0;
+  bool whole_nodes = true;
+  for (const NodeAllocation& on_node : start.allocation) {
+    devices += static_cast<std::int64_t>(on_node.devices.size());
+    const auto found = state.nodes.find(on_node.node);
+    const auto config = std::find_if(state.cluster.nodes.begin(), state.cluster.nodes.end(), [&](const NodeConfig& c) { return c.name == on_node.node; });
+    if (found == state.nodes.end() || config == state.cluster.nodes.end()) {
+      must(false, on_node.node + " is not in the cluster file");
+      continue;
+    }
+    const Node& node = found->second;
+    must(node.state == NodeState::up, on_node.node + " is not up");
+    must(!node.drain, on_node.node + " is drained");
+    must(spec.gpu_type.empty() || spec.gpu_type == config->gpu_type, on_node.node + " is of another type");
+    for (const std::string& feature : spec.features) must(contains(config->features, feature), on_node.node + " has no " + feature);
+    must(spec.only_nodes.empty() || contains(spec.only_nodes, on_node.node), on_node.node + " is none of those it names");
+    must(!contains(spec.without_nodes, on_node.node), on_node.node + " is excluded");
+    const auto partition = std::find_if(state.cluster.partitions.begin(), state.cluster.partitions.end(), [&](const auto& p) { return p.name == spec.partition; });
+    must(partition != state.cluster.partitions.end() && (partition->nodes.empty() || contains(partition->nodes, on_node.node)), on_node.node + " is not of its partition");
+    must(on_node.devices.back() < config->gpus, on_node.node + " has no such device");
+    whole_nodes = whole_nodes && static_cast<std::int64_t>(on_node.devices.size()) == node.config.gpus;
+    std::int64_t cpus = spec.cpus_per_gpu * static_cast<std::int64_t>(on_node.devices.size());
+    for (const auto& [id, other] : state.jobs) cpus += other.spec.cpus_per_gpu * devices_on(other, on_node.node);
+    must(config->cpus == 0 || spec.cpus_per_gpu == 0 || cpus <= config->cpus, on_node.node + " has too few CPUs");
+  }
+  if (spec.exclusive) must(whole_nodes && devices >= total_gpus(spec.resources), "it doesn't get its nodes whole");
+  else must(devices == total_gpus(spec.resources), "it gets another number of devices");
+}
+
+void World::check_round(const std::vector<Decision>& decisions) {
+  if (decisions.empty()) return;
+  Scheduler so_far(scheduler_.state());  // with those that started before it in this round
+  for (const Decision& decision : decisions) {
+    if (const auto* start = std::get_if<StartJob>(&decision)) check_start(so_far.state(), *start);
+    so_far.apply(now_, Round{now_, planner_version, "", {decision}});
+  }
+}
+
+/// Queued jobs that their owner reordered are planned in the order that he gave them.
+void World::check_own_turns(const Plan& plan) {
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, std::int64_t> last;
+  for (const PlannedJob& line : plan.jobs) {
+    const Job& job = scheduler_.state().jobs.at(line.job);
+    if (job.state != JobState::queued || job.own_turn == 0) continue;
+    std::int64_t& turn = last[{job.owner.name, job.spec.account, job.spec.partition, job.spec.qos}];
+    if (job.own_turn < turn) complaints_.push_back("job " + std::to_string(line.job.value) + " is behind one that its owner put after it");
+    turn = job.own_turn;
+  }
+}
+
+}  // namespace ultramarine::core
