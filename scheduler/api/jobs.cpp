@@ -82,7 +82,10 @@ void list_jobs(const ExchangePtr& exchange) {
   if (!filter.user.empty() && !exchange->caller.identified)
     throw not_permitted("without identity no users are shown, so none can be asked for", "ask through the scheduler's Unix socket");
   exchange->backend.ask([exchange, filter](const SnapshotPtr& snapshot) {
-    exchange->answer(job_list(*snapshot, filter, exchange->caller, exchange->backend.scheduler_uid()));
+    // RFC 7240: who asks for little gets no members that hold nothing.
+    const bool little = exchange->request.header("prefer") == "return=minimal";
+    const auto which = little ? protocol::Members::filled : protocol::Members::all;
+    exchange->answer(200, job_list_text(*snapshot, filter, exchange->caller, exchange->backend.scheduler_uid(), which), "application/json");
   });
 }
 

@@ -114,8 +114,8 @@ std::vector<Route> make_routes() {
        {application_json, sent<protocol::ReservationCancelRequest>, reservation_to_cancel}, reply<protocol::ReservationReply>(),
        {no_admin, {404, "not_found", "there is no such reservation"}}, [](const ExchangePtr& e, const Call&) { cancel_reservation(e); }},
       {"GET", "/v1/jobs", "list_jobs",
-       "Jobs that have not ended. Without identity no users are shown; commands, folders and names of variables only to a job's owner and "
-       "administrators.",
+       "Jobs that have not ended. Without identity no users are shown; commands and folders only to a job's owner and administrators; names of "
+       "variables to nobody. With the header `Prefer: return=minimal` members are left out that hold nothing: of a long queue that is most.",
        true, true,
        {{"state", ParameterKind::job_states, "only jobs in these states, ended ones too; words with commas between"},
         {"user", ParameterKind::text, "only this user's, by name or number"},

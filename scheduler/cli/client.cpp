@@ -162,6 +162,7 @@ std::string Client::call(const Request& request) {
   sent.method = request.method;
   sent.path = request.path;
   sent.query = request.query;
+  sent.headers = request.headers;
   sent.body = request.body;
   if (!request.body.empty()) sent.headers["content-type"] = "application/json";
   try {
@@ -204,6 +205,7 @@ Answer<protocol::JobList> Client::jobs(const JobFilter& filter) {
   if (!filter.state.empty()) request.query["state"] = filter.state;
   if (!filter.user.empty()) request.query["user"] = filter.user;
   if (!filter.account.empty()) request.query["account"] = filter.account;
+  if (!filter.all_members) request.headers["prefer"] = "return=minimal";
   return decoded<protocol::JobList>(call(request));
 }
 

@@ -38,6 +38,7 @@ int exit_code_for(const std::string& code, int status);
 struct JobFilter {
   bool all = false;
   std::string state, user, account;  // "" = any
+  bool all_members = false;  // the answer's text is for programs: with those that hold nothing, too
 };
 
 /// Which output to read: of all ranks when `ranks` is empty, of the job's first gang when `gang` is absent, all when `since` is.
@@ -97,6 +98,7 @@ class Client {
     std::map<std::string, std::string> query;
     std::string body;
     std::chrono::milliseconds timeout = std::chrono::seconds(30);
+    std::map<std::string, std::string> headers = {};
   };
   std::string call(const Request& request);
   [[noreturn]] void unreachable(const net::NetError& error) const;

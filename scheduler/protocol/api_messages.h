@@ -214,7 +214,7 @@ BOOST_DESCRIBE_STRUCT(ArrayView, (), (count, states))
 /// A job with what is derived from state, plan and liveness. Of a whole array (`array` set): its first element with the state of all (ended only
 /// when every element has), without attempts, and the highest exit code.
 struct JobView {
-  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank; lists never hold a script's text
+  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank; lists hold neither a script's text nor names of variables
   std::int64_t gpus = 0;
   std::optional<PlannedJob> planned;    // while queued
   std::string why;                      // while queued: the reason in one sentence

@@ -19,11 +19,26 @@ void Daemon::answer_after_commit(std::function<void()> answer) {
   after_commit_.push_back([this, answer = std::move(answer)]() mutable { loop_.post(std::move(answer)); });
 }
 
+/// As of the newest commit. Whoever holds the answer reads it undisturbed.
+std::shared_ptr<const State> Daemon::shared_state() {
+  const bool is_behind = shared_state_ && shared_state_->sequence != sequence_;
+  if (is_behind && shared_state_->readers.load(std::memory_order_acquire) > 0) shared_state_.reset();
+  if (!shared_state_) {
+    shared_state_ = std::make_shared<SharedState>();
+    shared_state_->scheduler = core::Scheduler(state());
+  } else {
+    for (const auto& [at, entry] : since_shared_) shared_state_->scheduler.apply(at, entry);
+  }
+  since_shared_.clear();
+  shared_state_->sequence = sequence_;
+  ++shared_state_->readers;
+  return {&shared_state_->scheduler.state(), [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
+}
+
 api::SnapshotPtr Daemon::snapshot() {
-  if (shared_sequence_ != sequence_) {
-    shared_state_ = std::make_shared<const State>(state());
-    shared_hash_ = scheduler_.state_hash();
-    shared_sequence_ = sequence_;
+  if (shared_hash_sequence_ != sequence_) {
+    shared_hash_ = std::make_shared<api::StateHash>();
+    shared_hash_sequence_ = sequence_;
   }
   if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
     shared_plan_ = std::make_shared<const Plan>(scheduler_.plan(now_));
@@ -39,7 +54,7 @@ api::SnapshotPtr Daemon::snapshot() {
   answer->started_ms = started_ms_;
   answer->sequence = sequence_;
   answer->state_hash = shared_hash_;
-  answer->state = shared_state_;
+  answer->state = shared_state();
   answer->plan = shared_plan_;
   answer->liveness = shared_liveness_;
   answer->http = http_;

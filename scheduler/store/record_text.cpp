@@ -19,12 +19,12 @@ T decoded(const std::string& what, std::string_view text) {
 
 }  // namespace
 
-std::string entry_text(const Entry& entry) { return protocol::to_json(entry); }
+std::string entry_text(const Entry& entry) { return protocol::to_json(entry, protocol::Members::filled); }
 Entry entry_from_text(std::int64_t sequence, std::string_view text) {
   return decoded<Entry>("journal record " + std::to_string(sequence), text);
 }
 
-std::string state_text(const State& state) { return protocol::to_json(state); }
+std::string state_text(const State& state) { return protocol::to_json(state, protocol::Members::filled); }
 State state_from_text(std::int64_t sequence, std::string_view text) {
   return decoded<State>("the snapshot after journal record " + std::to_string(sequence), text);
 }
