@@ -4,6 +4,7 @@
 
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/views.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/scheduler.h"
@@ -33,6 +34,7 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
       std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == event.job; });
   if (planned != plan.jobs.end()) {
     reply.planned = *planned;
+    reply.gpus = gpus_of(scheduler.state().jobs.at(event.job), &*planned);
     reply.why = why(*planned, scheduler.state(), snapshot.now_ms);
   }
   return reply;

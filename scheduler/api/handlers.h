@@ -47,6 +47,9 @@ void wait_until(const ExchangePtr& exchange, JobId job, std::chrono::steady_cloc
                 std::function<void()> finish);
 /// The end of the time that the parameter timeout_ms grants.
 std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
+// ---- priorities.cpp
+void list_priorities(const ExchangePtr& exchange);
+void list_shares(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);

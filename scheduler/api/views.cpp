@@ -55,13 +55,18 @@ bool matches(const Job& job, const JobFilter& filter) {
 
 }  // namespace
 
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
+  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
+  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
+}
+
 namespace {
 
 /// `planned`: its line of the plan, or nullptr.
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller, std::int64_t scheduler_uid) {
   protocol::JobView view;
   view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
-  view.gpus = total_gpus(job.spec.resources);
+  view.gpus = gpus_of(job, planned);
   if (planned) {
     view.planned = *planned;
     view.why = why(*planned, *snapshot.state, snapshot.now_ms);

@@ -35,6 +35,10 @@ struct NamedGang {
 NamedGang named_gang(const Job& job, std::int64_t number);
 protocol::GangView gang_view(const NamedGang& gang);
 
+/// GPUs that it holds, held at last, or will get; those that it asks for where no place is known. They differ only when it has its nodes
+/// whole. `planned`: its line of the plan, or nullptr.
+std::int64_t gpus_of(const Job& job, const PlannedJob* planned);
+
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
 /// Those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
 protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid);

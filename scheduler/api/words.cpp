@@ -6,6 +6,9 @@
 #include <ctime>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/core/eligible.h"
+#include "scheduler/core/limits.h"
+#include "scheduler/core/shape.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -14,9 +17,14 @@ namespace {
 
 std::string gpus(std::int64_t count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
 
-std::string are_free(std::int64_t count) {
-  if (count == 0) return "none is free";
-  return std::to_string(count) + (count == 1 ? " is free" : " are free");
+/// `spec`: whose GPUs these would be, where it is known. GPUs that it can't use are not counted, and the sentence says so.
+std::string free_for(const JobSpec* spec, std::int64_t count) {
+  std::string text = count == 0 ? "none is free" : std::to_string(count) + (count == 1 ? " is free" : " are free");
+  if (!spec) return text;
+  if (spec->exclusive) text += " on whole nodes";
+  if (!spec->gpu_type.empty() || !spec->features.empty() || !spec->only_nodes.empty() || !spec->without_nodes.empty()) text += " on nodes that it may use";
+  if (spec->cpus_per_gpu > 0 || spec->memory_per_gpu_bytes > 0) text += " with the CPUs and memory that it asks for";
+  return text;
 }
 
 std::string named(JobId id, const State& state) {
@@ -43,17 +51,14 @@ std::string expectation(const PlannedJob& planned, const State& state, Time now)
   return text + ".";
 }
 
-/// The nodes of the job's partition that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
+/// The nodes that the job may use and that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
 std::string missing_nodes(const Job& job, const State& state) {
   std::map<NodeState, std::vector<std::string>> ailing;
-  const auto partition = std::find_if(state.cluster.partitions.begin(), state.cluster.partitions.end(),
-                                      [&](const PartitionConfig& one) { return one.name == job.spec.partition; });
-  for (const auto& [name, node] : state.nodes) {
-    if (node.state == NodeState::up) continue;
-    if (partition != state.cluster.partitions.end() && !partition->nodes.empty() &&
-        std::find(partition->nodes.begin(), partition->nodes.end(), name) == partition->nodes.end())
-      continue;
-    ailing[node.state].push_back(name);
+  if (const PartitionConfig* partition = core::find_partition(state.cluster, job.spec.partition)) {
+    for (const core::EligibleNode& eligible : core::eligible_nodes(state.cluster, *partition, job.spec)) {
+      const auto node = state.nodes.find(eligible.node->name);
+      if (node != state.nodes.end() && node->second.state != NodeState::up) ailing[node->second.state].push_back(node->first);
+    }
   }
   std::vector<std::string> parts;
   for (const auto& [node_state, names] : ailing)
@@ -61,13 +66,51 @@ std::string missing_nodes(const Job& job, const State& state) {
   return joined(parts);
 }
 
-/// "account lab-a uses 32 of its 32 GPUs"
-std::string limit_in_words(const std::optional<LimitReached>& limit) {
-  if (!limit) return "a limit is used up";
-  constexpr std::array scopes{"account", "user", "QOS", "partition"};
-  constexpr std::array things{"GPUs", "running jobs", "GPU-hours of this month"};
-  return std::string(scopes[static_cast<std::size_t>(limit->scope)]) + " " + limit->name + " uses " + std::to_string(limit->used) + " of its " + std::to_string(limit->limit) +
-         " " + things[static_cast<std::size_t>(limit->kind)];
+std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
+
+/// Of a limit that the job exceeds by itself: no wait helps.
+std::string exceeds(const LimitReached& limit) {
+  const std::string who = core::subject_in_words(limit);
+  switch (limit.kind) {
+    case LimitKind::gpus_per_job: return "it asks for " + gpus(limit.used) + ", and " + who + " allows " + gpus(limit.limit) + " per job";
+    case LimitKind::gpus: return "it asks for " + gpus(limit.used) + ", and " + who + " may use " + gpus(limit.limit) + " at once";
+    case LimitKind::jobs: return who + " may run no jobs";
+    case LimitKind::gpu_hours: return "it may hold " + counted(limit.used, "GPU-hour") + ", and " + who + " has " + counted(limit.limit, "GPU-hour") + " a month";
+    case LimitKind::max_time_ms:
+      return "its time limit is " + protocol::format_duration({limit.used}) + ", and " + who + " allows " + protocol::format_duration({limit.limit});
+  }
+  return "";
+}
+
+/// Of a limit that others use up.
+std::string waits_for_limit(const LimitReached& limit, const std::string& asks) {
+  const std::string who = core::subject_in_words(limit), used = std::to_string(limit.used);
+  if (limit.kind == LimitKind::jobs) return "Waits for its turn: " + who + " may run " + counted(limit.limit, "job") + " at once, and so many run or are ahead of it.";
+  if (limit.kind == LimitKind::gpu_hours)
+    return "Waits for a new month: " + who + " has " + counted(limit.limit, "GPU-hour") + " a month, and " + used + " of them are used or promised.";
+  return "Waits for " + asks + ": " + who + " may use " + gpus(limit.limit) + " at once, and " + used + " of them are used or promised.";
+}
+
+std::string limited(const PlannedJob& planned, const std::string& asks, const std::string& then) {
+  const LimitReached limit = planned.reason.limit.value_or(LimitReached{});
+  if (planned.start_ms) return waits_for_limit(limit, asks) + then;
+  return "Can't start: " + exceeds(limit) + "." + (limit.kind == LimitKind::jobs ? "" : " Cancel it and ask for less.");
+}
+
+/// Of a job that runs inside a reservation, or of one that others' reservations keep out.
+std::string reserved(const PlannedJob& planned, const State& state, Time now, const std::string& asks, const std::string& then) {
+  const Reason& reason = planned.reason;
+  const auto job = state.jobs.find(planned.job);
+  const auto kept = state.reservations.find(reason.reservation);
+  if (job != state.jobs.end() && job->second.spec.reservation == reason.reservation) {
+    const std::string its = "its reservation " + reason.reservation;
+    if (kept == state.reservations.end()) return "Can't start: " + its + " is over. Cancel it, or submit it again.";
+    if (!planned.start_ms) return "Can't start: what is left of " + its + " is too short for it. Cancel it, or submit it again.";
+    return "Waits for " + its + ", which begins " + when(reason.until_ms.value_or(now), now) + "." + then;
+  }
+  const bool nobodys = kept != state.reservations.end() && kept->second.accounts.empty();
+  return "Waits for " + asks + ": nodes that it would fit on are kept for " + (nobodys ? "maintenance " : "reservation ") + reason.reservation + ", which ends " +
+         when(reason.until_ms.value_or(now), now) + "." + then;
 }
 
 /// `job 3`, `jobs 3 and 4`
@@ -98,6 +141,8 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
   const Reason& reason = planned.reason;
   const std::string asks = gpus(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
+  const auto waiting = state.jobs.find(planned.job);
+  const auto are_free = [&](std::int64_t count) { return free_for(waiting == state.jobs.end() ? nullptr : &waiting->second.spec, count); };
   switch (reason.code) {
     case ReasonCode::starting_now: return "Starts now.";
     case ReasonCode::resources: return "Waits for " + asks + "; " + are_free(reason.gpus_free) + "." + then;
@@ -114,7 +159,10 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
     }
     case ReasonCode::never_fits:
       return "Can never run here: no state of this cluster has " + asks + " in the shape it asks for. Cancel it and ask for less.";
-    case ReasonCode::dependency: return "Waits for " + numbers(reason.waits_for, state) + ", on which it depends.";
+    case ReasonCode::dependency: {
+      const std::string start = planned.start_ms ? " Expected to start " + when(*planned.start_ms, now) + ", if all it waits for takes its whole time and ends well." : "";
+      return "Waits for " + numbers(reason.waits_for, state) + ", on which it depends." + start;
+    }
     case ReasonCode::dependency_never:
       return "Can't start: " + numbers(reason.waits_for, state) + ", on which it depends, ended otherwise than it asked for. Cancel it, or submit it again without.";
     case ReasonCode::array_limit: return "Waits until an element of its array has ended: no more of them may run at once." + then;
@@ -125,12 +173,22 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
       if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
       return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
     }
-    case ReasonCode::begin_time: return "Waits for the time at which it asked to begin." + then;
-    case ReasonCode::deadline: return "Can't start: it could not end by its deadline any more. Cancel it, or submit it again with another deadline.";
-    case ReasonCode::limit: return "Waits for " + asks + ": " + limit_in_words(reason.limit) + "." + then;
-    case ReasonCode::soft_cap: return "Lets jobs of others go first: " + limit_in_words(reason.limit) + ", and beyond that it may only borrow what nobody else wants." + then;
-    case ReasonCode::reservation:
-      return "Waits for " + asks + (reason.reservation.empty() ? "; nodes are kept for a reservation." : "; nodes are kept for reservation " + reason.reservation + ".") + then;
+    case ReasonCode::begin_time: {
+      const Time begin = reason.until_ms.value_or(now);
+      return "It is to begin " + when(begin, now) + ", and not before." + (planned.start_ms > begin ? then : "");
+    }
+    case ReasonCode::deadline: {
+      const auto job = state.jobs.find(planned.job);
+      const bool still_possible = reason.until_ms && job != state.jobs.end() && now + job->second.spec.time_limit_ms <= *reason.until_ms;
+      if (!still_possible) return "Can't start: it could not end by its deadline any more. Cancel it, or submit it again with another deadline.";
+      return "Waits for " + asks + " to become free earlier than planned: else it can't end by its deadline " + when(*reason.until_ms, now) + ".";
+    }
+    case ReasonCode::limit: return limited(planned, asks, then);
+    case ReasonCode::soft_cap: {
+      const LimitReached limit = reason.limit.value_or(LimitReached{});
+      return "Lets others go first: " + core::subject_in_words(limit) + " has used up the " + gpus(limit.limit) + " of its own, and may only borrow what nobody else wants." + then;
+    }
+    case ReasonCode::reservation: return reserved(planned, state, now, asks, then);
   }
   return "";
 }

@@ -44,6 +44,8 @@ class Reader {
     }
     read_names();
     read_sizes();
+    read_features();
+    read_shares();
     read_run();
     read_files();
     read_order();
@@ -171,17 +173,17 @@ class Reader {
     sizes.gpus_per_task = asked_gpus(Meaning::gpus_per_task, "resources.gpus");
     read_gres(sizes);
     if (const Given* given = take(Meaning::gpu_type, "gpu_type")) request_.spec.gpu_type = given->value;
-    sizes.exclusive =
-        std::any_of(given_.begin(), given_.end(), [](const Given& given) { return given.rule->meaning == Meaning::exclusive; });
+    read_exclusive();
+    sizes.exclusive = request_.spec.exclusive;
+    read_hosts(sizes);
     const Shape shape = shape_of(sizes);
     request_.spec.resources = shape.resources;
     request_.spec.ranks = shape.ranks;
     request_.spec.ranks_per_node = shape.ranks_per_node;
-    request_.whole_nodes = shape.whole_nodes;
     for (const std::string& line : shape.warnings) warn(line);
     if (shape.gpus_by_default && is_script())
       warn(submission_.name + ": no GPUs asked for, so it gets " +
-           (shape.whole_nodes           ? "all of each node (--exclusive)"
+           (sizes.exclusive             ? "all of each node (--exclusive)"
             : shape.resources.nodes > 1 ? "1 on each node"
                                         : "1") +
            "; say how many with --gpus-per-node");
@@ -203,6 +205,114 @@ class Reader {
                         std::to_string(sizes.gpus_per_node->count),
                     "leave out one of the two");
     sizes.gpus_per_node = per_node;
+  }
+
+  // --- which nodes, and what of them beside GPUs ---
+
+  void read_exclusive() {
+    const Given* given = take(Meaning::exclusive, "exclusive");
+    if (!given) return;
+    request_.spec.exclusive = true;
+    if (given->value.empty() || given->rule->takes == Takes::nothing || given->level == Level::slurm_variable) return;
+    if (given->value != "user" && given->value != "mcs")
+      throw Problem(given->where, "\"" + given->value + "\" is not known", "write --exclusive, --exclusive=user or --exclusive=mcs");
+    warn(given->where + ": it gets its nodes whole, and shares them with no other job");
+  }
+
+  std::vector<std::string> hosts(const Given& given) const {
+    const bool is_file = given.rule->meaning == Meaning::node_file || given.value.find('/') != std::string::npos;
+    if (!is_file) return hosts_value(given.value, given.where);
+    if (!submission_.read_file) throw Problem(given.where, "no file can be read here", "write the nodes' names");
+    return hosts_in_file(submission_.read_file(given.value, given.where), given.where);
+  }
+
+  /// Slurm uses all nodes that are named; of ours the job may be on fewer.
+  void read_hosts(Sizes& sizes) {
+    put_away_weaker({Meaning::node_list, Meaning::node_file});
+    for (const Meaning meaning : {Meaning::node_file, Meaning::node_list}) {
+      const Given* given = take(meaning, "only_nodes");
+      if (!given) continue;
+      std::vector<std::string>& names = request_.spec.only_nodes;
+      for (std::string& name : hosts(*given))
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+      if (given->dialect == Dialect::slurm) sizes.hosts = Asked{static_cast<std::int64_t>(names.size()), given->where};
+    }
+    if (const Given* given = take(Meaning::exclude, "without_nodes")) request_.spec.without_nodes = hosts(*given);
+  }
+
+  void read_features() {
+    const Given* given = take(Meaning::constraint, "features");
+    if (!given) return;
+    if (auto features = features_value(given->value, given->where)) {
+      request_.spec.features = std::move(*features);
+      return;
+    }
+    const std::string problem = "\"" + given->value + "\" asks for one of several features, or counts them";
+    if (given->dialect == Dialect::ultra) throw Problem(given->where, problem, "name features that each node must have: nvlink&infiniband");
+    request_.spec.recorded["constraint"] = given->value;
+    warn(given->where + ": " + problem + ", which can't be kept: any node will do");
+  }
+
+  /// `parts` things on a node, or on all of them, for so many GPUs there.
+  struct Share {
+    std::int64_t parts = 0, gpus = 1;
+  };
+
+  /// Ranks as far as CPUs and memory are concerned. Nobody said how many: sbatch starts one on each node, `ultra run` one for each GPU.
+  Share ranks_share(Dialect dialect) const {
+    const auto& [gpus, nodes, gpus_per_node] = request_.spec.resources;
+    const std::int64_t ranks = request_.spec.ranks, per_node = request_.spec.ranks_per_node;
+    const std::int64_t each = nodes > 0 ? gpus_per_node : gpus;
+    if (per_node > 0) return {per_node, each};
+    if (ranks > 0) return {nodes > 0 ? (ranks + nodes - 1) / nodes : ranks, each};
+    return {dialect == Dialect::slurm ? 1 : each, each};
+  }
+
+  /// CPUs and memory are counted per GPU, whatever they were said for.
+  void read_shares() {
+    JobSpec& spec = request_.spec;
+    const Given* per_rank = last(Meaning::cpus_per_task);
+    Share cpus = ranks_share(per_rank ? per_rank->dialect : Dialect::slurm);
+    cpus.parts *= std::max<std::int64_t>(spec.cpus_per_rank, 1);
+    if (const Given* given = take(Meaning::cpus_per_gpu, "cpus_per_gpu")) {
+      cpus = {count_value(given->value, given->where), 1};
+      if (per_rank) warn(given->where + ": CPUs are counted by it, not by " + per_rank->where);
+      spec.cpus_per_gpu = cpus.parts;
+    } else if (per_rank) {
+      spec.cpus_per_gpu = (cpus.parts + cpus.gpus - 1) / cpus.gpus;
+      request_.places["cpus_per_gpu"] = per_rank->where;
+      if (cpus.parts % cpus.gpus != 0)
+        warn(per_rank->where + ": " + std::to_string(cpus.parts) + " CPUs for " + std::to_string(cpus.gpus) + " GPUs are counted as " +
+             std::to_string(spec.cpus_per_gpu) + " for each GPU");
+    }
+    read_memory(cpus);
+  }
+
+  void read_memory(const Share& cpus) {
+    put_away_weaker({Meaning::memory, Meaning::memory_per_cpu, Meaning::memory_per_gpu});
+    const Given* said = nullptr;
+    for (const Meaning meaning : {Meaning::memory, Meaning::memory_per_cpu, Meaning::memory_per_gpu}) {
+      const Given* given = last(meaning);
+      if (given && said)
+        throw Problem(given->where, "memory is said by " + said->where + " already", "leave out one of the two");
+      if (given) said = given;
+    }
+    if (!said) return;
+    take(said->rule->meaning, "memory_per_gpu_bytes");
+    const std::int64_t bytes = memory_value(said->value, said->where);
+    if (bytes == 0) {
+      if (!request_.spec.exclusive) warn(said->where + ": 0 is all memory of a node: it is not counted, and --exclusive keeps others off the node");
+      return;
+    }
+    const auto& [gpus, nodes, gpus_per_node] = request_.spec.resources;
+    Share times{1, 1};
+    if (said->rule->meaning == Meaning::memory_per_cpu) times = cpus;
+    if (said->rule->meaning == Meaning::memory) times.gpus = nodes > 0 ? gpus_per_node : gpus;
+    std::int64_t all = 0;
+    if (__builtin_mul_overflow(bytes, times.parts, &all)) throw Problem(said->where, said->value + " is absurd", "ask for less");
+    request_.spec.memory_per_gpu_bytes = std::max<std::int64_t>(all / times.gpus, 1);  // a byte less is better than one more than a node has
+    if (said->rule->meaning == Meaning::memory && nodes == 0 && gpus > 1)
+      warn(said->where + ": counted as if all " + std::to_string(gpus) + " GPUs were on one node; say --nodes, or --mem-per-gpu");
   }
 
   // --- how it runs ---
@@ -288,14 +398,11 @@ class Reader {
   // --- what changes nothing ---
 
   void read_recorded() {
-    put_away_weaker({Meaning::memory});
-    check_memory();
     std::vector<std::string> names;
     for (const Given& given : given_) {
       if (given.rule->treatment != Treatment::recorded) continue;
       check_recorded(given);
       request_.spec.recorded[std::string(known_name(*given.rule))] = given.value;
-      if (given.rule->meaning == Meaning::exclusive && request_.whole_nodes) continue;  // it had an effect
       if (std::find(names.begin(), names.end(), option_name(given)) == names.end()) names.push_back(option_name(given));
     }
     if (names.empty()) return;
@@ -304,23 +411,7 @@ class Reader {
 
   static void check_recorded(const Given& given) {
     if (given.rule->meaning == Meaning::count) count_value(given.value, given.where);
-    if (given.rule->meaning == Meaning::memory || given.rule->meaning == Meaning::disk) memory_value(given.value, given.where);
-    if (given.rule->meaning == Meaning::hosts) hosts_value(given.value, given.where);
-    if (given.rule->meaning == Meaning::exclusive && !given.value.empty() && given.value != "user" && given.value != "mcs" &&
-        given.level < Level::slurm_variable)
-      throw Problem(given.where, "\"" + given.value + "\" is not known", "write --exclusive, --exclusive=user or --exclusive=mcs");
-  }
-
-  /// Memory is said in one way only.
-  void check_memory() const {
-    const Given* first = nullptr;
-    for (const Given& given : given_) {
-      const std::string_view name = known_name(*given.rule);
-      if (name != "mem" && name != "mem-per-cpu" && name != "mem-per-gpu") continue;
-      if (first && known_name(*first->rule) != name)
-        throw Problem(given.where, "memory is said by " + first->where + " already", "leave out one of the two");
-      first = &given;
-    }
+    if (given.rule->meaning == Meaning::disk) memory_value(given.value, given.where);
   }
 
   const Submission& submission_;

@@ -2,6 +2,7 @@
 // numbers of nodes, ranks and GPUs are then put together as sbatch does. Nothing here reads a file, an environment or a cluster.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -15,11 +16,10 @@ namespace ultramarine::batch {
 
 /// What a job script, or a command on the command line, asks for.
 struct Request {
-  JobSpec spec;                                   // complete but for the two fields below
+  JobSpec spec;                                   // complete but for element_dependencies
   std::vector<std::int64_t> array_indices;        // ascending; empty: no array
   std::int64_t array_limit = 0;
   std::vector<TypedDependency> element_dependencies;  // those on elements of arrays: whoever knows the cluster adds them to spec.dependencies
-  bool whole_nodes = false;                       // spec.resources.gpus_per_node is left 0: all GPUs of a node, which only the cluster knows
   std::string environment = "ALL";                // what of the environment goes along: ALL, NONE, names, and NAME=VALUE
   std::string environment_where;                  // "" = nobody said so
   bool environment_values = false;                // NAME=VALUE may stand in it (not on a command line, which everybody can read)
@@ -38,6 +38,8 @@ struct Submission {
   std::map<std::string, std::string> environment; // for SBATCH_... and ULTRA_SUBMIT_...
   std::vector<Given> file;                        // of a job file: as strong as #ULTRA lines
   std::vector<Given> command_line;
+  /// The text of a file that an option names; throws Problem(where, ...) when it can't be read. Empty: no option may name a file.
+  std::function<std::string(const std::string& path, const std::string& where)> read_file;
 };
 
 /// Throws Problem.

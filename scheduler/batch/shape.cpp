@@ -31,9 +31,10 @@ class Shaper {
 
   void take_tasks() {
     if (sizes_.nodes) nodes_ = sizes_.nodes->count;
+    if (sizes_.hosts) take_hosts();
     if (sizes_.tasks) tasks_ = sizes_.tasks->count;
-    if (sizes_.nodes && tasks_ && *tasks_ < *nodes_) {
-      shape_.warnings.push_back(sizes_.nodes->where + ": " + counted(*tasks_, "rank") + " can't run on " + counted(*nodes_, "node") +
+    if (nodes_ && tasks_ && *tasks_ < *nodes_) {
+      shape_.warnings.push_back((sizes_.hosts ? sizes_.hosts : sizes_.nodes)->where + ": " + counted(*tasks_, "rank") + " can't run on " + counted(*nodes_, "node") +
                                 ", so " + number(*tasks_) + " will do");
       nodes_ = tasks_;
     }
@@ -49,6 +50,15 @@ class Shaper {
                         " are at most " + number(per_node * *nodes_),
                     "ask for more nodes or for more ranks per node");
     }
+  }
+
+  void take_hosts() {
+    const auto& [count, where] = *sizes_.hosts;
+    if (sizes_.nodes && sizes_.nodes->count > count)
+      throw Problem(where, counted(count, "node") + " named, but " + sizes_.nodes->where + " asks for " + number(sizes_.nodes->count),
+                    "name as many, or leave out one of the two");
+    if (sizes_.nodes && sizes_.nodes->count < count) shape_.warnings.push_back(where + ": all of the named nodes are asked for, " + number(count));
+    nodes_ = count;
   }
 
   void take_gpus() {
@@ -99,11 +109,8 @@ class Shaper {
       resources = {0, nodes_.value_or(1), sizes_.gpus_per_node->count};
     } else if (!gpus_) {
       shape_.gpus_by_default = true;
-      shape_.whole_nodes = sizes_.exclusive;
-      if (sizes_.exclusive)
-        resources = {0, nodes_.value_or(1), 0};
-      else if (sizes_.nodes)
-        resources = {0, *nodes_, 1};
+      if (sizes_.exclusive || sizes_.nodes || sizes_.hosts)
+        resources = {0, nodes_.value_or(1), 1};
       else
         resources = nodes_ && *nodes_ > 1 ? Resources{0, *nodes_, 1} : Resources{1, 0, 0};
     } else if (!nodes_) {
@@ -133,7 +140,7 @@ class Shaper {
   void take_ranks() {
     if (sizes_.tasks_per_gpu) {
       const std::int64_t per_gpu = sizes_.tasks_per_gpu->count, gpus = total_gpus(shape_.resources);
-      if (shape_.whole_nodes) throw Problem(sizes_.tasks_per_gpu->where, "the number of GPUs is not said", "say it with --gpus-per-node");
+      if (shape_.gpus_by_default && sizes_.exclusive) throw Problem(sizes_.tasks_per_gpu->where, "the number of GPUs is not said", "say it with --gpus-per-node");
       if (sizes_.tasks && sizes_.tasks->count != per_gpu * gpus)
         throw Problem(sizes_.tasks_per_gpu->where,
                       number(per_gpu) + " ranks on each of " + counted(gpus, "GPU") + " are not the " + number(sizes_.tasks->count) +

@@ -19,19 +19,19 @@ struct Asked {
 struct Sizes {
   std::optional<Asked> nodes, tasks, tasks_per_node, tasks_per_gpu;
   std::optional<Asked> gpus, gpus_per_node, gpus_per_task;
+  std::optional<Asked> hosts;  // so many nodes are named, and each of them is to be used
   bool exclusive = false;
 };
 
 struct Shape {
   Resources resources;
   std::int64_t ranks = 0, ranks_per_node = 0;  // as in JobSpec
-  bool whole_nodes = false;                    // resources.gpus_per_node is 0: all GPUs of each node
   bool gpus_by_default = false;                // nobody asked for GPUs
   std::vector<std::string> warnings;           // one line each
 };
 
-/// --ntasks-per-node is a maximum beside --ntasks; nodes that aren't said are as many as the tasks need, else 1; --gpus-per-task times tasks
-/// is --gpus. No GPU option: all GPUs of exclusive nodes, else 1 (per node, where nodes are said). Throws Problem where numbers contradict.
+/// --ntasks-per-node is a maximum beside --ntasks; nodes that aren't said are as many as are named, or as the tasks need, else 1; --gpus-per-task times tasks
+/// is --gpus. No GPU option: 1 (per node, where nodes are said or exclusive). Throws Problem where numbers contradict.
 Shape shape_of(const Sizes& sizes);
 
 }  // namespace ultramarine::batch

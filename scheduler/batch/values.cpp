@@ -150,9 +150,36 @@ std::int64_t size_value(const std::string& text, const std::string& where) {
   return *bytes;
 }
 
-void hosts_value(const std::string& text, const std::string& where) {
-  if (text.find('/') != std::string::npos) return;
-  if (!protocol::expand_hostlist(text)) throw Problem(where, quoted(text) + " is no list of nodes", "write for example node[01-04],node07");
+std::vector<std::string> hosts_value(const std::string& text, const std::string& where) {
+  auto names = protocol::expand_hostlist(text);
+  if (!names || names->empty()) throw Problem(where, quoted(text) + " is no list of nodes", "write for example node[01-04],node07");
+  return std::move(*names);
+}
+
+std::vector<std::string> hosts_in_file(const std::string& text, const std::string& where) {
+  std::vector<std::string> hosts;
+  for (std::string line : split(text, '\n')) {
+    line.resize(std::min(line.find('#'), line.size()));
+    std::replace_if(line.begin(), line.end(), [](char c) { return c == '\t' || c == '\r'; }, ' ');
+    for (const std::string& word : split(line, ' ')) {
+      if (word.empty() || word == ",") continue;
+      const auto names = hosts_value(word.ends_with(',') ? word.substr(0, word.size() - 1) : word, where);
+      hosts.insert(hosts.end(), names.begin(), names.end());
+    }
+  }
+  if (hosts.empty()) throw Problem(where, "the file names no node", "write one name, or one list such as node[01-04], in each line");
+  return hosts;
+}
+
+std::optional<std::vector<std::string>> features_value(const std::string& text, const std::string& where) {
+  if (text.find_first_of("|*[]()") != std::string::npos) return std::nullopt;
+  std::string list = text;
+  std::replace(list.begin(), list.end(), ',', '&');
+  std::vector<std::string> features = split(list, '&');
+  for (const std::string& feature : features)
+    if (feature.empty() || feature.find_first_of(" \t") != std::string::npos)
+      throw Problem(where, quoted(text) + " is no list of features", "write for example nvlink, or nvlink&infiniband");
+  return features;
 }
 
 GpuCount gpus_value(const std::string& text, const std::string& where, std::int64_t least) {

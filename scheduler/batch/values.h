@@ -33,8 +33,13 @@ std::int64_t memory_value(const std::string& text, const std::string& where);
 /// `100MiB`, `2G`, bytes with a unit.
 std::int64_t size_value(const std::string& text, const std::string& where);
 
-/// Checks a hostlist; a text with a / names a file and is not read.
-void hosts_value(const std::string& text, const std::string& where);
+/// A hostlist's names, in its order.
+std::vector<std::string> hosts_value(const std::string& text, const std::string& where);
+/// The names in a file of nodes: hostlists, one or several a line; # begins a comment.
+std::vector<std::string> hosts_in_file(const std::string& text, const std::string& where);
+
+/// `a&b` (or a,b): features that a node must all have. nullopt: it asks for one of several, or counts them (a|b, [a|b], a*2).
+std::optional<std::vector<std::string>> features_value(const std::string& text, const std::string& where);
 
 /// `[TYPE:]N`.
 struct GpuCount {

@@ -235,6 +235,18 @@ Answer<protocol::CheckReply> Client::check(const protocol::SubmitRequest& reques
   return decoded<protocol::CheckReply>(call({"POST", "/v1/jobs/check", {}, protocol::to_json(request)}));
 }
 Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
+Answer<protocol::PriorityList> Client::priorities(const std::string& user, const std::string& account) {
+  Request request{"GET", "/v1/priorities", {}, ""};
+  if (!user.empty()) request.query["user"] = user;
+  if (!account.empty()) request.query["account"] = account;
+  return decoded<protocol::PriorityList>(call(request));
+}
+Answer<protocol::ShareList> Client::shares(const std::string& user, const std::string& account) {
+  Request request{"GET", "/v1/shares", {}, ""};
+  if (!user.empty()) request.query["user"] = user;
+  if (!account.empty()) request.query["account"] = account;
+  return decoded<protocol::ShareList>(call(request));
+}
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 
 void Client::shutdown(bool requeue) {

@@ -71,6 +71,8 @@ class Client {
   /// What the cluster would make of a submission, without submitting it.
   Answer<protocol::CheckReply> check(const protocol::SubmitRequest& request);
   Answer<protocol::NodeList> nodes();
+  Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
+  Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

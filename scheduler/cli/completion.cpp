@@ -59,6 +59,22 @@ std::vector<Candidate> of_jobs(const Context& context, std::string (*part)(const
   return plain({words.begin(), words.end()});
 }
 
+std::vector<Candidate> nodes(const Context& context) {
+  std::vector<Candidate> found;
+  for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
+    found.push_back({view.node.config.name, word(view.node.state)});
+  return found;
+}
+
+/// Words that the cluster file says of nodes: each once.
+std::vector<Candidate> of_nodes(const Context& context, std::vector<std::string> (*part)(const NodeConfig&)) {
+  std::set<std::string> words;
+  for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
+    for (std::string& one : part(view.node.config)) words.insert(std::move(one));
+  words.erase("");
+  return plain({words.begin(), words.end()});
+}
+
 std::vector<Candidate> values_of(const Option& option, const Context& context) {
   static const std::map<std::string, std::vector<std::string>> known{
       {"--state", {"queued", "held", "starting", "running", "stopping", "unknown", "completed", "failed", "cancelled"}},
@@ -69,12 +85,16 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
       {"--policy", {"default", "fifo"}}};
   if (const auto found = known.find(option.name); found != known.end()) return plain(found->second);
   if (option.name == "--after") return jobs(context, true, [](JobState) { return true; });
+  if (option.name == "--jobs") return jobs(context, false, [](JobState state) { return state == JobState::queued; });
   if (option.name == "--account")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.account; });
   if (option.name == "--partition")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.partition; });
   if (option.name == "--user")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.owner.name; });
+  if (option.name == "--gpu-type") return of_nodes(context, [](const NodeConfig& node) { return std::vector{node.gpu_type}; });
+  if (option.name == "--constraint") return of_nodes(context, [](const NodeConfig& node) { return node.features; });
+  if (option.value_name == "NODES") return nodes(context);
   if (option.value_name == "FILE" || option.value_name == "PATH") return {{":files", ""}};
   if (option.value_name == "FOLDER") return {{":folders", ""}};
   return {};
@@ -88,12 +108,8 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
     case Positionals::jobs:
       if (verb.path == "cancel") return jobs(context, false, [](JobState state) { return !is_terminal(state); });
       return jobs(context, true, [](JobState) { return true; });
-    case Positionals::nodes: {
-      std::vector<Candidate> found;
-      for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
-        found.push_back({view.node.config.name, word(view.node.state)});
-      return found;
-    }
+    case Positionals::nodes:
+      return nodes(context);
     case Positionals::command:
     case Positionals::script_or_command:
     case Positionals::file:

@@ -120,7 +120,7 @@ std::string positional_words(Positionals positionals) {
 
 std::vector<Verb> all_verbs() {
   return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),   run_verb(),   queue_verb(),  top_verb(),
-          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(),   wait_verb(),  nodes_verb(),  validate_verb(),
+          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(),   wait_verb(),  nodes_verb(),      priority_verb(),       shares_verb(),  validate_verb(),
           doctor_verb(),     completion_verb(),   man_verb(),            version_verb()};
 }
 

@@ -86,6 +86,8 @@ Verb logs_verb();
 Verb cancel_verb();
 Verb wait_verb();
 Verb nodes_verb();
+Verb priority_verb();
+Verb shares_verb();
 Verb events_verb();
 Verb validate_verb();
 Verb doctor_verb();

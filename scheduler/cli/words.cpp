@@ -100,6 +100,13 @@ std::string percent(std::int64_t permille) {
   return std::to_string(permille / 10) + "." + std::to_string(permille % 10) + "%";
 }
 
+std::string part_of_one(std::int64_t parts) {
+  constexpr std::int64_t digits = 1'000'000, unit = factor_one / digits;
+  std::string rest = std::to_string(parts / unit % digits);
+  rest.insert(0, 6 - rest.size(), '0');
+  return std::to_string(parts / factor_one) + "." + rest;
+}
+
 std::string places(const Allocation& allocation) {
   if (allocation.empty()) return "-";
   std::vector<std::string> names;

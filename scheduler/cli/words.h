@@ -27,6 +27,8 @@ std::string local_time(Time time);
 std::string bytes_text(std::int64_t bytes);
 /// "37.5%".
 std::string percent(std::int64_t permille);
+/// A number of parts of factor_one, as "0.333333".
+std::string part_of_one(std::int64_t parts);
 /// "node[01-02]", or "-".
 std::string places(const Allocation& allocation);
 /// "signal 9 (SIGKILL)" or "code 3".

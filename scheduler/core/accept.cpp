@@ -10,7 +10,9 @@
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/impossible.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/names.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/core/refusals.h"
 #include "scheduler/core/shape.h"
 
@@ -212,16 +214,39 @@ void sort_wishes(JobSpec& spec) {
   }
 }
 
-Problem check_times(const PartitionConfig& partition, JobSpec& spec) {
+Problem check_times(const State& state, const PartitionConfig& partition, JobSpec& spec, const Actor& actor) {
   const Duration longest = std::min(partition.max_time_ms, time_limit_max);
-  if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, longest);
-  if (spec.time_limit_ms == longest_time_limit) spec.time_limit_ms = longest;
+  Duration without_refusal = longest;  // what a time limit that isn't said may be at most
+  LimitTable limits(state);
+  for (const std::size_t subject : limits.of(spec, actor.name)) without_refusal = std::min(without_refusal, limits.subject(subject).limits.max_time_ms.value_or(longest));
+  if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, without_refusal);
+  if (spec.time_limit_ms == longest_time_limit) spec.time_limit_ms = without_refusal;
   if (spec.time_limit_ms.ms <= 0) return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " is not a length of time", "ask for at least 1s");
   if (spec.time_limit_ms > longest)
     return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " asked, partition " + partition.name + " allows " + in_words(longest),
                   "ask for at most " + in_words(longest));
   if (spec.stop_grace_ms.ms < 0 || spec.stop_grace_ms > stop_grace_max)
     return refuse("stop_grace_ms", in_words(spec.stop_grace_ms) + " is out of range", "use 0s to " + in_words(stop_grace_max));
+  return std::nullopt;
+}
+
+/// What the request exceeds by itself: then no wait would help.
+Problem check_limits(const State& state, const JobSpec& spec, const Actor& actor) {
+  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, total_gpus(spec.resources), longest_stay(spec, state.policy));
+  if (!exceeded) return std::nullopt;
+  const char* const field = spec.resources.gpus > 0 ? "resources.gpus" : "resources.nodes";
+  const std::string who = subject_in_words(*exceeded), most = std::to_string(exceeded->limit);
+  const std::string asked = counted(exceeded->used, "GPU") + " asked, " + who;
+  switch (exceeded->kind) {
+    case LimitKind::gpus: return can_never(field, asked + " may use " + most + " at once", "ask for at most " + most);
+    case LimitKind::gpus_per_job: return can_never(field, asked + " allows " + most + " per job", "ask for at most " + most);
+    case LimitKind::jobs: return can_never(exceeded->scope == LimitScope::user ? "account" : boost::describe::enum_to_string(exceeded->scope, ""), who + " may run no jobs", "ask the cluster's admin, or use another");
+    case LimitKind::gpu_hours:
+      return can_never("time_limit_ms", "it may hold " + counted(exceeded->used, "GPU-hour") + ", " + who + " has " + most + " a month", "ask for fewer GPUs or less time");
+    case LimitKind::max_time_ms:
+      return refuse("time_limit_ms", in_words(Duration{exceeded->used}) + " asked, " + who + " allows " + in_words(Duration{exceeded->limit}),
+                    "ask for at most " + in_words(Duration{exceeded->limit}));
+  }
   return std::nullopt;
 }
 
@@ -244,10 +269,11 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   if (const auto problem = check_form(spec.resources)) return *problem;
   if (const auto problem = check_shares(spec)) return *problem;
   if (const auto problem = check_gpu_type(cluster, spec)) return *problem;
-  sort_wishes(spec);
   if (const auto problem = unknown_nodes(cluster, *partition, spec)) return *problem;
+  sort_wishes(spec);
   if (const auto problem = impossible_request(cluster, *partition, spec)) return *problem;
-  if (const auto problem = check_times(*partition, spec)) return *problem;
+  if (const auto problem = check_times(state, *partition, spec, actor)) return *problem;
+  if (const auto problem = check_limits(state, spec, actor)) return *problem;
   if (const auto problem = check_dependencies(state, spec, warnings)) return *problem;
   warn_of_waste(spec, warnings);
   return Accepted{std::move(spec), std::move(warnings)};

@@ -70,6 +70,26 @@ DependencyView look_at_dependencies(const State& state, const std::vector<Depend
   return view;
 }
 
+Expected expect_dependencies(const State& state, const std::vector<Dependency>& dependencies, Duration launch_allowance,
+                             const std::function<std::optional<Span>(JobId)>& span_of) {
+  Time latest{0};
+  for (const Dependency& dependency : dependencies) {
+    const auto found = state.jobs.find(dependency.job);
+    if (found == state.jobs.end() || has_come(state, dependency)) continue;
+    const auto elements = names_array(found->second) ? elements_of(state, found->second) : std::vector<const Job*>{&found->second};
+    // If all end well from now on, one that waits for a failure needs one that has happened, and one that waits for successes none.
+    const bool has_failed = std::any_of(elements.begin(), elements.end(), [](const Job* one) { return is_terminal(one->state) && one->state != JobState::completed; });
+    if ((dependency.condition == DependencyCondition::notok && !has_failed) || (dependency.condition == DependencyCondition::ok && has_failed)) return {};
+    for (auto element = elements.rbegin(); element != elements.rend(); ++element) {
+      if (judge(**element, dependency.condition) == Coming::met) continue;
+      const std::optional<Span> span = span_of((*element)->job);
+      if (!span) return {std::nullopt, (*element)->job};
+      latest = std::max(latest, dependency.condition == DependencyCondition::started ? span->start + launch_allowance : span->end);
+    }
+  }
+  return {latest, std::nullopt};
+}
+
 void settle_dependencies(State& state, Time now) {
   std::vector<JobId>& awaiting = state.awaiting_dependencies;
   auto kept = awaiting.begin();

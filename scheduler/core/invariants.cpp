@@ -70,7 +70,9 @@ class Check {
       devices += static_cast<std::int64_t>(on_node.devices.size());
     }
     const bool is_rejection = devices == 0 && attempt.outcome == Outcome::start_failed;
-    must(is_rejection || devices == total_gpus(job.spec.resources), subject, "has another number of devices than was asked for: a gang is whole or absent");
+    const std::int64_t asked = total_gpus(job.spec.resources);
+    must(is_rejection || (job.spec.exclusive ? devices >= asked : devices == asked), subject,
+         "has another number of devices than was asked for: a gang is whole or absent");
     std::set<std::int64_t> gangs;
     must(std::is_sorted(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& a, const Gang& b) { return a.gang < b.gang; }), subject,
          "has its gangs out of order");

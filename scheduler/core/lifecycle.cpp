@@ -13,6 +13,7 @@
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/fair_share.h"
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
@@ -281,7 +282,7 @@ void on(State& state, Time, const ReservationMade& event) { state.reservations[e
 
 void on(State& state, Time, const ReservationEnded& event) { state.reservations.erase(event.name); }
 
-void on(State& state, Time, const PeriodStarted& event) { state.period = {event.start_ms, event.end_ms, {}}; }
+void on(State& state, Time, const PeriodStarted& event) { start_period(state, event.start_ms, event.end_ms); }
 
 void on(State& state, Time now, const NodeJoined& event) {
   const auto found = state.nodes.find(event.node);
@@ -382,6 +383,7 @@ void on(State& state, Time now, const AttemptEnded& event) {
   for (const NodeAllocation& on_node : attempt.allocation) devices += static_cast<std::int64_t>(on_node.devices.size());
   state.allocated_gpu_ms[job->spec.account] += devices * held_ms;
   charge_ended_attempt(state, now, *job);
+  charge_period(state.period, *job, attempt);
 
   // Every end but success and failure was asked for, so an attempt that was not being stopped passes through stopping here.
   const bool wants_to_queue = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;

@@ -63,6 +63,21 @@ void map_list(std::vector<std::string>& names, const char* noun, const std::vect
   std::erase(names, "");
 }
 
+/// At many sites the type of a node's GPUs is one of its features. Here it is asked for as a type.
+void take_types_out_of_features(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::string>& warnings) {
+  const std::vector<std::string> known = features(cluster), types = gpu_types(cluster);
+  std::erase_if(spec.features, [&](const std::string& feature) {
+    const auto is_it = [&](const std::string& ours) { return same_letters(ours, feature); };
+    const auto type = std::find_if(types.begin(), types.end(), is_it);
+    const bool is_feature = std::any_of(known.begin(), known.end(), is_it) ||
+                            std::any_of(cluster.names.features.begin(), cluster.names.features.end(), [&](const auto& alias) { return is_it(alias.first); });
+    if (is_feature || type == types.end() || (!spec.gpu_type.empty() && spec.gpu_type != *type)) return false;
+    warnings.push_back("feature " + quoted(feature) + " is a GPU type here: " + *type);
+    spec.gpu_type = *type;
+    return true;
+  });
+}
+
 }  // namespace
 
 void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::string>& warnings) {
@@ -72,6 +87,7 @@ void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::str
   map_name(spec.qos, "QOS", names_of(cluster.qos), cluster.names.qos, warnings);
   map_name(spec.gpu_type, "GPU type", gpu_types(cluster), cluster.names.gpu_types, warnings);
   if (spec.gpu_type == "*") spec.gpu_type.clear();
+  if (!spec.features.empty()) take_types_out_of_features(cluster, spec, warnings);
   if (!spec.features.empty()) map_list(spec.features, "feature", features(cluster), cluster.names.features, warnings);
   if (spec.only_nodes.empty() && spec.without_nodes.empty()) return;
   const std::vector<std::string> nodes = names_of(cluster.nodes);

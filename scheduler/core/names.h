@@ -11,7 +11,8 @@
 namespace ultramarine::core {
 
 /// Puts our names in the place of those that are not known: an alias, our own name in other letters, then the alias `*`. A name for which
-/// none of them helps stays as it is. A feature or a node whose alias is "" is left out. One warning for each name that means something else now.
+/// none of them helps stays as it is. A feature or a node whose alias is "" is left out; a feature
+/// that is a GPU type here becomes one. One warning for each name that means something else now.
 void map_names(const ClusterConfig& cluster, JobSpec& spec, std::vector<std::string>& warnings);
 
 /// A type of GPU that is neither known nor mapped is refused.

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <tuple>
 
 #include "scheduler/core/array_slots.h"
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/rooms.h"
@@ -27,6 +30,8 @@ struct ClassView {
   std::int64_t gpus_per_node_max = 0;
   std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
   std::vector<std::int64_t> devices;             // that those could give it at most
+  std::int64_t largest_node = 0;                 // devices of the largest of its nodes, whatever its state
+  const std::vector<std::vector<Interval>>* closed = nullptr;  // when reservations close nodes to it
   KnownBounds bounds;
 };
 
@@ -38,6 +43,9 @@ struct Candidate {
   Shape shape;
   Duration stay;
   bool is_possible = false;   // the whole cluster can hold it
+  std::int64_t gpus = 0;      // that it holds at most
+  const Reservation* own = nullptr;                          // inside which it runs
+  const std::optional<LimitReached>* soft_cap = nullptr;     // beyond which it would borrow; nullptr: none
 };
 
 /// A stay that is given back at its end.
@@ -54,20 +62,24 @@ class Planner {
  public:
   Planner(const State& state, Time now)
       : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), sizes_(node_sizes()), timeline_(sizes_),
-        rooms_(sizes_) {
-    std::vector<const Job*> competing;
+        rooms_(sizes_), closures_(state, nodes_, now), limits_(state, now) {
+    std::vector<const Job*> competing, dependent;
     for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::queued || is_active(job.state)) competing.push_back(&job);
-    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) {
-      ranking_.push_back(candidate(*job));
-      ranking_.back().position = queued_.size();
-      if (job->state == JobState::queued) queued_.push_back(ranking_.back());
+      if (job.state == JobState::queued || is_active(job.state)) (awaits_others(job) ? dependent : competing).push_back(&job);
+    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) ranking_.push_back(candidate(*job));
+    sort_by_share();
+    for (Candidate& ranked : ranking_) {
+      ranked.position = queued_.size();
+      if (ranked.job->state == JobState::queued) queued_.push_back(ranked);
+    }
+    for (const Job* job : in_order(state_, std::move(dependent), policies_, now_)) dependent_.push_back(candidate(*job));
     }
   }
 
   Plan plan() {
-    lines_.resize(queued_.size());
+    lines_.resize(queued_.size() + dependent_.size());
     run(policies_.backfill->plans_everybody());
+    if (wants_lines()) plan_dependent();
     Plan plan{now_, std::move(lines_)};
     std::vector<const Job*> held;
     for (const auto& [id, job] : state_.jobs)
@@ -82,11 +94,14 @@ class Planner {
   }
 
   Choices choose() {
-    for (const Candidate& waits : queued_)
-      if (!waits.is_possible) choices_.impossible.push_back(waits.job->job);
+    for (const std::vector<Candidate>* waiting : {&queued_, &dependent_})
+      for (const Candidate& waits : *waiting)
+        if (!waits.is_possible || misses_deadline(*waits.job, now_)) choices_.impossible.push_back(waits.job->job);
     // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
-    const bool order_decides = policies_.backfill->keeps_order() &&
-                               std::none_of(queued_.begin(), queued_.end(), [](const Candidate& waits) { return ArraySlots::is_limited(*waits.job); });
+    const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() &&
+                               std::none_of(queued_.begin(), queued_.end(), [](const Candidate& waits) {
+                                 return ArraySlots::is_limited(*waits.job) || waits.job->spec.begin_ms || waits.job->spec.deadline_ms;
+                               });
     run(policies_.backfill->plans_everybody() && !order_decides);
     return std::move(choices_);
   }
@@ -126,11 +141,13 @@ class Planner {
     for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
       view.configured_devices.push_back(gpus);
       view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
+      view.largest_node = std::max(view.largest_node, node->gpus);
       const auto index = node_index_.find(node->name);
-      if (index == node_index_.end()) continue;
+      if (index == node_index_.end() || !closures_.may_use(job.spec.reservation, index->second)) continue;
       view.nodes.push_back(index->second);
       view.devices.push_back(gpus);
     }
+    view.closed = closures_.closed_to(job.spec.reservation);
     return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
   }
 
@@ -140,7 +157,25 @@ class Planner {
     waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
     waits.stay = longest_stay(job.spec, state_.policy);
     waits.is_possible = fits(waits.shape, waits.view->configured_devices);
+    waits.gpus = job.spec.exclusive ? (waits.shape.parts + (waits.shape.remainder > 0 ? 1 : 0)) * waits.view->largest_node : total_gpus(job.spec.resources);
+    waits.own = reservation_of(state_, job);
     return waits;
+  }
+
+  /// By share class, and within a class as they stand.
+  void sort_by_share() {
+    std::vector<const Job*> jobs;
+    for (const Candidate& ranked : ranking_) jobs.push_back(ranked.job);
+    shares_ = shares_of(state_, jobs);
+    if (shares_.empty()) return;
+    std::vector<Candidate> sorted;
+    for (const ShareClass share : {ShareClass::floor, ShareClass::normal, ShareClass::borrower})
+      for (std::size_t place = 0; place < ranking_.size(); ++place) {
+        if (shares_[place].share != share) continue;
+        sorted.push_back(ranking_[place]);
+        if (share == ShareClass::borrower) sorted.back().soft_cap = &shares_[place].soft_cap;
+      }
+    ranking_ = std::move(sorted);
   }
 
   /// Elements of one array depend on the same.
@@ -152,7 +187,7 @@ class Planner {
 
   PlaceRequest request_of(const Candidate& waits, Time from) const {
     return {.shape = waits.shape, .length = waits.stay, .from = from, .position = waits.position, .nodes = waits.view->nodes,
-            .needs = needs_of(waits.job->spec)};
+            .needs = needs_of(waits.job->spec), .closed = waits.view->closed};
   }
 
   // ---- the loop
@@ -166,7 +201,7 @@ class Planner {
       const Candidate& waits = (*order_)[next_];
       PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
       if (!is_hindered(waits, line)) {
-        if (looks_ahead) plan_in_calendar(waits, line);
+        if (looks_ahead) plan_in_calendar(waits, line, now_);
         else start_or_wait(waits, line);
       }
       if (wants_lines()) lines_[waits.position] = std::move(line);
@@ -187,6 +222,9 @@ class Planner {
   void enter_running(const Job& job, std::size_t ahead_of) {
     const Time end = assumed_end(job, state_.policy, now_);
     array_slots_.take(job, end);
+    limits_.take(job, gpus_of(job.attempts.back().allocation), job.attempts.back().decided_ms, end);
+    // Who has not started by the latest normal time is expected to any moment.
+    if (!dependent_.empty()) spans_[job.job] = {std::max(job.attempts.back().decided_ms, now_ + seconds(1) - state_.policy.launch_allowance_ms), end};
     const Stay stay = stay_of(job.job, job.attempts.back().decided_ms, end, needs_of(job.spec));
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
       const auto index = node_index_.find(on_node.node);
@@ -206,12 +244,14 @@ class Planner {
     line.position = static_cast<std::int64_t>(waits.position) + 1;
     line.reason.gpus_asked = total_gpus(waits.job->spec.resources);
     if (waits.view)
-      for (std::size_t index = 0; index < waits.view->nodes.size(); ++index) line.reason.gpus_free += free_in(*waits.view, index);
+      for (std::size_t index = 0; index < waits.view->nodes.size(); ++index) line.reason.gpus_free += free_in(*waits.view, index, waits.job->spec);
     return line;
   }
 
-  /// How many devices of its nodes[index] the class could have now.
-  std::int64_t free_in(const ClassView& view, std::size_t index) const { return std::min(rooms_.free(view.nodes[index]), view.devices[index]); }
+  /// How many devices of its nodes[index] a job of the class could use now.
+  std::int64_t free_in(const ClassView& view, std::size_t index, const JobSpec& spec) const {
+    return std::min(rooms_.free(view.nodes[index], needs_of(spec)), view.devices[index]);
+  }
 
   /// It can have no place for a reason that lies in itself.
   bool is_hindered(const Candidate& waits, PlannedJob& line) {
@@ -219,16 +259,45 @@ class Planner {
       line.reason.code = ReasonCode::never_fits;
       return true;
     }
-    if (awaits_others(*waits.job)) {
-      if (!wants_lines()) return true;
-      const DependencyView& dependencies = dependencies_of(*waits.job);
-      line.reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
-      line.reason.waits_for = dependencies.jobs;
+    if (misses_deadline(*waits.job, now_)) {
+      wait_for_deadline(waits, line);
       return true;
     }
-    if (fits(waits.shape, waits.view->devices)) return false;
+    const bool fits_at_all = fits(waits.shape, waits.view->devices);
+    const std::string& reservation = waits.job->spec.reservation;
+    if (!reservation.empty() && (!waits.own || !fits_at_all)) {
+      line.reason.code = ReasonCode::reservation;
+      line.reason.reservation = reservation;
+      return true;
+    }
+    if (auto exceeded = limits_.exceeded(*waits.job, waits.gpus, waits.stay)) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = std::move(exceeded);
+      return true;
+    }
+    if (fits_at_all) return false;
     line.reason.code = ReasonCode::nodes_missing;
     waits_its_turn(waits);
+    return true;
+  }
+
+  static void wait_for_deadline(const Candidate& waits, PlannedJob& line) {
+    line.reason.code = ReasonCode::deadline;
+    line.reason.until_ms = waits.job->spec.deadline_ms;
+  }
+
+  /// Of a job that waits for a date of its own: to begin, or for its reservation.
+  bool waits_for_date(const Candidate& waits, Reason& reason) const {
+    if (waits.job->spec.begin_ms > now_) {
+      reason.code = ReasonCode::begin_time;
+      reason.until_ms = waits.job->spec.begin_ms;
+    } else if (waits.own && waits.own->start_ms > now_) {
+      reason.code = ReasonCode::reservation;
+      reason.until_ms = waits.own->start_ms;
+      reason.reservation = waits.own->name;
+    } else {
+      return false;
+    }
     return true;
   }
 
@@ -237,19 +306,38 @@ class Planner {
 
   // ---- in the calendar
 
-  void plan_in_calendar(const Candidate& waits, PlannedJob& line) {
+  /// The earliest place from `from` on that devices and limits have.
+  void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
     const Job& job = *waits.job;
+    const JobSpec& spec = job.spec;
     ClassView& view = *waits.view;
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
-    const Time allowed = std::max(policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_);
-    const std::optional<Fit> fit =
-        timeline_.earliest_fit(request_of(waits, view.bounds.not_before(waits.shape, waits.stay, allowed)), *policies_.placement);
-    ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
-    if (allowed == now_) view.bounds.learn(waits.shape, waits.stay, fit->start);
+    const Time allowed = std::max({from, spec.begin_ms.value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
+    LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
+    const std::optional<LimitReached> limit_now = room.limit;
+    std::optional<Fit> fit;
+    while (true) {  // until devices and limits agree; each step passes over no time at which both had room
+      fit = timeline_.earliest_fit(request_of(waits, view.bounds.not_before(waits.shape, waits.stay, room.at)), *policies_.placement);
+      ensure(fit.has_value() || waits.own, "a shape that the free cluster holds fits at some time");
+      if (!fit) {  // what is left of its reservation is too little
+        line.reason.code = ReasonCode::reservation;
+        line.reason.reservation = spec.reservation;
+        return;
+      }
+      if (room.at == now_) view.bounds.learn(waits.shape, waits.stay, fit->start);
+      if (fit->start == room.at) break;
+      room = limits_.earliest(job, waits.gpus, fit->start, waits.stay);
+      if (room.at == fit->start) break;
+    }
+    if (spec.deadline_ms && fit->start + spec.time_limit_ms > *spec.deadline_ms) return wait_for_deadline(waits, line);  // it would be rejected first
+    if (fit->start > now_) room = limits_.earliest(job, waits.gpus, fit->start - milliseconds(1), waits.stay);  // what holds it back until then
     array_slots_.take(job, fit->start + waits.stay);
+    limits_.take(job, gpus_of(*fit), fit->start, fit->start + waits.stay);
+    if (!dependent_.empty()) spans_[job.job] = {fit->start, fit->start + waits.stay};
     line.start_ms = fit->start;
-    line.end_ms = fit->start + job.spec.time_limit_ms;
-    line.reason.code = slot ? ReasonCode::array_limit : reason_for(waits, fit->start == now_, line.reason);
+    line.end_ms = fit->start + spec.time_limit_ms;
+    if (slot) line.reason.code = ReasonCode::array_limit;
+    else explain(waits, fit->start == now_, line.reason);
     auto waits_for = enter(*fit, waits);
     if (wants_lines()) line.allocation = in_names(*fit);
     if (slot) {
@@ -261,15 +349,43 @@ class Planner {
       return;
     }
     if (wants_lines()) {
+      line.reason.waits_for = first_of(std::move(waits_for), fit->start);
       // Where order is kept a job may wait for the order alone: then it waits for what the job ahead of it waits for.
-      line.reason.waits_for = waits_for.empty() ? waits_of_latest_ : first_of(std::move(waits_for));
+      if (line.reason.waits_for.empty() && policies_.backfill->keeps_order()) line.reason.waits_for = waits_of_latest_;
     }
-    if (ArraySlots::is_limited(job)) return;  // it goes at its own pace, and holds nobody up by its turn in the order
+    if (room.limit) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = room.limit;
+      line.reason.waits_for = room.ends;
+    } else if (!waits_for_date(waits, line.reason)) {
+      if (limit_now && line.reason.code == ReasonCode::priority) {
+        line.reason.code = ReasonCode::limit;
+        line.reason.limit = limit_now;
+      } else {
+        say_if_borrower(waits, line.reason);
+      }
+    }
+    // Who goes at the pace of an array, a limit or a date holds nobody up by its turn in the order.
+    if (ArraySlots::is_limited(job) || room.limit || fit->start == spec.begin_ms || (waits.own && fit->start == waits.own->start_ms)) return;
     waits_its_turn(waits);
     if (fit->start >= latest_start_) {
       latest_start_ = fit->start;
       waits_of_latest_ = line.reason.waits_for;
     }
+  }
+
+  static std::int64_t gpus_of(const Fit& fit) {
+    std::int64_t gpus = 0;
+    for (const Fit::OnNode& on_node : fit.nodes) gpus += static_cast<std::int64_t>(on_node.devices.size());
+    return gpus;
+  }
+
+  static std::int64_t gpus_of(const Allocation& allocation) { return core::gpus_of(allocation); }
+
+  static void say_if_borrower(const Candidate& waits, Reason& reason) {
+    if (!waits.soft_cap || reason.code == ReasonCode::reservation) return;
+    reason.code = ReasonCode::soft_cap;
+    reason.limit = *waits.soft_cap;
   }
 
   /// Enters the job's stay into the calendar. Returns the stays that are the last before it on its devices.
@@ -282,13 +398,72 @@ class Planner {
     return waits_for;
   }
 
-  static std::vector<JobId> first_of(std::vector<std::pair<Time, JobId>> waits_for) {
+  /// None, when it is a date or a limit that makes room at `start`, and nobody's end.
+  static std::vector<JobId> first_of(std::vector<std::pair<Time, JobId>> waits_for, Time start) {
     std::sort(waits_for.begin(), waits_for.end());
+    if (waits_for.empty() || waits_for.back().first < start) return {};
     waits_for.erase(std::unique(waits_for.begin(), waits_for.end()), waits_for.end());
     if (waits_for.size() > waits_for_max) waits_for.resize(waits_for_max);
     std::vector<JobId> jobs;
     for (const auto& [end, job] : waits_for) jobs.push_back(job);
     return jobs;
+  }
+
+  // ---- jobs that wait for others
+
+  /// They come behind all that don't, in the order in which their time is to be expected: so they delay nobody, and take what is left when their
+  /// time has come. Those of which nobody knows when that will be are last.
+  void plan_dependent() {
+    std::map<JobId, std::vector<std::size_t>> groups;  // elements of one array depend on the same
+    std::map<JobId, std::vector<JobId>> awaiting;      // a job without a span -> groups that are looked at again when it has one
+    std::set<std::pair<Time, std::size_t>> ready;      // when the time of dependent_[n] is to be expected
+    const auto expect = [&](JobId group) {
+      const auto& dependencies = dependent_[groups[group].front()].job->spec.dependencies;
+      const Expected expected = expect_dependencies(state_, dependencies, state_.policy.launch_allowance_ms, [&](JobId id) {
+        const auto span = spans_.find(id);
+        return span == spans_.end() ? std::nullopt : std::optional(span->second);
+      });
+      if (expected.unknown) awaiting[*expected.unknown].push_back(group);
+      if (!expected.at) return;
+      for (const std::size_t place : groups[group]) ready.emplace(*expected.at, place);
+    };
+    for (std::size_t place = 0; place < dependent_.size(); ++place) {
+      const Job& job = *dependent_[place].job;
+      groups[job.array ? job.array->array : job.job].push_back(place);
+    }
+    if (policies_.backfill->plans_everybody())
+      for (const auto& [group, places] : groups) expect(group);
+    std::size_t position = queued_.size();
+    std::vector<bool> is_planned(dependent_.size());
+    while (!ready.empty()) {
+      const auto [expected, place] = *ready.begin();
+      ready.erase(ready.begin());
+      is_planned[place] = true;
+      PlannedJob& line = lines_[position] = dependent_line(dependent_[place], position, expected);
+      ++position;
+      if (!line.start_ms) continue;
+      const auto known = awaiting.extract(line.job);
+      if (!known.empty())
+        for (const JobId group : known.mapped()) expect(group);
+    }
+    for (std::size_t place = 0; place < dependent_.size(); ++place) {
+      if (is_planned[place]) continue;
+      lines_[position] = dependent_line(dependent_[place], position, std::nullopt);
+      ++position;
+    }
+  }
+
+  PlannedJob dependent_line(Candidate& waits, std::size_t position, std::optional<Time> expected) {
+    waits.position = position;
+    PlannedJob line = first_line(waits);
+    Reason reason = line.reason;
+    const DependencyView& dependencies = dependencies_of(*waits.job);
+    reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
+    reason.waits_for = dependencies.jobs;
+    const bool is_hopeless = !waits.is_possible || misses_deadline(*waits.job, now_);
+    if (!is_hindered(waits, line) && expected) plan_in_calendar(waits, line, *expected);
+    if (!is_hopeless) line.reason = std::move(reason);
+    return line;
   }
 
   // ---- at the present alone
@@ -300,13 +475,22 @@ class Planner {
       line.reason.waits_for = {slot->ends};
       return;
     }
+    if (waits_for_date(waits, line.reason)) return;
+    if (LimitCalendar::Room room = limits_.earliest(job, waits.gpus, now_, waits.stay); room.limit) {
+      line.reason.code = ReasonCode::limit;
+      line.reason.limit = std::move(room.limit);
+      line.reason.waits_for = std::move(room.ends);
+      return;
+    }
     const bool may_start = !first_waiting_ || !policies_.backfill->keeps_order();
     std::optional<Fit> fit;
-    if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = rooms_.fit(request_of(waits, now_), *policies_.placement);
+    if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = fit_now(waits);
     if (fit && promise_ && !keeps_promise(*fit, waits)) fit.reset();
-    line.reason.code = reason_for(waits, fit.has_value(), line.reason);
+    explain(waits, fit.has_value(), line.reason);
+    if (!fit) say_if_borrower(waits, line.reason);
     if (fit) {
       array_slots_.take(job, now_ + waits.stay);
+      limits_.take(job, gpus_of(*fit), now_, now_ + waits.stay);
       line.start_ms = now_;
       line.end_ms = now_ + job.spec.time_limit_ms;
       if (wants_lines()) line.allocation = in_names(*fit);
@@ -319,6 +503,23 @@ class Planner {
     first_waiting_ = true;
     if (policies_.backfill->promises_first()) promise(waits);
     if (policies_.backfill->tries_shortest_first()) try_shortest_first();
+  }
+
+  /// On nodes that stay open to it for all of its stay.
+  std::optional<Fit> fit_now(const Candidate& waits) const {
+    if (!waits.view->closed) return rooms_.fit(request_of(waits, now_), *policies_.placement);
+    std::vector<std::size_t> open;
+    for (const std::size_t node : waits.view->nodes)
+      if (is_open(waits, node)) open.push_back(node);
+    return rooms_.fit({.shape = waits.shape, .length = waits.stay, .from = now_, .position = waits.position, .nodes = open, .needs = needs_of(waits.job->spec)},
+                      *policies_.placement);
+  }
+
+  /// Whether no reservation closes the node to it while it would run, from now on.
+  bool is_open(const Candidate& waits, std::size_t node) const {
+    if (!waits.view->closed) return true;
+    const std::vector<Interval>& closed = (*waits.view->closed)[node];
+    return std::none_of(closed.begin(), closed.end(), [&](const Interval& one) { return one.start < now_ + waits.stay && one.end > now_; });
   }
 
   /// What the first job that has to wait was promised: enough is free for it at `at`, as far as can be seen.
@@ -380,14 +581,25 @@ class Planner {
     return allocation;
   }
 
-  ReasonCode reason_for(const Candidate& waits, bool starts_now, const Reason& counted) const {
-    if (starts_now || !wants_lines()) return ReasonCode::starting_now;
+  /// What of devices and reservations keeps it from running now.
+  void explain(const Candidate& waits, bool starts_now, Reason& reason) const {
+    reason.code = ReasonCode::starting_now;
+    if (starts_now || !wants_lines()) return;
     const ClassView& view = *waits.view;
-    std::vector<std::int64_t> free;
-    free.reserve(view.nodes.size());
-    for (std::size_t index = 0; index < view.nodes.size(); ++index) free.push_back(free_in(view, index));
-    if (fits(waits.shape, free)) return ReasonCode::priority;
-    return counted.gpus_free >= counted.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
+    std::vector<std::int64_t> free, open;
+    for (std::size_t index = 0; index < view.nodes.size(); ++index) {
+      free.push_back(free_in(view, index, waits.job->spec));
+      open.push_back(is_open(waits, view.nodes[index]) ? free.back() : 0);
+    }
+    if (!fits(waits.shape, free)) {
+      reason.code = reason.gpus_free >= reason.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
+      return;
+    }
+    const Reservation* const in_the_way = fits(waits.shape, open) ? nullptr : closures_.first_in_the_way(view.nodes, now_, waits.stay);
+    reason.code = in_the_way ? ReasonCode::reservation : ReasonCode::priority;
+    if (!in_the_way) return;
+    reason.until_ms = in_the_way->end_ms;
+    reason.reservation = in_the_way->name;
   }
 
   // ---- when running jobs yield by order
@@ -401,9 +613,13 @@ class Planner {
       PlannedJob unused;
       if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
       if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
+      if (!is_active(ranked.job->state) && waits_for_date(ranked, unused.reason)) continue;
+      // Who runs although a limit became smaller than he is stays.
+      if (!limits_.exceeded(*ranked.job, ranked.gpus, ranked.stay) && limits_.earliest(*ranked.job, ranked.gpus, now_, ranked.stay).limit) continue;
       auto fit = empty.fit(request_of(ranked, now_), *policies_.placement);
       if (!fit) continue;
       empty.take(*fit, needs_of(ranked.job->spec));
+      limits_.take(*ranked.job, gpus_of(*fit), now_, now_ + ranked.stay);
       array_slots_.take(*ranked.job, now_ + ranked.stay);
       chosen.emplace_back(&ranked, std::move(*fit));
     }
@@ -425,7 +641,7 @@ class Planner {
     for (const Candidate& waits : queued_)
       if (wants_lines() && places.find(waits.job->job) == places.end()) {
         PlannedJob line = first_line(waits);
-        if (!is_hindered(waits, line)) line.reason.code = reason_for(waits, false, line.reason);
+        if (!is_hindered(waits, line)) explain(waits, false, line.reason);
         lines_[waits.position] = std::move(line);
       }
   }
@@ -461,13 +677,18 @@ class Planner {
   Rooms rooms_;                                 // now, and after the starts chosen so far
   std::map<RequestClass, ClassView, ByRequestClass> views_;
   std::vector<Candidate> ranking_;              // all that wait or run, in the policy's order
-  std::vector<Candidate> queued_;               // those that wait
+  std::vector<Candidate> queued_;               // those of them that wait
+  std::vector<Candidate> dependent_;            // queued too, but they wait for others: behind all that don't
+  std::vector<Share> shares_;
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served
   std::size_t next_ = 0;                        // in that
   std::vector<Held> held_;
   ArraySlots array_slots_;
+  Closures closures_;
+  LimitCalendar limits_;
   std::map<JobId, DependencyView> dependencies_;
+  std::map<JobId, Span> spans_;                 // of what runs and is planned, if somebody waits for others
   std::vector<std::size_t> waiting_;            // positions of jobs that wait their turn
   bool first_waiting_ = false;
   Time latest_start_ = now_;                    // of the jobs ahead

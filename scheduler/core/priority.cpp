@@ -60,15 +60,6 @@ Time waits_since(const Job& job) {
   return since;
 }
 
-const std::vector<std::string>& weight_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> list;
-    boost::mp11::mp_for_each<FactorMembers>([&](auto member) { list.emplace_back(member.name); });
-    return list;
-  }();
-  return names;
-}
-
 Priorities::Priorities(const State& state, Time now)
     : state_(state),
       tick_(priority_tick(state.policy, now)),

@@ -27,6 +27,8 @@ class Priorities {
 
   JobPriority of(const Job& job) const;
   const FairShare& fair_share() const { return fair_share_; }
+  const PriorityFactors& weights() const { return weights_; }
+  Time tick() const { return tick_; }
 
  private:
   std::int64_t size_factor(const Job& job) const;
@@ -41,8 +43,5 @@ class Priorities {
 
 /// The same order as by the fields of JobPriority (see there).
 policy::OrderKey order_key(const JobPriority& priority);
-
-/// The names that `weights` of a policy may have.
-const std::vector<std::string>& weight_names();
 
 }  // namespace ultramarine::core

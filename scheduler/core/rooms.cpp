@@ -56,14 +56,18 @@ std::vector<std::int64_t> Rooms::free_devices(std::size_t node, std::size_t coun
   return devices;
 }
 
-std::int64_t Rooms::usable(std::size_t index, const PlaceRequest& request) const {
+std::int64_t Rooms::free(std::size_t index, const Needs& needs) const {
   const Room& room = rooms_[index];
-  const Needs& needs = request.needs;
   if (needs.exclusive && room.free < room.size.devices) return 0;
   std::int64_t devices = room.free;
   if (needs.cpus_per_gpu > 0 && room.size.cpus > 0) devices = std::min(devices, (room.size.cpus - room.cpus) / needs.cpus_per_gpu);
   if (needs.memory_per_gpu_bytes > 0 && room.size.memory_bytes > 0)
     devices = std::min(devices, (room.size.memory_bytes - room.memory_bytes) / needs.memory_per_gpu_bytes);
+  return std::max<std::int64_t>(devices, 0);
+}
+
+std::int64_t Rooms::usable(std::size_t index, const PlaceRequest& request) const {
+  const std::int64_t devices = free(index, request.needs);
   if (!request.closed) return devices;
   for (const Interval& closed : (*request.closed)[index])
     if (closed.start < request.from + request.length && request.from < closed.end) return 0;

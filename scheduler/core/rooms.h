@@ -28,7 +28,8 @@ class Rooms {
   std::optional<Fit> fit(const PlaceRequest& request, const policy::Placement& placement) const;
   bool has_room(const PlaceRequest& request) const;
 
-  std::int64_t free(std::size_t node) const { return rooms_[node].free; }
+  /// How many devices of the node are free for a request with these needs.
+  std::int64_t free(std::size_t node, const Needs& needs) const;
   std::int64_t free() const { return free_; }
 
  private:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "scheduler/core/accept.h"
+#include "scheduler/core/calendar.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/planner.h"
@@ -20,6 +21,8 @@ std::string why_never(const ClusterConfig& cluster, const JobSpec& spec) {
   const auto refusal = impossible_request(cluster, *partition, spec);
   return refusal ? refusal->problem + "; " + refusal->remedy : "the cluster can't run it any more";
 }
+
+constexpr const char* missed_deadline = "it can't end by its deadline any more, with its whole time limit used; submit it again with a later deadline or less time";
 
 bool anything_queued(const State& state) {
   return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return entry.second.state == JobState::queued; });
@@ -37,15 +40,18 @@ std::vector<Decision> Scheduler::decide(Time now) const {
   std::vector<Decision> decisions;
   if (!anything_queued(state_)) return decisions;
   Choices choices = choose(state_, now);
-  for (const JobId id : choices.impossible) decisions.push_back(RejectJob{id, why_never(state_.cluster, state_.jobs.at(id).spec)});
+  for (const JobId id : choices.impossible) {
+    const Job& job = state_.jobs.at(id);
+    decisions.push_back(RejectJob{id, misses_deadline(job, now) ? missed_deadline : why_never(state_.cluster, job.spec)});
+  }
   for (const JobId id : choices.yielding) decisions.push_back(PreemptJob{id, static_cast<std::int64_t>(state_.jobs.at(id).attempts.size())});
   for (StartJob& start : choices.starts) decisions.push_back(std::move(start));
   return decisions;
 }
 
 // The order of the jobs changes at ticks of the priorities, if the policy has such.
-// Absolute planned starts stay where they are while time passes, because devices become free by events alone. What time moves are the
-// ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
+// Absolute planned starts stay where they are while time passes, because devices become free by events alone, and nodes at dates that are known.
+// What time moves are the ends of overdue attempts: from the first such moment on, other jobs may take the place of one whose start slips.
 std::optional<Time> Scheduler::next_wakeup(Time now) const {
   if (!anything_queued(state_)) return std::nullopt;
   const policy::Policies policies = policy::make_policies(state_, now);
@@ -53,7 +59,9 @@ std::optional<Time> Scheduler::next_wakeup(Time now) const {
   const auto not_after = [&](std::optional<Time> time) {
     if (time && (!earliest || *time < *earliest)) earliest = time;
   };
+  not_after(next_date(state_, now));
   for (const auto& [id, job] : state_.jobs) {
+    if (job.state == JobState::queued) not_after(next_date(job, now));
     const Attempt* attempt = open_attempt(job);
     if (!attempt) continue;
     if (policies.preemption->ranks_running()) not_after(policies.order->next_change(job));

@@ -29,12 +29,13 @@ namespace ultramarine {
 BOOST_DEFINE_FIXED_ENUM_CLASS(ReasonCode, std::uint8_t, starting_now, resources, fragmentation, priority, nodes_missing, never_fits, held,
                               dependency, dependency_never, array_limit, begin_time, deadline, limit, soft_cap, reservation)
 
-/// Whose limit, and which: what it counts, how much of it is taken and how much there is.
+/// Whose limit, and which: what it counts, how much of it is taken and how much there is. Of `gpus_per_job` and `max_time_ms` (and of the
+/// others, when the job asks for more than there is) `used` is what the job asks for.
 BOOST_DEFINE_FIXED_ENUM_CLASS(LimitScope, std::uint8_t, account, user, qos, partition)
-BOOST_DEFINE_FIXED_ENUM_CLASS(LimitKind, std::uint8_t, gpus, jobs, gpu_hours)
+BOOST_DEFINE_FIXED_ENUM_CLASS(LimitKind, std::uint8_t, gpus, jobs, gpu_hours, gpus_per_job, max_time_ms)
 struct LimitReached {
   LimitScope scope = LimitScope::account;
-  std::string name;             // of the account, QOS or partition; of a user "alice of lab-a"
+  std::string name;             // of the account, QOS or partition; of a user "alice of lab-a", "alice in QOS urgent", "alice in partition main"
   LimitKind kind = LimitKind::gpus;
   std::int64_t used = 0, limit = 0;
   bool operator==(const LimitReached&) const = default;

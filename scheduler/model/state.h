@@ -29,8 +29,8 @@ BOOST_DESCRIBE_STRUCT(Usage, (), (since_ms, gpu_ms, as_of_ms, later_gpu_ms, late
 /// The calendar month that limits per month count in; `end_ms` 0: nobody said so far.
 struct Period {
   Time start_ms, end_ms;
-  /// GPU-milliseconds of ended attempts, held since the period's start, by whom limits are for: "account lab-a", "user lab-a alice",
-  /// "qos urgent" ... (core/limits makes the keys)
+  /// GPU-milliseconds of ended attempts, held since the period's start, thrice: "account lab-a alice", "qos urgent alice" and
+  /// "partition main alice" (core/limits makes the keys and the sums)
   std::map<std::string, std::int64_t> held_gpu_ms;
   bool operator==(const Period&) const = default;
 };

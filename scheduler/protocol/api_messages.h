@@ -13,6 +13,8 @@
 //   GET  /v1/jobs/ID/gangs/N/wait?timeout_ms=   GangView, once the gang has finished or the time is over     (socket only)
 //   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1&since_ms=   as above            (socket only; owner or admin)
 //   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
+//   GET  /v1/priorities?user=&account=        PriorityList               (socket only)
+//   GET  /v1/shares?user=&account=            ShareList                  (socket only)
 //   GET  /v1/openapi.json         the description of all this, generated from these types
 // ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
 // events), and nowhere else.
@@ -34,6 +36,7 @@
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
 #include "scheduler/model/plan.h"
+#include "scheduler/model/priority.h"
 
 namespace ultramarine::protocol {
 
@@ -153,6 +156,33 @@ struct JobList {
   std::vector<JobView> jobs;  // running first, then queued in the order of the plan, then ended ones, newest first
 };
 BOOST_DESCRIBE_STRUCT(JobList, (), (now_ms, jobs))
+
+/// A queued job and what it is ordered by.
+struct PriorityView {
+  std::string name;           // 12, or 12_3
+  std::int64_t position = 0;  // in the order of the plan, from 1
+  std::string user, account, partition, qos;
+  JobPriority details;
+};
+BOOST_DESCRIBE_STRUCT(PriorityView, (), (name, position, user, account, partition, qos, details))
+
+struct PriorityList {
+  Time now_ms;
+  Time tick_ms;             // when the numbers were taken; they stay until the next tick
+  std::string order;        // the policy's: only with multifactor are jobs ordered by these numbers
+  PriorityFactors weights;
+  Duration max_age_ms;
+  std::vector<PriorityView> jobs;  // first those that are served first
+};
+BOOST_DESCRIBE_STRUCT(PriorityList, (), (now_ms, tick_ms, order, weights, max_age_ms, jobs))
+
+struct ShareList {
+  Time now_ms;
+  Time tick_ms;
+  Duration half_life_ms;
+  std::vector<Share> shares;  // root first, each account before what is under it
+};
+BOOST_DESCRIBE_STRUCT(ShareList, (), (now_ms, tick_ms, half_life_ms, shares))
 
 struct NodeView {
   Node node;

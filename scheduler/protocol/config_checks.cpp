@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "scheduler/model/priority.h"
 #include "scheduler/protocol/embedded_configs.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -354,7 +355,13 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   check_positive(policy.half_life_ms, "half_life_ms", reader);
   check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
   check_positive(policy.max_age_ms, "max_age_ms", reader);
-  for (const auto& [name, value] : policy.weights) check_not_negative(value, "weights." + name, reader);
+  std::vector<std::string> factors;
+  boost::mp11::mp_for_each<detail::members<PriorityFactors>>([&](auto member) { factors.emplace_back(member.name); });
+  for (const auto& [name, value] : policy.weights) {
+    one_of(name, ("weights." + name).c_str(), factors);
+    check_not_negative(value, "weights." + name, reader);
+  }
+  one_of(policy.size_favours, "size_favours", {"small", "large", "short"});
   for (const auto& [name, value] : policy.caps) check_not_negative(value, "caps." + name, reader);
   for (const auto& [name, value] : policy.boost_budgets) check_not_negative(value, "boost_budgets." + name, reader);
   for (const auto& [name, value] : policy.trial) {

@@ -18,11 +18,9 @@ void check(const Request& request, const std::string& text) {
   require(!spec.output.empty(), "a script writes its output somewhere");
   require(!spec.name.empty() && !spec.working_directory.empty() && spec.working_directory.front() == '/', "name and folder");
   const Resources& resources = spec.resources;
-  if (request.whole_nodes)
-    require(resources.gpus == 0 && resources.nodes > 0 && resources.gpus_per_node == 0, "whole nodes");
-  else
-    require((resources.gpus > 0) != (resources.nodes > 0 && resources.gpus_per_node > 0), "a total or a shape");
+  require((resources.gpus > 0) != (resources.nodes > 0 && resources.gpus_per_node > 0), "a total or a shape");
   require(spec.ranks >= 0 && spec.ranks_per_node >= 0 && spec.cpus_per_rank >= 0, "no negative numbers");
+  require(spec.cpus_per_gpu >= 0 && spec.memory_per_gpu_bytes >= 0, "no negative shares");
   require(
       spec.time_limit_ms == longest_time_limit || (spec.time_limit_ms.ms >= 0 && spec.time_limit_ms.ms <= hours(24 * 366 * 100000LL).ms),
       "a limit");

@@ -5,9 +5,11 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/decay_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/fair_share_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/eligible_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/calendar_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/gangs_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/hash_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/lifecycle_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/limits_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/liveness_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <charconv>
 #include <functional>
 #include <optional>
 
@@ -40,15 +38,35 @@ std::vector<std::string> job_nodes(const Facts& facts) {
   return names;
 }
 
-/// CPUs of a node that runs so many ranks: what they asked for, else all that this one has (the others' are not known here).
-std::int64_t cpus_of_node(const Facts& facts, std::int64_t ranks) {
-  return facts.spec().cpus_per_rank > 0 ? facts.spec().cpus_per_rank * std::max<std::int64_t>(1, ranks) : facts.surroundings.cpus;
+/// CPUs of a node of the job where it has so many devices and so many ranks: what is kept for it there, else all that this one has (the others'
+/// are not known here).
+std::int64_t cpus_of_node(const Facts& facts, std::int64_t devices, std::int64_t ranks) {
+  const JobSpec& spec = facts.spec();
+  const bool ranks_are_said = spec.ranks > 0 || spec.ranks_per_node > 0;
+  if (spec.exclusive) return facts.surroundings.cpus;
+  if (spec.cpus_per_gpu > 0 && !(ranks_are_said && spec.cpus_per_rank > 0)) return spec.cpus_per_gpu * devices;
+  return spec.cpus_per_rank > 0 ? spec.cpus_per_rank * std::max<std::int64_t>(1, ranks) : facts.surroundings.cpus;
 }
 
 Value cpus_per_node(const Facts& facts) {
-  std::vector<std::int64_t> counts = ranks_on_nodes(job_allocation(facts.launch), facts.spec().ranks, facts.spec().ranks_per_node);
-  for (std::int64_t& count : counts) count = cpus_of_node(facts, count);
+  const Allocation& allocation = job_allocation(facts.launch);
+  std::vector<std::int64_t> counts = ranks_on_nodes(allocation, facts.spec().ranks, facts.spec().ranks_per_node);
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = cpus_of_node(facts, static_cast<std::int64_t>(allocation[i].devices.size()), counts[i]);
   return fold_counts(counts);
+}
+
+/// Devices of the job on this node.
+std::int64_t devices_here(const Facts& facts) {
+  for (const NodeAllocation& part : job_allocation(facts.launch))
+    if (part.node == facts.place.node) return static_cast<std::int64_t>(part.devices.size());
+  return 0;
+}
+
+/// Memory that is kept for so many shares of a GPU, in MiB; a share was rounded down to whole bytes.
+Value mebibytes(const Facts& facts, std::int64_t shares, std::int64_t parts = 1) {
+  constexpr std::int64_t mebi = 1024 * 1024;
+  const std::int64_t bytes = facts.spec().memory_per_gpu_bytes;
+  return bytes > 0 && parts > 0 ? if_positive((bytes * shares / parts + mebi / 2) / mebi) : std::nullopt;
 }
 
 std::int64_t ranks_here(const Facts& facts) {
@@ -75,12 +93,6 @@ Value recorded(const Facts& facts, const std::string& option) {
     if (found != facts.spec().recorded.end() && !found->second.empty()) return found->second;
   }
   return std::nullopt;
-}
-
-Value recorded_memory(const Facts& facts, const std::string& option) {
-  const Value text = recorded(facts, option);
-  const auto size = text ? memory_mebibytes(*text) : std::nullopt;
-  return size ? number(*size) : std::nullopt;
 }
 
 Value captured(const Facts& facts, std::initializer_list<const char*> names) {
@@ -173,7 +185,7 @@ const std::vector<Row>& table() {
       {{"SLURM_JOB_CPUS_PER_NODE"}, For::job, cpus_per_node},
       {{"SLURMD_NODENAME", "SLURM_TOPOLOGY_ADDR"}, For::all, [](const Facts& f) { return unless_empty(f.place.node); }},
       {{"SLURM_TOPOLOGY_ADDR_PATTERN"}, For::all, [](const Facts&) { return Value("node"); }},
-      {{"SLURM_CPUS_ON_NODE"}, For::all, [](const Facts& f) { return number(cpus_of_node(f, ranks_here(f))); }},
+      {{"SLURM_CPUS_ON_NODE"}, For::all, [](const Facts& f) { return number(cpus_of_node(f, devices_here(f), ranks_here(f))); }},
       {{"SLURM_PRIO_PROCESS"}, For::all, [](const Facts&) { return Value("0"); }},
       {{"SLURM_TMPDIR", "SLURMTMPDIR", "SLURM_JOBTMP"}, For::all, [](const Facts& f) { return unless_empty(f.surroundings.scratch_folder); }},
       // What was asked for.
@@ -184,10 +196,10 @@ const std::vector<Row>& table() {
       {{"SLURM_GPUS"}, For::job, [](const Facts& f) { return typed(f, f.spec().resources.gpus); }},
       {{"SLURM_GPUS_PER_NODE"}, For::job, [](const Facts& f) { return typed(f, f.spec().resources.gpus_per_node); }},
       {{"SLURM_GPUS_PER_TASK"}, For::job, [](const Facts& f) { return recorded(f, "gpus-per-task"); }},
-      {{"SLURM_CPUS_PER_GPU"}, For::job, [](const Facts& f) { return recorded(f, "cpus-per-gpu"); }},
-      {{"SLURM_MEM_PER_NODE"}, For::job, [](const Facts& f) { return recorded_memory(f, "mem"); }},
-      {{"SLURM_MEM_PER_CPU"}, For::job, [](const Facts& f) { return recorded_memory(f, "mem-per-cpu"); }},
-      {{"SLURM_MEM_PER_GPU"}, For::job, [](const Facts& f) { return recorded_memory(f, "mem-per-gpu"); }},
+      {{"SLURM_CPUS_PER_GPU"}, For::job, [](const Facts& f) { return f.spec().cpus_per_rank > 0 ? Value() : if_positive(f.spec().cpus_per_gpu); }},
+      {{"SLURM_MEM_PER_NODE"}, For::job, [](const Facts& f) { return mebibytes(f, devices_here(f)); }},
+      {{"SLURM_MEM_PER_CPU"}, For::job, [](const Facts& f) { return mebibytes(f, 1, f.spec().cpus_per_gpu); }},
+      {{"SLURM_MEM_PER_GPU"}, For::job, [](const Facts& f) { return mebibytes(f, 1); }},
       {{"SLURM_GPUS_ON_NODE"}, For::all, [](const Facts& f) { return number(static_cast<std::int64_t>(f.gang.devices_on(f.place.node).size())); }},
       {{"SLURM_JOB_GPUS"}, For::script, [](const Facts& f) { return unless_empty(list_of(f.gang.devices_on(f.place.node))); }},
       // The process.
@@ -258,20 +270,6 @@ std::string fold_in_order(const std::vector<std::string>& names) {
     text += (text.empty() ? "" : ",") + protocol::fold_hostlist(run);
   }
   return text;
-}
-
-std::optional<std::int64_t> memory_mebibytes(std::string_view text) {
-  std::int64_t count = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  std::string unit(stop, static_cast<std::size_t>(text.data() + text.size() - stop));
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
-  if (unit.size() == 2 && unit.back() == 'B') unit.pop_back();
-  if (error != std::errc() || count <= 0 || count > (std::int64_t{1} << 40)) return std::nullopt;
-  if (unit.empty() || unit == "M") return count;
-  if (unit == "K") return std::max<std::int64_t>(1, count / 1024);
-  if (unit == "G") return count * 1024;
-  if (unit == "T") return count * 1024 * 1024;
-  return std::nullopt;
 }
 
 }  // namespace ultramarine::launcher

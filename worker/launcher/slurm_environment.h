@@ -20,7 +20,5 @@ void add_slurm_layer(Environment& environment, const protocol::LaunchSpec& launc
 std::string fold_counts(const std::vector<std::int64_t>& counts);
 /// A hostlist whose expansion has the names in this very order (the first one is where the script runs).
 std::string fold_in_order(const std::vector<std::string>& names);
-/// What `--mem` and its like say, in MiB: a number with K, M, G or T (and B), bare = MiB. nullopt for anything else and for 0 (= all).
-std::optional<std::int64_t> memory_mebibytes(std::string_view text);
 
 }  // namespace ultramarine::launcher

@@ -42,6 +42,16 @@ std::string note(const protocol::NodeView& view) {
   return text.empty() ? "-" : text;
 }
 
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+/// What the cluster file says of it beside GPUs: CPUs, memory, features, leaf switch.
+std::vector<std::string> configured(const NodeConfig& config) {
+  std::string features;
+  for (const std::string& feature : config.features) features += (features.empty() ? "" : ",") + feature;
+  return {config.cpus > 0 ? std::to_string(config.cpus) : "-", config.memory_bytes > 0 ? bytes_text(config.memory_bytes) : "-", or_dash(features),
+          or_dash(config.leaf)};
+}
+
 /// Leaves only the nodes that are asked for: names, or hostlists such as node[01-04].
 void choose(std::vector<protocol::NodeView>& nodes, const std::vector<std::string>& asked_for) {
   std::vector<std::string> known;
@@ -74,12 +84,18 @@ int nodes(const Arguments& arguments, Context& context) {
     return exit_code::ok;
   }
   using Align = Table::Align;
-  const bool bars = context.terminal.out_is_terminal;
+  const bool bars = context.terminal.out_is_terminal, wide = arguments.has("--wide");
   std::vector<Table::Column> columns{
       {spoken("NODE")}, {spoken("STATE")}, {spoken("GPUS"), Align::right}, {spoken("USED"), Align::right}};
   if (bars) columns.push_back({""});
   columns.push_back({spoken("UTILIZATION"), Align::right});
-  for (const std::string& title : {spoken("TYPE"), spoken("JOBS"), spoken("NOTE")}) columns.push_back({title});
+  columns.push_back({spoken("TYPE")});
+  if (wide) {
+    columns.push_back({spoken("CPUS"), Align::right});
+    columns.push_back({spoken("MEMORY"), Align::right});
+    for (const std::string& title : {spoken("FEATURES"), spoken("LEAF")}) columns.push_back({title});
+  }
+  for (const std::string& title : {spoken("JOBS"), spoken("NOTE")}) columns.push_back({title});
   Table table(std::move(columns));
   for (const protocol::NodeView& view : answer.value.nodes) {
     const NodeConfig& config = view.node.config;
@@ -93,10 +109,10 @@ int nodes(const Arguments& arguments, Context& context) {
       }
       row.emplace_back(devices, view.allocated > 0 ? Tint::green : Tint::dim);
     }
-    for (const std::string& text :
-         {mean_utilization(view), config.gpu_type.empty() ? std::string("-") : config.gpu_type, jobs_on(view),
-          note(view)})
-      row.emplace_back(text);
+    for (const std::string& text : {mean_utilization(view), or_dash(config.gpu_type)}) row.emplace_back(text);
+    if (wide)
+      for (const std::string& text : configured(config)) row.emplace_back(text);
+    for (const std::string& text : {jobs_on(view), note(view)}) row.emplace_back(text);
     table.add(std::move(row));
   }
   table.write(context.out, context.terminal);
@@ -109,10 +125,10 @@ Verb nodes_verb() {
   return {.path = "nodes",
           .summary = "show the nodes, their GPUs and who holds them",
           .positionals = Positionals::nodes,
-          .options = {json_option("the API's list")},
+          .options = {{"--wide", "", "Show CPUs, memory, features and leaf switch, too"}, json_option("the API's list")},
           .details =
               "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the "
-              "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes node[01-04] --json",
+              "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes --wide\n  ultra nodes node[01-04] --json",
           .run = nodes};
 }
 

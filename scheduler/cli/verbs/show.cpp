@@ -165,6 +165,14 @@ std::string warning_text(const WarningSignal& warning) {
 void show_more_asked(const Job& job, Page& page) {
   const JobSpec& spec = job.spec;
   page.line(spoken("gpu type"), spec.gpu_type);
+  if (spec.cpus_per_gpu > 0) page.line(spoken("cpus per gpu"), std::to_string(spec.cpus_per_gpu));
+  if (spec.memory_per_gpu_bytes > 0) page.line(spoken("memory per gpu"), bytes_text(spec.memory_per_gpu_bytes));
+  std::string features;
+  for (const std::string& feature : spec.features) features += (features.empty() ? "" : ", ") + feature;
+  page.line(spoken("features"), features);
+  page.line(spoken("only on"), protocol::fold_hostlist(spec.only_nodes));
+  page.line(spoken("not on"), protocol::fold_hostlist(spec.without_nodes));
+  if (spec.exclusive) page.line(spoken("exclusive"), spoken("its nodes are its own, with all their GPUs"));
   page.line(spoken("ranks"), ranks_asked(spec));
   if (spec.cpus_per_rank > 0) page.line(spoken("cpus per rank"), std::to_string(spec.cpus_per_rank));
   page.line(spoken("after"), dependencies(spec.dependencies));

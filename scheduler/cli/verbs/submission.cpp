@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <set>
 
 #include "scheduler/cli/language.h"
@@ -83,7 +84,7 @@ void check_shape_of_command(const Arguments& arguments) {
     usage_error("--gpus", spoken("can't be combined with {0}", nodes ? "--nodes" : "--gpus-per-node"),
                 spoken("give either --gpus N, or --nodes N --gpus-per-node K"));
   }
-  if (nodes && !gpus_per_node)
+  if (nodes && !gpus_per_node && !arguments.has("--exclusive"))
     usage_error("--gpus-per-node", spoken("missing beside {0}", "--nodes"), spoken("add for example {0}", "--gpus-per-node 8"));
   if (gpus_per_node && !nodes)
     usage_error("--nodes", spoken("missing beside {0}", "--gpus-per-node"), spoken("add for example {0}", "--nodes 1"));
@@ -101,6 +102,13 @@ batch::Submission all_that_was_said(const Arguments& arguments, const std::map<s
   said.folder = folder;
   said.environment = environment;
   said.file = file;
+  said.read_file = [folder](const std::string& path, const std::string& where) {
+    try {
+      return read_text((std::filesystem::path(folder) / path).string());
+    } catch (const CommandError&) {
+      throw batch::Problem(where, path + " can't be read", "name a file that exists and that you may read");
+    }
+  };
   for (const auto& [option, value] : arguments.values) {
     const std::string name = option.substr(2);
     const batch::OptionRule* rule = batch::find_option(batch::Dialect::ultra, name);
@@ -156,7 +164,6 @@ Submission submission(const Arguments& arguments, const std::map<std::string, st
   made.request.array_indices = std::move(asked.array_indices);
   made.request.array_limit = asked.array_limit;
   made.element_dependencies = std::move(asked.element_dependencies);
-  made.whole_nodes = asked.whole_nodes;
   made.wait = asked.wait;
   made.parsable = asked.parsable;
   made.honoured = std::move(asked.honoured);
@@ -175,10 +182,6 @@ Submission submission(const Arguments& arguments, const std::map<std::string, st
 
 void complete(Submission& made, Client& client) {
   JobSpec& spec = made.request.spec;
-  if (made.whole_nodes) {
-    for (const auto& view : client.nodes().value.nodes)
-      spec.resources.gpus_per_node = std::max(spec.resources.gpus_per_node, view.node.config.gpus);
-  }
   for (const batch::TypedDependency& typed : made.element_dependencies) {
     const JobName name(std::to_string(typed.job.value) + "_" + std::to_string(*typed.element));
     const Job element = client.job(name).value.details;

@@ -17,7 +17,6 @@ namespace ultramarine::cli {
 struct Submission {
   protocol::SubmitRequest request;                           // but for request_key, and what follows
   std::vector<batch::TypedDependency> element_dependencies;  // on elements of arrays, whose job numbers the scheduler knows
-  bool whole_nodes = false;                                  // gpus_per_node is to be all that a node has
   bool wait = false, parsable = false;
   std::vector<std::string> honoured, warnings;
   std::map<std::string, std::string> places;  // field of the job -> where it was said: "job.sh:3: --partition"
@@ -28,7 +27,7 @@ struct Submission {
 Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
                       const std::optional<ScriptFile>& script = std::nullopt, const std::vector<batch::Given>& file = {});
 
-/// What only the scheduler knows: GPUs of whole nodes, job numbers of elements.
+/// What only the scheduler knows: job numbers of elements.
 void complete(Submission& made, Client& client);
 /// A refusal of something that a script or a job file says names its line.
 [[noreturn]] void refuse_at_its_place(const Refused& refused, const Submission& made);

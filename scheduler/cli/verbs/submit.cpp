@@ -19,7 +19,6 @@ namespace ultramarine::cli {
 /// What --dry-run prints.
 struct DryRun {
   JobSpec spec;
-  bool whole_nodes = false;  // gpus_per_node becomes all that a node has
   std::vector<std::int64_t> array_indices;
   std::int64_t array_limit = 0;
   std::vector<std::string> environment_names;
@@ -27,7 +26,7 @@ struct DryRun {
   std::map<std::string, std::string> recorded;  // options that change nothing
   std::vector<std::string> warnings;
 };
-BOOST_DESCRIBE_STRUCT(DryRun, (), (spec, whole_nodes, array_indices, array_limit, environment_names, honoured, recorded, warnings))
+BOOST_DESCRIBE_STRUCT(DryRun, (), (spec, array_indices, array_limit, environment_names, honoured, recorded, warnings))
 
 namespace {
 
@@ -117,7 +116,7 @@ void warn(const std::vector<std::string>& lines, Context& context) {
 }
 
 void print_dry_run(const Submission& made, Context& context) {
-  DryRun dry{made.request.spec,          made.whole_nodes, made.request.array_indices, made.request.array_limit, {}, made.honoured,
+  DryRun dry{made.request.spec, made.request.array_indices, made.request.array_limit, {}, made.honoured,
              made.request.spec.recorded, made.warnings};
   for (const auto& [name, value] : made.request.environment) dry.environment_names.push_back(name);
   context.out << protocol::to_json(dry) << '\n';
@@ -222,6 +221,12 @@ Verb submit_verb() {
                   {"--nodes", "N", "Nodes, with --gpus-per-node instead of --gpus"},
                   {"--gpus-per-node", "K", "GPUs on each node"},
                   {"--gpu-type", "TYPE", "Only GPUs of this type"},
+                  {"--cpus-per-gpu", "N", "CPUs kept for each GPU (default: none are counted)"},
+                  {"--mem-per-gpu", "SIZE", "Memory kept for each GPU, such as 64G (default: none is counted)"},
+                  {"--constraint", "LIST", "Only nodes that have all these features: nvlink&infiniband", "-C"},
+                  {"--nodelist", "NODES", "Only on these nodes: node[01-04], or a file's name with a /", "-w"},
+                  {"--exclude", "NODES", "On none of these nodes", "-x"},
+                  {"--exclusive", "", "Whole nodes, with all their GPUs"},
                   {"--name", "NAME", "Name of the job (default: the program's)"},
                   {"--time", "LENGTH", "Longest run: 30m, 2h, 1-12:00 (default: the partition's)"},
                   {"--account", "NAME", "Who is charged (default: your first account)"},
@@ -232,7 +237,7 @@ Verb submit_verb() {
                   {"--after", "JOB[:HOW]", "Start when the job ended ok (default), any, notok, or started; repeatable", "", true},
                   {"--ranks", "N", "Ranks in all (default: one per GPU)"},
                   {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},
-                  {"--cpus-per-rank", "N", "Kept with the job, and told to its ranks"},
+                  {"--cpus-per-rank", "N", "CPUs of each rank: counted on its node, and told to it"},
                   {"--mpi", "HOW", "auto (default: PMIx for several ranks), pmix or none"},
                   {"--output", "FILE", "File for what is printed: %j job, %A array, %a index, %x name, %N node, %t rank, %u user"},
                   {"--error", "FILE", "File for what is printed to stderr (default: with --output)"},

@@ -17,11 +17,10 @@ struct Golden {
   JobSpec spec;
   std::vector<std::int64_t> array_indices;
   std::int64_t array_limit = 0;
-  bool whole_nodes = false;
   std::vector<std::string> warnings;
   std::string error;
 };
-BOOST_DESCRIBE_STRUCT(Golden, (), (spec, array_indices, array_limit, whole_nodes, warnings, error))
+BOOST_DESCRIBE_STRUCT(Golden, (), (spec, array_indices, array_limit, warnings, error))
 
 std::string read(const std::filesystem::path& path) {
   std::ostringstream text;
@@ -39,7 +38,7 @@ std::string asked_by(const std::filesystem::path& script) {
   Golden golden;
   try {
     Request request = request_of(submission);
-    golden = {request.spec, request.array_indices, request.array_limit, request.whole_nodes, request.warnings, ""};
+    golden = {request.spec, request.array_indices, request.array_limit, request.warnings, ""};
     EXPECT_EQ(golden.spec.script->text, submission.text);
     golden.spec.script->text = "";
   } catch (const Problem& problem) {

@@ -57,6 +57,36 @@ TEST_F(Api, DecodesStrictlyAndNamesTheField) {
   EXPECT_NE(refused(400, scheduler_.ask("POST", "/v1/jobs", "{\"spec\":{")).message, "");
 }
 
+TEST_F(Api, ShowsWhatOrdersTheQueue) {
+  const JobId first = scheduler_.submit(R"({"gpus":4})"), second = scheduler_.submit(R"({"gpus":1})", R"(,"name":"small")");
+  const auto list = [&](const std::string& query) { return protocol::from_json<protocol::PriorityList>(scheduler_.ask("GET", "/v1/priorities" + query).body); };
+  const auto all = list("");
+  ASSERT_EQ(all.jobs.size(), 2u);
+  EXPECT_EQ(all.order, "submit_time");
+  EXPECT_EQ(all.jobs[0].name, std::to_string(first.value));
+  EXPECT_EQ(all.jobs[0].position, 1);
+  EXPECT_EQ(all.jobs[0].user, "runner");
+  EXPECT_EQ(all.jobs[0].account, "lab-a");
+  EXPECT_EQ(all.jobs[0].details.factors.fair_share, factor_one);
+  EXPECT_EQ(all.jobs[0].details.factors.size, factor_one / 4 * 3);
+  EXPECT_EQ(all.jobs[1].details.job, second);
+  EXPECT_EQ(list("?user=runner&account=lab-a").jobs.size(), 2u);
+  EXPECT_EQ(list("?user=" + std::to_string(runner_uid)).jobs.size(), 2u);
+  EXPECT_TRUE(list("?user=stan").jobs.empty());
+  EXPECT_EQ(refused(404, scheduler_.ask("GET", "/v1/priorities?account=lab-z")).code, "not_found");
+  EXPECT_EQ(refused(404, scheduler_.ask("GET", "/v1/shares?account=lab-z")).code, "not_found");
+  refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/priorities"));
+
+  const auto shares = [&](const std::string& query) { return protocol::from_json<protocol::ShareList>(scheduler_.ask("GET", "/v1/shares" + query).body).shares; };
+  ASSERT_EQ(shares("").size(), 3u);
+  EXPECT_EQ(shares("")[2].user, "runner");
+  EXPECT_EQ(shares("")[2].fair_share, factor_one);
+  EXPECT_EQ(shares("?account=lab-a").size(), 2u);
+  EXPECT_EQ(shares("?user=runner").size(), 2u);
+  EXPECT_TRUE(shares("?user=stan").empty());
+  refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/shares"));
+}
+
 TEST_F(Api, LimitsTheSizeOfASubmission) {
   EXPECT_EQ(
       refused_spec(R"({"command":[")" + std::string(300 << 10, 'x') + R"("],"working_directory":"/","resources":{"gpus":1}})", "", 413)

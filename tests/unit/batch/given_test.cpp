@@ -27,7 +27,7 @@ TEST(Options, TakeTheirValueInFourWays) {
 TEST(Options, UnambiguousBeginningsAreLegal) {
   EXPECT_EQ(sbatch("--ntasks-per-nod=4").spec.ranks_per_node, 4);
   EXPECT_EQ(sbatch("--job x").spec.name, "x");
-  EXPECT_EQ(sbatch("--constrain=v100").spec.recorded.at("constraint"), "v100");
+  EXPECT_EQ(sbatch("--constrain=v100").spec.features, std::vector<std::string>{"v100"});
   EXPECT_EQ(sbatch("--gres=gpu:2").spec.resources.gpus_per_node, 2);  // an exact name wins over longer ones
   EXPECT_EQ(sbatch_mistake("--mail=x"), "job.sh:2: --mail: it could be one of --mail-type, --mail-user; write it out");
 }
@@ -45,8 +45,8 @@ TEST(Options, OldNamesAreAccepted) {
 }
 
 TEST(Options, AnOptionalValueIsOnlyGluedOn) {
-  EXPECT_EQ(sbatch("--exclusive=user").spec.recorded.at("exclusive"), "user");
-  EXPECT_EQ(sbatch("--exclusive -J x").spec.recorded.at("exclusive"), "");
+  EXPECT_TRUE(sbatch("--exclusive=user").spec.exclusive);
+  EXPECT_EQ(sbatch("--exclusive -J x").spec.name, "x");
   EXPECT_THAT(sbatch_mistake("--exclusive user"), HasSubstr("job.sh:2: #SBATCH: \"user\" is not an option"));
   EXPECT_THAT(sbatch_mistake("--exclusive=users"), HasSubstr("write --exclusive, --exclusive=user or --exclusive=mcs"));
 }
@@ -121,8 +121,8 @@ TEST(OptionTable, EveryRecordedOptionIsKeptAndNamedInOneWarning) {
     EXPECT_THAT(request.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --" + std::string(known_name(rule))))
         << name;
   }
-  const Request several = sbatch("--gpus=1 --mail-type=END --mem=4G --mail-type=FAIL --comment=x");
-  EXPECT_THAT(several.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --mail-type, --mem, --comment"));
+  const Request several = sbatch("--gpus=1 --mail-type=END --hint=x --mail-type=FAIL --comment=x");
+  EXPECT_THAT(several.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --mail-type, --hint, --comment"));
 }
 
 TEST(OptionTable, EveryRefusedOptionIsNamedWithItsRemedy) {

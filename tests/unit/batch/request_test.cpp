@@ -11,6 +11,8 @@
 namespace ultramarine::batch {
 namespace {
 
+constexpr std::int64_t gib = std::int64_t{1} << 30;
+
 using test::ask;
 using test::command;
 using test::mistake;
@@ -107,14 +109,121 @@ TEST(Request, SignalsAndTheEnvironment) {
 }
 
 TEST(Request, MemoryIsSaidInOneWay) {
-  EXPECT_EQ(sbatch("--mem=64G").spec.recorded.at("mem"), "64G");
   EXPECT_EQ(sbatch_mistake("--mem=64G --mem-per-cpu=4G"),
             "job.sh:2: --mem-per-cpu: memory is said by job.sh:2: --mem already; leave out one of the two");
   EXPECT_THAT(sbatch_mistake("--mem=lots"), HasSubstr("job.sh:2: --mem: expected a size of memory, got \"lots\""));
-  EXPECT_EQ(ask({"#SBATCH --mem=64G"}, {{"SBATCH_MEM_PER_CPU", "4G"}}).spec.recorded.count("mem"), 0U);
+  EXPECT_EQ(ask({"#SBATCH --mem=64G"}, {{"SBATCH_MEM_PER_CPU", "4G"}}).spec.memory_per_gpu_bytes, 4 * gib) << "a stronger level says it otherwise";
 }
 
-TEST(Request, RecordedValuesAreCheckedAllTheSame) {
+TEST(Request, CpusAreCountedPerGpu) {
+  const auto cpus = [](const std::string& options) { return sbatch(options).spec.cpus_per_gpu; };
+  EXPECT_EQ(cpus("--gres=gpu:4"), 0) << "not said, not counted";
+  EXPECT_EQ(cpus("--gres=gpu:4 --cpus-per-task=32"), 8) << "sbatch starts one rank on a node";
+  EXPECT_EQ(cpus("--gres=gpu:4 --nodes=2 --cpus-per-task=32"), 8);
+  EXPECT_EQ(cpus("--gres=gpu:4 --nodes=2 --ntasks-per-node=4 --cpus-per-task=12"), 12);
+  EXPECT_EQ(cpus("--gres=gpu:4 --nodes=2 --ntasks=16 --cpus-per-task=3"), 6);
+  EXPECT_EQ(cpus("--gpus=8 --ntasks=4 --cpus-per-task=6"), 3);
+  EXPECT_EQ(cpus("--gpus=4 --cpus-per-gpu=9"), 9);
+  EXPECT_EQ(cpus("--nodes=2 --exclusive --cpus-per-task=48"), 48) << "for the one GPU that a node must have";
+  EXPECT_EQ(sbatch("--gres=gpu:4 -c 32").spec.cpus_per_rank, 32);
+  EXPECT_EQ(command({{"gpus", "8"}, {"cpus-per-rank", "6"}}).spec.cpus_per_gpu, 6) << "a command runs one rank for each GPU";
+  EXPECT_EQ(ultra("--nodes 2 --gpus-per-node 8 --ranks-per-node 2 --cpus-per-rank 32").spec.cpus_per_gpu, 8);
+  const Request uneven = sbatch("--gres=gpu:4 --cpus-per-task=10");
+  EXPECT_EQ(uneven.spec.cpus_per_gpu, 3);
+  EXPECT_THAT(uneven.warnings, ElementsAre("job.sh:2: --cpus-per-task: 10 CPUs for 4 GPUs are counted as 3 for each GPU"));
+  const Request both = sbatch("--gres=gpu:4 --cpus-per-gpu=4 --cpus-per-task=8");
+  EXPECT_EQ(both.spec.cpus_per_gpu, 4);
+  EXPECT_THAT(both.warnings, ElementsAre("job.sh:2: --cpus-per-gpu: CPUs are counted by it, not by job.sh:2: --cpus-per-task"));
+}
+
+TEST(Request, MemoryIsCountedPerGpu) {
+  const auto memory = [](const std::string& options) { return sbatch(options).spec.memory_per_gpu_bytes; };
+  EXPECT_EQ(memory("--gres=gpu:4"), 0);
+  EXPECT_EQ(memory("--gres=gpu:4 --mem=64G"), 16 * gib);
+  EXPECT_EQ(memory("--gres=gpu:4 --nodes=4 --mem=64G"), 16 * gib) << "it is per node";
+  EXPECT_EQ(memory("--gres=gpu:3 --mem=1000M"), 1000 * (gib / 1024) / 3) << "whole bytes";
+  EXPECT_EQ(memory("--gpus=2 --mem-per-gpu=64G"), 64 * gib);
+  EXPECT_EQ(memory("--gres=gpu:4 --cpus-per-task=16 --mem-per-cpu=2G"), 8 * gib);
+  EXPECT_EQ(memory("--gres=gpu:4 --cpus-per-task=10 --mem-per-cpu=2G"), 5 * gib) << "of the CPUs that were asked for";
+  EXPECT_EQ(memory("--gres=gpu:2 --ntasks-per-node=4 --mem-per-cpu=2G"), 4 * gib) << "a rank has one CPU";
+  EXPECT_EQ(memory("--gpus=4 --cpus-per-gpu=8 --mem-per-cpu=2G"), 16 * gib);
+  EXPECT_EQ(memory("--nodes=2 --exclusive --mem=100G"), 100 * gib);
+  const Request total = sbatch("--gpus=4 --mem=64G");
+  EXPECT_EQ(total.spec.memory_per_gpu_bytes, 16 * gib);
+  EXPECT_THAT(total.warnings, ElementsAre("job.sh:2: --mem: counted as if all 4 GPUs were on one node; say --nodes, or --mem-per-gpu"));
+  const Request all = sbatch("--gres=gpu:4 --mem=0");
+  EXPECT_EQ(all.spec.memory_per_gpu_bytes, 0);
+  EXPECT_THAT(all.warnings, ElementsAre("job.sh:2: --mem: 0 is all memory of a node: it is not counted, and --exclusive keeps others off the node"));
+  EXPECT_THAT(sbatch("--gres=gpu:4 --mem=0 --exclusive").warnings, testing::IsEmpty());
+  EXPECT_THAT(sbatch_mistake("--gpus=1 --ntasks=1000000 --cpus-per-task=1000000 --mem-per-cpu=900000T"), HasSubstr("is absurd; ask for less"));
+  EXPECT_EQ(command({{"gpus", "2"}, {"mem-per-gpu", "64GiB"}}).spec.memory_per_gpu_bytes, 64 * gib);
+}
+
+using Names = std::vector<std::string>;
+
+TEST(Request, NodesThatItMayUse) {
+  EXPECT_EQ(sbatch("--gpus=1 --constraint=nvlink").spec.features, Names{"nvlink"});
+  EXPECT_EQ(sbatch("--gpus=1 -C nvlink&ib").spec.features, (Names{"nvlink", "ib"}));
+  EXPECT_EQ(sbatch("--gpus=1 --exclude=n[03-04],n07").spec.without_nodes, (Names{"n03", "n04", "n07"}));
+  EXPECT_TRUE(sbatch("--gpus=1 --exclusive").spec.exclusive);
+  EXPECT_THAT(sbatch("--gpus=1 --exclusive").warnings, testing::IsEmpty());
+  EXPECT_THAT(sbatch("--gpus=1 --exclusive=user").warnings, ElementsAre("job.sh:2: --exclusive: it gets its nodes whole, and shares them with no other job"));
+  const Request command_line =
+      command({{"gpus", "1"}, {"constraint", "nvlink,ib"}, {"nodelist", "n[1-3]"}, {"exclude", "n2"}, {"exclusive", ""}});
+  EXPECT_EQ(command_line.spec.features, (Names{"nvlink", "ib"}));
+  EXPECT_EQ(command_line.spec.only_nodes, (Names{"n1", "n2", "n3"}));
+  EXPECT_EQ(command_line.spec.without_nodes, Names{"n2"});
+  EXPECT_TRUE(command_line.spec.exclusive);
+  EXPECT_EQ(command_line.spec.resources, (Resources{1, 0, 0})) << "on one of them";
+  EXPECT_EQ(command_line.places.at("only_nodes"), "--nodelist");
+}
+
+TEST(Request, OneOfSeveralFeaturesCantBeKept) {
+  for (const char* text : {"a100|h100", "[rack1|rack2]", "a*2", "(a&b)|c"}) {
+    const Request request = sbatch("--gpus=1 --constraint=" + std::string(text));
+    EXPECT_TRUE(request.spec.features.empty());
+    EXPECT_EQ(request.spec.recorded.at("constraint"), text);
+    EXPECT_THAT(request.warnings, ElementsAre("job.sh:2: --constraint: \"" + std::string(text) +
+                                              "\" asks for one of several features, or counts them, which can't be kept: any node will do"));
+  }
+  EXPECT_EQ(mistake({"#ULTRA --constraint a|b"}),
+            "job.sh:2: --constraint: \"a|b\" asks for one of several features, or counts them; name features that each node must have: nvlink&infiniband");
+  EXPECT_EQ(sbatch_mistake("--constraint=a&&b"), "job.sh:2: --constraint: \"a&&b\" is no list of features; write for example nvlink, or nvlink&infiniband");
+}
+
+TEST(Request, SbatchUsesAllNodesThatAreNamed) {
+  const Request named = sbatch("--nodelist=n[01-03] --gres=gpu:2");
+  EXPECT_EQ(named.spec.only_nodes, (Names{"n01", "n02", "n03"}));
+  EXPECT_EQ(named.spec.resources, (Resources{0, 3, 2}));
+  EXPECT_EQ(sbatch("-w n1,n2 --gpus=8").spec.resources, (Resources{0, 2, 4}));
+  EXPECT_EQ(sbatch("-w n1").spec.resources, (Resources{0, 1, 1}));
+  EXPECT_THAT(sbatch("-w n1,n2 -N 1 --gres=gpu:2").warnings, ElementsAre("job.sh:2: --nodelist: all of the named nodes are asked for, 2"));
+  EXPECT_EQ(sbatch_mistake("-w n1,n2 -N 3 --gres=gpu:2"),
+            "job.sh:2: --nodelist: 2 nodes named, but job.sh:2: --nodes asks for 3; name as many, or leave out one of the two");
+  EXPECT_EQ(ultra("--nodelist n[01-03] --gpus 4").spec.resources, (Resources{4, 0, 0})) << "ours: on any of them";
+}
+
+TEST(Request, NodesMayBeNamedInAFile) {
+  Submission submission;
+  submission.name = "job.sh";
+  submission.text = "#!/bin/bash\n#SBATCH --gres=gpu:2 --nodelist=./hosts --exclude=/etc/broken\n";
+  submission.command = {"job.sh"};
+  submission.folder = "/home/ada";
+  EXPECT_THROW(request_of(submission), Problem) << "nobody reads files here";
+  submission.read_file = [](const std::string& path, const std::string&) {
+    return path == "./hosts" ? std::string("# ours\nn[01-02], n04\n\nn05\r\n") : std::string("n02\n");
+  };
+  const Request request = request_of(submission);
+  EXPECT_EQ(request.spec.only_nodes, (Names{"n01", "n02", "n04", "n05"}));
+  EXPECT_EQ(request.spec.without_nodes, Names{"n02"});
+  submission.text = "#!/bin/bash\n#SBATCH --gres=gpu:2 --nodefile=hosts\n";
+  submission.read_file = [](const std::string& path, const std::string&) { return path == "hosts" ? std::string("n01") : std::string(); };
+  EXPECT_EQ(request_of(submission).spec.only_nodes, Names{"n01"});
+  submission.read_file = [](const std::string&, const std::string&) { return std::string("# nobody\n"); };
+  EXPECT_THROW(request_of(submission), Problem);
+}
+
+TEST(Request, ValuesAreChecked) {
   EXPECT_THAT(sbatch_mistake("--nodelist=n[3-1]"), HasSubstr("job.sh:2: --nodelist: \"n[3-1]\" is no list of nodes"));
   EXPECT_THAT(sbatch_mistake("--cpus-per-gpu=many"), HasSubstr("job.sh:2: --cpus-per-gpu: expected a whole number"));
   EXPECT_EQ(sbatch("--gres=gpu:1,nvme:400").spec.recorded.at("gres"), "nvme:400");

@@ -102,10 +102,10 @@ TEST(Shape, WithoutAGpuOptionOnePerNodeOrWholeNodes) {
   EXPECT_EQ(two.spec.resources, nodes(2, 1));
   EXPECT_THAT(two.warnings, Contains("job.sh: no GPUs asked for, so it gets 1 on each node; say how many with --gpus-per-node"));
   const Request whole = sbatch("--nodes=2 --exclusive");
-  EXPECT_TRUE(whole.whole_nodes);
-  EXPECT_EQ(whole.spec.resources, nodes(2, 0));
+  EXPECT_TRUE(whole.spec.exclusive);
+  EXPECT_EQ(whole.spec.resources, nodes(2, 1)) << "whatever GPUs a node has";
   EXPECT_THAT(whole.warnings, Contains(HasSubstr("all of each node (--exclusive)")));
-  EXPECT_FALSE(sbatch("--nodes=2 --exclusive --gres=gpu:2").whole_nodes);
+  EXPECT_EQ(sbatch("--nodes=2 --exclusive --gres=gpu:2").spec.resources, nodes(2, 2));
 }
 
 TEST(Shape, NoGpuAtAllIsRefused) {

@@ -66,9 +66,10 @@ TEST(Counts, AreWholeNumbersFromOne) {
   EXPECT_EQ(error([] { range_value("4-2", "n"); }), "n: \"4-2\": the maximum is below the minimum; write MIN-MAX");
 }
 
-TEST(Hosts, AreAHostlistOrAFile) {
-  EXPECT_EQ(error([] { hosts_value("n[01-04,7],m1", "w"); }), "");
-  EXPECT_EQ(error([] { hosts_value("./hosts.txt", "w"); }), "");
+TEST(Hosts, AreAHostlistOrTheLinesOfAFile) {
+  EXPECT_EQ(hosts_value("n[01-02,7],m1", "w"), (std::vector<std::string>{"n01", "n02", "n7", "m1"}));
+  EXPECT_EQ(hosts_in_file("# all\nn[01-02],\tm1 # and one\r\n", "w"), (std::vector<std::string>{"n01", "n02", "m1"}));
+  EXPECT_EQ(error([] { hosts_in_file("#\n\n", "w"); }), "w: the file names no node; write one name, or one list such as node[01-04], in each line");
   EXPECT_EQ(error([] { hosts_value("n[04-01]", "w"); }), "w: \"n[04-01]\" is no list of nodes; write for example node[01-04],node07");
 }
 

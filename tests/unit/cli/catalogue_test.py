@@ -89,7 +89,8 @@ class Catalogue(unittest.TestCase):
         """Sentences of the room that reads scripts and of the core's refusals: each piece of three words or more is in a pattern."""
         heard = "\n".join(sentence for context, sentence in self.korean if context == "heard")
         unknown = []
-        for source in [*(ROOT / "scheduler/batch").glob("*.cpp"), *(ROOT / "scheduler/core").glob("accept.cpp"), *(ROOT / "scheduler/core").glob("names.cpp")]:
+        for source in [*(ROOT / "scheduler/batch").glob("*.cpp"), *(ROOT / "scheduler/core").glob("accept.cpp"), *(ROOT / "scheduler/core").glob("names.cpp"),
+                       *(ROOT / "scheduler/core").glob("impossible.cpp")]:
             text = re.sub(r"//[^\n]*|'\\?.'", " ", source.read_text(encoding="utf-8"))
             for call in re.finditer(r"\b(?:Problem|refuse|refused|can_never|warn|push_back)\(([^;{]*);", text):
                 for literal in re.findall(r'"((?:[^"\\]|\\.)*)"', call.group(1)):

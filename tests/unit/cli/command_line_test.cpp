@@ -236,6 +236,13 @@ TEST(Submission, EveryOptionOfTheVerbIsInTheTableOfScriptsToo) {
   }
 }
 
+TEST(Submission, WholeNodesNeedNoNumberOfGpus) {
+  const Submission made = submission(parse({"submit", "--nodes", "2", "--exclusive", "-C", "nvlink", "--", "x"}).arguments, {}, "/home/ada");
+  EXPECT_EQ(made.request.spec.resources, (Resources{0, 2, 1}));
+  EXPECT_TRUE(made.request.spec.exclusive);
+  EXPECT_EQ(made.request.spec.features, std::vector<std::string>{"nvlink"});
+}
+
 TEST(Submission, AScriptIsWeakerThanVariablesAndThoseThanTheCommandLine) {
   const ScriptFile script{"job.sh", "#!/bin/bash\n#SBATCH -N 2 --gres=gpu:4 -p gpu -A lab\n#ULTRA --qos ours\n"};
   const Submission made = submission(parse({"submit", "--time", "90s", "--gpus", "16", "job.sh", "--lr", "1"}).arguments,

@@ -71,12 +71,17 @@ TEST(Completion, OffersJobsAndNodesOfTheCluster) {
   nodes.nodes.resize(2);
   nodes.nodes[0].node.config.name = "node01";
   nodes.nodes[1].node.config.name = "other";
+  nodes.nodes[1].node.config.gpu_type = "H100";
+  nodes.nodes[1].node.config.features = {"ib", "nvlink"};
   api.on("GET /v1/nodes", test::json_of(nodes));
   EXPECT_EQ(offered({"show", ""}, api.socket()), (Words{"9", "12", "7"}));
   EXPECT_EQ(offered({"cancel", ""}, api.socket()), (Words{"9", "12"}));  // what has ended can't be cancelled
   EXPECT_EQ(offered({"cancel", "9", "1"}, api.socket()), (Words{"12"}));
   EXPECT_EQ(offered({"show", "9", ""}, api.socket()), Words{});  // one job at a time
   EXPECT_EQ(offered({"nodes", "no"}, api.socket()), (Words{"node01"}));
+  EXPECT_EQ(offered({"submit", "--nodelist", "no"}, api.socket()), (Words{"node01"}));
+  EXPECT_EQ(offered({"submit", "--gpu-type", ""}, api.socket()), (Words{"H100"}));
+  EXPECT_EQ(offered({"submit", "-C", "nv"}, api.socket()), (Words{"nvlink"}));
   EXPECT_EQ(offered({"queue", "--account", ""}, api.socket()), (Words{"vision"}));
 }
 

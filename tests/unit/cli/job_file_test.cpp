@@ -52,6 +52,21 @@ TEST(JobFile, SaysWhatTheSameOptionsSay) {
   EXPECT_EQ(made.places.at("account"), "job.toml:4:11: account");
 }
 
+TEST(JobFile, SaysWhichNodesItMayUse) {
+  const JobSpec spec = from_file("gpus = 4\ngpu-type = \"A100\"\ncpus_per_gpu = 8\nmem_per_gpu = \"64G\"\nconstraint = [\"nvlink\", \"ib\"]\n"
+                                 "nodelist = \"n[1-3]\"\nexclude = [\"n2\", \"n7\"]\nexclusive = true\ncommand = [\"x\"]\n")
+                           .request.spec;
+  EXPECT_EQ(spec.gpu_type, "A100");
+  EXPECT_EQ(spec.cpus_per_gpu, 8);
+  EXPECT_EQ(spec.memory_per_gpu_bytes, std::int64_t{64} << 30);
+  EXPECT_EQ(spec.features, (std::vector<std::string>{"nvlink", "ib"}));
+  EXPECT_EQ(spec.only_nodes, (std::vector<std::string>{"n1", "n2", "n3"}));
+  EXPECT_EQ(spec.without_nodes, (std::vector<std::string>{"n2", "n7"}));
+  EXPECT_TRUE(spec.exclusive);
+  EXPECT_EQ(spec.resources, (Resources{4, 0, 0})) << "on any of the nodes that are named";
+  EXPECT_EQ(refused("gpus = 1\nexclusive = 1\ncommand = [\"x\"]\n"), "job.toml:2:13: exclusive: expected true or false; write exclusive = true");
+}
+
 TEST(JobFile, WhatIsTypedIsStronger) {
   const JobFile file = parse_job_file("gpus = 16\nname = \"a\"\ncommand = [\"x\"]\n", "job.toml");
   const CommandLine typed = parse_command_line(all_verbs(), {"submit", "--file", "job.toml", "--gpus", "2"});

@@ -49,7 +49,7 @@ protocol::JobView array_view(std::int64_t job, std::int64_t index, std::int64_t 
 }
 
 TEST(SubmitScript, SendsItsTextAndItsArgumentsAndWarnsOnStderr) {
-  const std::string text = "#!/bin/bash\n#SBATCH -N 2 --gres=gpu:4 --mem=10G\npython3 train.py \"$@\"\n";
+  const std::string text = "#!/bin/bash\n#SBATCH -N 2 --gres=gpu:4 --hint=x\npython3 train.py \"$@\"\n";
   const ScriptOnDisk script(text);
   FakeApi api;
   api.on("POST /v1/jobs", R"({"job":12,"warnings":["partition: gpu is called main here"]})");
@@ -58,13 +58,13 @@ TEST(SubmitScript, SendsItsTextAndItsArgumentsAndWarnsOnStderr) {
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("Submitted job 12 (train, 16 GPUs, 2h limit).\nPlanned start:"));
   EXPECT_EQ(ran.err,
-            "warning: " + script.path() + ": kept with the job but without effect: --mem\nwarning: partition: gpu is called main here\n");
+            "warning: " + script.path() + ": kept with the job but without effect: --hint\nwarning: partition: gpu is called main here\n");
   const auto sent = submitted(api);
   EXPECT_EQ(sent.spec.script->text, text);
   EXPECT_EQ(sent.spec.command, (std::vector<std::string>{script.path(), "--epochs", "3"}));
   EXPECT_EQ(sent.spec.name, "job.sh");
   EXPECT_EQ(sent.spec.output, "slurm-%j.out");
-  EXPECT_EQ(sent.spec.recorded.at("mem"), "10G");
+  EXPECT_EQ(sent.spec.recorded.at("hint"), "x");
 }
 
 TEST(SubmitScript, ParsableIsTheNumberAlone) {
@@ -168,9 +168,22 @@ TEST(SubmitScript, ExclusiveNodesWithoutAGpuOptionAreWhole) {
   const ScriptOnDisk script("#!/bin/sh\n#SBATCH -N 2 --exclusive\n");
   FakeApi api;
   api.on("POST /v1/jobs", R"({"job":12})");
-  api.on("GET /v1/nodes", R"({"now_ms":0,"nodes":[{"node":{"config":{"name":"a","gpus":4}}},{"node":{"config":{"name":"b","gpus":8}}}]})");
   EXPECT_EQ(run(api, {"submit", "-q", script.path()}).code, 0);
-  EXPECT_EQ(submitted(api).spec.resources, (Resources{0, 2, 8}));
+  EXPECT_EQ(submitted(api).spec.resources, (Resources{0, 2, 1}));
+  EXPECT_TRUE(submitted(api).spec.exclusive);
+}
+
+TEST(SubmitScript, NodesMayBeNamedInAFileOfTheCurrentFolder) {
+  const ScriptOnDisk script("#!/bin/sh\n#SBATCH --gres=gpu:1\n"), hosts("node[01-02]\nnode04\n");
+  FakeApi api;
+  api.on("POST /v1/jobs", R"({"job":12})");
+  EXPECT_EQ(run(api, {"submit", "-q", "-w", hosts.path(), "-x", "node02", "-C", "nvlink&ib", script.path()}).code, 0);
+  EXPECT_EQ(submitted(api).spec.only_nodes, (std::vector<std::string>{"node01", "node02", "node04"}));
+  EXPECT_EQ(submitted(api).spec.without_nodes, (std::vector<std::string>{"node02"}));
+  EXPECT_EQ(submitted(api).spec.features, (std::vector<std::string>{"nvlink", "ib"}));
+  const Ran ran = run(api, {"submit", "-q", "-w", "/no/such/file", script.path()});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(ran.err, "error: --nodelist: /no/such/file can't be read; name a file that exists and that you may read\n");
 }
 
 TEST(Run, OutsideAJobSaysWhatToDo) {
@@ -305,12 +318,18 @@ TEST(ShowScript, TellsWhatWasAskedAndWhatIsWithoutEffect) {
   spec.script = Script{"#!/bin/sh\necho hi\n"};
   spec.command = {"job.sh", "--lr", "1"};
   spec.gpu_type = "H100";
+  spec.cpus_per_gpu = 12;
+  spec.memory_per_gpu_bytes = std::int64_t{64} << 30;
+  spec.features = {"ib", "nvlink"};
+  spec.only_nodes = {"n01", "n02", "n04"};
+  spec.without_nodes = {"n09"};
+  spec.exclusive = true;
   spec.ranks_per_node = 2;
   spec.dependencies = {{{5}, DependencyCondition::any}};
   spec.output = "out/%j.txt";
   spec.append_output = true;
   spec.warning = WarningSignal{SIGUSR1, seconds(90), true};
-  spec.recorded = {{"mem", "10G"}, {"exclusive", ""}};
+  spec.recorded = {{"hint", "x"}, {"requeue", ""}};
   view.details.array = ArrayElement{{5}, 2, 4, 0, 3, 1, 2};
   Gang gang;
   gang.gang = 2;
@@ -323,8 +342,9 @@ TEST(ShowScript, TellsWhatWasAskedAndWhatIsWithoutEffect) {
   EXPECT_EQ(ran.code, 0);
   for (const char* part :
        {"Job 5_2 train: failed\n", "array\tindex 2 of array 5, which has 4; at most 2 at once\n", "script\tjob.sh --lr 1 (printed by",
-        "gpu type\tH100\n", "ranks\t2 on each node\n", "after\t5 any\n", "output\tout/%j.txt (appended to)\n",
-        "signal\tSIGUSR1 to the script, 1m 30s before the limit\n", "Kept without effect\n--exclusive\tyes\n--mem\t10G\n",
+        "gpu type\tH100\ncpus per gpu\t12\nmemory per gpu\t64.0 GiB\nfeatures\tib, nvlink\nonly on\tn[01-02,04]\nnot on\tn09\n",
+        "exclusive\tits nodes are its own, with all their GPUs\n", "ranks\t2 on each node\n", "after\t5 any\n", "output\tout/%j.txt (appended to)\n",
+        "signal\tSIGUSR1 to the script, 1m 30s before the limit\n", "Kept without effect\n--hint\tx\n--requeue\tyes\n",
         "Gang 1 (the script)\n", "Gang 2\ncommand\tpython3 train.py\nfolder\t/data\n",
         "failure\trank 1 on node02 ended with code 3\n  |\tlast words\n"}) {
     EXPECT_THAT(ran.out, HasSubstr(part));

@@ -135,6 +135,23 @@ TEST(Nodes, ShowDevicesInUse) {
   EXPECT_NE(drawn.find("node01  up        4     2  ██░░"), std::string::npos) << drawn;
 }
 
+TEST(Nodes, WideShowsWhatElseTheyHave) {
+  FakeApi api;
+  protocol::NodeList list;
+  list.now_ms = fixed_now;
+  protocol::NodeView node;
+  node.node.config = {.name = "node01", .gpus = 4, .gpu_type = "H100", .cpus = 96, .memory_bytes = std::int64_t{512} << 30, .features = {"nvlink", "ib"}, .leaf = "leaf1"};
+  node.node.state = NodeState::up;
+  list.nodes = {node};
+  node.node.config = {.name = "node02", .gpus = 4};
+  list.nodes.push_back(node);
+  api.on("GET /v1/nodes", json_of(list));
+  EXPECT_EQ(run(api, {"nodes", "--wide"}).out,
+            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tCPUS\tMEMORY\tFEATURES\tLEAF\tJOBS\tNOTE\n"
+            "node01\tup\t4\t0\t-\tH100\t96\t512.0 GiB\tnvlink,ib\tleaf1\t-\t-\n"
+            "node02\tup\t4\t0\t-\t-\t-\t-\t-\t-\t-\t-\n");
+}
+
 TEST(Cancel, SaysWhatHappensAndGoesOnAfterARefusal) {
   FakeApi api;
   protocol::JobView stopping = test::running_job();

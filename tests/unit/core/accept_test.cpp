@@ -337,7 +337,7 @@ TEST(AcceptNodes, WishesThatNoNodeMeets) {
 
 TEST(AcceptNodes, NamesThatAreNotKnown) {
   EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.features = {"nvlnk"}; }), "features[0]: no node has feature \"nvlnk\"; did you mean nvlink?");
-  EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.only_nodes = {"node1", "nod2"}; }), "only_nodes[0]: no node \"nod2\"; did you mean node2?");
+  EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.only_nodes = {"node1", "nod2"}; }), "only_nodes[1]: no node \"nod2\"; did you mean node2?");
   EXPECT_EQ(refused_of_mixed({.gpus = 1}, [](JobSpec& s) { s.without_nodes = {"gpu-17"}; }),
             "without_nodes[0]: no node \"gpu-17\"; use one of: node1, node2, node3, node4, node5");
   EXPECT_EQ(refused_of_mixed({.gpus = 1},
@@ -363,6 +363,19 @@ TEST(AcceptNodes, CpusAndMemoryThatNoNodeHas) {
             "memory_per_gpu_bytes: 600 GiB of memory for each of 1 GPU asked, partition main has no nodes with so much that it may use (GPUs of type H100); "
             "ask for at most 512 GiB of memory per GPU (impossible)");
   EXPECT_EQ(refused_of_mixed({.gpus = 1}, cpus(-1)), "cpus_per_gpu: -1 is negative; ask for at least 1, or leave it out");
+}
+
+TEST(AcceptNodes, AFeatureThatIsAGpuTypeHereIsOne) {
+  JobSpec spec = request({.gpus = 1});
+  spec.features = {"a100", "nvlink"};
+  const Accepted taken = accepted_by(mixed_lab(), spec);
+  EXPECT_EQ(taken.spec.gpu_type, "A100");
+  EXPECT_EQ(taken.spec.features, std::vector<std::string>{"nvlink"});
+  EXPECT_EQ(taken.warnings, Warnings{"feature \"a100\" is a GPU type here: A100"});
+  spec.gpu_type = "H100";
+  EXPECT_EQ(refused(spec, ada, mixed_lab()), "features[0]: no node has feature \"a100\"; use one of: infiniband, nvlink") << "two types at once";
+  spec.gpu_type = "", spec.strict_names = true;
+  EXPECT_EQ(refused(spec, ada, mixed_lab()), "features[0]: no node has feature \"a100\"; use one of: infiniband, nvlink");
 }
 
 TEST(AcceptNodes, ListsAreSortedAndNamesOfOtherSitesLeftOutOrReplaced) {

@@ -80,10 +80,11 @@ TEST_F(Dependent, WaitsForASuccess) {
   const PlannedJob line = driver.planned(job);
   EXPECT_EQ(line.reason.code, ReasonCode::dependency);
   EXPECT_EQ(line.reason.waits_for, std::vector<JobId>{other});
-  EXPECT_FALSE(line.start_ms);
-  EXPECT_TRUE(line.allocation.empty());
+  EXPECT_EQ(line.start_ms, driver.now + seconds(5) + hours(1)) << "when the other ends that may start now";
+  EXPECT_EQ(in_words(line.allocation), "node1:0");
   start();
   EXPECT_EQ(reason(job), ReasonCode::dependency);
+  EXPECT_EQ(driver.planned(job).start_ms, line.start_ms);
   driver.now = driver.now + minutes(1);
   driver.end(other);
   EXPECT_EQ(driver.job(job).eligible_ms, driver.now);
@@ -142,6 +143,26 @@ TEST_F(Dependent, ARequeuedJobHasNotEnded) {
   EXPECT_TRUE(driver.job(started).eligible_ms) << "it had started once";
 }
 
+TEST_F(Dependent, IsPlannedFromTheExpectedTimeOnBehindAllWhoWaitForNobody) {
+  start();
+  const Duration stay = seconds(5) + hours(1);
+  const JobId eight = driver.submit_after(other, DependencyCondition::ok, spec_of({.gpus = 8}, hours(1)));
+  const JobId chained = driver.submit_after(eight, DependencyCondition::any, one_gpu());
+  const JobId at_its_start = driver.submit_after(chained, DependencyCondition::started, one_gpu());
+  const JobId after_a_failure = after(DependencyCondition::notok), long_one = driver.submit(8, hours(1)), held = driver.submit(one_gpu());
+  driver.apply(JobHeld{held, HoldKind::user, "", ada});
+  const JobId after_held = driver.submit_after(held, DependencyCondition::any, one_gpu());
+  EXPECT_EQ(driver.planned(long_one).start_ms, driver.now + stay);
+  EXPECT_EQ(driver.planned(eight).start_ms, driver.now + stay + stay) << "its time comes with that of the long one, which is ahead";
+  EXPECT_EQ(driver.planned(chained).start_ms, driver.now + stay + stay + stay);
+  EXPECT_EQ(driver.planned(at_its_start).start_ms, driver.now + stay + stay + stay + seconds(5));
+  EXPECT_FALSE(driver.planned(after_a_failure).start_ms) << "the other is expected to end well";
+  EXPECT_FALSE(driver.planned(after_held).start_ms);
+  std::vector<JobId> order;
+  for (const PlannedJob& line : driver.scheduler.plan(driver.now).jobs) order.push_back(line.job);
+  EXPECT_EQ(order, (std::vector<JobId>{long_one, eight, chained, at_its_start, after_a_failure, after_held, held}));
+}
+
 TEST_F(Dependent, AllOfSeveralMustHaveCome) {
   const JobId second = driver.submit(one_gpu());
   JobSpec spec = one_gpu();
@@ -166,6 +187,16 @@ TEST_F(Dependent, ComesBehindWhoCouldRunBeforeIt) {
   driver.end(other);
   EXPECT_EQ(driver.start_round(), std::vector<JobId>{planned});
   EXPECT_EQ(driver.planned(job).reason.waits_for, std::vector<JobId>{planned});
+}
+
+TEST(DependentOnAnArray, IsExpectedWhenTheLastElementHasEnded) {
+  Driver driver(cluster_of(1, 8));
+  const JobId array = driver.submit_array(one_gpu(), 3, 1);
+  JobSpec spec = one_gpu();
+  spec.dependencies = {{array, DependencyCondition::ok}};
+  driver.apply(JobSubmitted{.job = {4}, .spec = spec, .actor = ada, .array_indices = {0, 1}});
+  const Duration stay = seconds(5) + hours(1);
+  for (const JobId element : {JobId{4}, JobId{5}}) EXPECT_EQ(driver.planned(element).start_ms, driver.now + stay + stay + stay);
 }
 
 TEST(DependentOnAnArray, MeansAllItsElements) {

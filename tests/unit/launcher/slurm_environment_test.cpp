@@ -39,7 +39,9 @@ protocol::LaunchSpec script_launch() {
   spec.time_limit_ms = minutes(90);
   spec.dependencies = {{JobId{7}, DependencyCondition::ok}, {JobId{8}, DependencyCondition::notok}, {JobId{9}, DependencyCondition::any},
                        {JobId{10}, DependencyCondition::started}};
-  spec.recorded = {{"mem", "16G"}, {"gpus-per-task", "1"}, {"reservation", "course"}, {"--cpus-per-gpu", "8"}};
+  spec.cpus_per_gpu = 3;  // 8 CPUs of 2 ranks on 3 GPUs
+  spec.memory_per_gpu_bytes = (std::int64_t{16} << 30) / 3;
+  spec.recorded = {{"gpus-per-task", "1"}, {"reservation", "course"}};
   return launch;
 }
 
@@ -119,10 +121,10 @@ const Variable variables[] = {
     {"SLURM_GPUS", unset, unset},
     {"SLURM_GPUS_PER_NODE", "a100:3", "a100:3"},
     {"SLURM_GPUS_PER_TASK", "1", "1"},
-    {"SLURM_CPUS_PER_GPU", "8", "8"},
+    {"SLURM_CPUS_PER_GPU", unset, unset},
     {"SLURM_MEM_PER_NODE", "16384", "16384"},
-    {"SLURM_MEM_PER_CPU", unset, unset},
-    {"SLURM_MEM_PER_GPU", unset, unset},
+    {"SLURM_MEM_PER_CPU", "1820", "1820"},
+    {"SLURM_MEM_PER_GPU", "5461", "5461"},
     {"SLURM_GPUS_ON_NODE", "3", "3"},
     {"SLURM_JOB_GPUS", "1,3,4", "1,3,4"},  // in a gang as the script's shell handed it down
     {"SLURM_PROCID", "0", "3"},
@@ -237,13 +239,21 @@ TEST(SlurmEnvironment, TheFirstNameOfANodeListIsTheFirstNode) {
   EXPECT_EQ(fold_in_order({"a1", "a2", "a3"}), "a[1-3]");
 }
 
-TEST(SlurmEnvironment, ReadsMemoryAsSlurmDoes) {
-  EXPECT_EQ(memory_mebibytes("4000"), 4000);
-  EXPECT_EQ(memory_mebibytes("16G"), 16384);
-  EXPECT_EQ(memory_mebibytes("16gb"), 16384);
-  EXPECT_EQ(memory_mebibytes("2T"), 2 * 1024 * 1024);
-  EXPECT_EQ(memory_mebibytes("512K"), 1);
-  for (const char* none : {"0", "", "G", "-4", "4X", "4 G"}) EXPECT_FALSE(memory_mebibytes(none)) << none;
+TEST(SlurmEnvironment, TellsWhatIsKeptWithItsGpus) {
+  protocol::LaunchSpec launch = script_launch();
+  launch.spec.ranks_per_node = 0;
+  launch.spec.cpus_per_rank = 0;
+  launch.spec.cpus_per_gpu = 8;
+  launch.spec.memory_per_gpu_bytes = std::int64_t{4} << 30;
+  Environment environment = of_script(launch);
+  EXPECT_EQ(environment.at("SLURM_CPUS_PER_GPU"), "8");
+  EXPECT_EQ(environment.at("SLURM_CPUS_ON_NODE"), "24");
+  EXPECT_EQ(environment.at("SLURM_JOB_CPUS_PER_NODE"), "24(x3)");
+  EXPECT_EQ(environment.at("SLURM_MEM_PER_NODE"), "12288");
+  EXPECT_EQ(environment.at("SLURM_MEM_PER_CPU"), "512");
+  launch.spec.exclusive = true;
+  environment = of_script(launch);
+  EXPECT_EQ(environment.at("SLURM_CPUS_ON_NODE"), "64") << "the whole node";
 }
 
 }  // namespace

@@ -168,7 +168,9 @@ backfill = "none"
 half_life = "3d"
 priority_interval = "5m"
 max_age = "1-0"
-weights = { fair_share = 1000, age = 10 }
+order = "multifactor"
+weights = { fair_share = 1000, age = 10, size = 3, qos = 4, partition = 5, account = 6 }
+size_favours = "short"
 caps = { lab-a = 16 }
 trial = { minutes = 10, gpus_per_job = 8, share = 0.125 }
 boost_budgets = { someone = 100 }
@@ -301,13 +303,15 @@ TEST(PolicyFile, ADaemonTakesNoPolicyThatMakesRunningJobsYield) {
 
 TEST(PolicyFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
   const Mistake mistakes[] = {
-      {"order = \"fair\"", "p.toml:1:9: order: unknown word \"fair\"; known: submit_time, shortest, least_remaining, least_remaining_gpu_time, least_attained"},
+      {"order = \"fair\"", "p.toml:1:9: order: unknown word \"fair\"; known: submit_time, multifactor, shortest, least_remaining, least_remaining_gpu_time, least_attained"},
       {"backfill = \"conservativ\"", "p.toml:1:12: backfill: unknown word \"conservativ\"; did you mean \"conservative\"?"},
       {"placement = \"first\"", "p.toml:1:13: placement: unknown word \"first\"; known: best_fit, pack"},
       {"preemption = \"all\"", "p.toml:1:14: preemption: unknown word \"all\"; known: none, by_order"},
       {"thresholds_gpu_s = [5, 5]", "p.toml:1:24: thresholds_gpu_s[1]: 5 is not more than the one before it; write the thresholds in ascending order"},
       {"half_life = \"0s\"", "p.toml:1:13: half_life: must be longer than nothing; write it like \"1h\""},
       {"weights = { age = -1 }", "p.toml:1:19: weights.age: -1 is negative; use 0 or more"},
+      {"weights = { fairshare = 5 }", "p.toml:1:25: weights.fairshare: unknown word \"fairshare\"; did you mean \"fair_share\"?"},
+      {"size_favours = \"tiny\"", "p.toml:1:16: size_favours: unknown word \"tiny\"; known: small, large, short"},
       {"weights = { age = 0.5 }", "p.toml:1:19: weights.age: expected a whole number, got 0.5"},
       {"trial = { minuts = 1 }", "p.toml:1:20: trial.minuts: unknown word \"minuts\"; did you mean \"minutes\"?"},
       {"trial = { share = 1.5 }", "p.toml:1:19: trial.share: 1500 is out of range; use 0 to 1000"},
