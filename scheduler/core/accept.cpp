@@ -29,6 +29,7 @@ constexpr std::int64_t ranks_max = 1'000'000, cpus_max = 1'000'000;
 constexpr std::int64_t memory_bytes_max = std::int64_t{1} << 50;
 constexpr std::size_t names_max = 65'536;  // as many as a list of nodes may expand to
 constexpr std::int64_t signal_max = 64;
+constexpr std::int64_t nice_max = 2'147'483'645;  // as Slurm's
 constexpr std::size_t dependencies_max = 1000;
 constexpr Time latest_date{253'402'300'799'999};  // the end of the year 9999
 constexpr std::size_t array_elements_max = 10'000;
@@ -94,6 +95,8 @@ Problem check_values(const JobSpec& spec) {
   if (auto problem = check_range("cpus_per_rank", spec.cpus_per_rank, cpus_max)) return problem;
   if (auto problem = check_pattern("output", spec.output)) return problem;
   if (auto problem = check_pattern("error", spec.error)) return problem;
+  if (spec.nice < -nice_max || spec.nice > nice_max)
+    return refuse("nice", std::to_string(spec.nice) + " is out of range", "use " + std::to_string(-nice_max) + " to " + std::to_string(nice_max));
   if (spec.log_bytes_max < 0) return refuse("log_bytes_max", std::to_string(spec.log_bytes_max) + " is negative", "use 0 for the node's default");
   return check_warning(spec);
 }
