@@ -73,7 +73,6 @@ class Planner {
       if (ranked.job->state == JobState::queued) queued_.push_back(ranked);
     }
     for (const Job* job : in_order(state_, std::move(dependent), policies_, now_)) dependent_.push_back(candidate(*job));
-    }
   }
 
   Plan plan() {
