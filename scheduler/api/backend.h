@@ -12,6 +12,7 @@
 
 #include "scheduler/api/problem.h"
 #include "scheduler/api/snapshot.h"
+#include "scheduler/core/scheduler.h"
 #include "scheduler/model/event.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/net/http.h"
@@ -69,9 +70,17 @@ class Backend {
   virtual void cancel(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
   virtual void requeue(std::vector<JobId> jobs, Actor actor, Changed done) = 0;
 
+  /// What a request comes to in the newest state: events to record, all of them or (throws Problem) none. Runs on the daemon's thread and sees
+  /// only its arguments.
+  using Choose = std::function<std::vector<Event>(const core::Scheduler& scheduler, Time now)>;
+  virtual void change(Choose choose, Changed done) = 0;
+
   using GangAdded = std::variant<GangKey, Problem>;
   virtual void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) = 0;
   virtual void stop_gang(GangKey gang, Actor actor, Changed done) = 0;
+  /// Reads the cluster file and the policy anew and takes them over, whole or not at all; with `check` it only says what they would change.
+  using Reloaded = std::variant<protocol::ReloadReply, Problem>;
+  virtual void reload(bool check, Actor actor, std::function<void(Reloaded)> done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
 
   /// The entries about these jobs and nodes, in order, each once.

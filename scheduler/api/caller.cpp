@@ -1,18 +1,12 @@
 // Who may do what.
 #include "scheduler/api/caller.h"
 
-#include <algorithm>
+#include "scheduler/api/roles.h"
 
 namespace ultramarine::api {
 
 bool is_administrator(const Caller& caller, const State& state, std::int64_t scheduler_uid) {
-  if (!caller.identified) return false;
-  if (caller.actor.uid == 0 || caller.actor.uid == scheduler_uid) return true;
-  return std::any_of(state.cluster.roles.admin.begin(), state.cluster.roles.admin.end(), [&](const std::string& member) {
-    if (member.empty()) return false;
-    if (member[0] == '@') return std::find(caller.groups.begin(), caller.groups.end(), member.substr(1)) != caller.groups.end();
-    return !caller.actor.name.empty() && member == caller.actor.name;
-  });
+  return has_role(Role::admin, caller, state, scheduler_uid);
 }
 
 bool may_handle(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid) {
@@ -50,7 +44,10 @@ Job redacted(Job job, const Caller& caller) {
       gang.spec->working_directory.clear();
     }
   }
-  if (!caller.identified) job.owner = {};
+  if (!caller.identified) {
+    job.owner = {};
+    if (job.hold) job.hold->actor = {};
+  }
   return job;
 }
 

@@ -17,7 +17,7 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
   if (const auto refusal = core::refused_array(request.array_indices, request.array_limit))
     throw from_refusal(*refusal);
   core::Scheduler scheduler(*snapshot.state);
-  auto accepted = scheduler.accept(std::move(request.spec), actor);
+  auto accepted = scheduler.accept(std::move(request.spec), actor, snapshot.now_ms);
   if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) throw from_refusal(*refusal);
   auto& [spec, warnings] = std::get<core::Accepted>(accepted);
   protocol::CheckReply reply;

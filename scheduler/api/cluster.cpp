@@ -1,5 +1,6 @@
 // The cluster, its nodes, and the end of the daemon.
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -18,11 +19,25 @@ void list_nodes(const ExchangePtr& exchange) {
   exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot, exchange->caller)); });
 }
 
+void reload(const ExchangePtr& exchange) {
+  const bool check = exchange->request.body.empty() ? false : decode_body<protocol::ReloadRequest>(*exchange).check;
+  exchange->backend.ask([exchange, check](const SnapshotPtr& snapshot) {
+    if (const auto problem = why_not(Act::reload, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
+      exchange->refuse(*problem);
+      return;
+    }
+    exchange->backend.reload(check, exchange->caller.actor, [exchange](const Backend::Reloaded& reloaded) {
+      if (const auto* problem = std::get_if<Problem>(&reloaded)) exchange->refuse(*problem);
+      else exchange->answer(std::get<protocol::ReloadReply>(reloaded));
+    });
+  });
+}
+
 void shut_down(const ExchangePtr& exchange) {
   const bool requeue = exchange->request.body.empty() ? false : decode_body<protocol::ShutdownRequest>(*exchange).requeue;
   exchange->backend.ask([exchange, requeue](const SnapshotPtr& snapshot) {
-    if (!is_administrator(exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
-      exchange->refuse(not_permitted("only the user who runs the scheduler, root and administrators may shut it down"));
+    if (const auto problem = why_not(Act::shut_down, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid())) {
+      exchange->refuse(*problem);
       return;
     }
     exchange->backend.shut_down(requeue, exchange->caller.actor, [exchange](const std::optional<Problem>& problem) {

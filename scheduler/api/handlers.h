@@ -22,6 +22,14 @@ void show_job(const ExchangePtr& exchange, const JobName& job);
 void wait_for_job(const ExchangePtr& exchange, const JobName& job);
 void cancel_job(const ExchangePtr& exchange, const JobName& job);
 void requeue_job(const ExchangePtr& exchange, const JobName& job);
+/// The view of what the name means, as it is now.
+void answer_jobs(const ExchangePtr& exchange, const JobName& name);
+Problem not_yours(const JobName& name, const Job& job);
+// ---- hold.cpp
+void hold_job(const ExchangePtr& exchange, const JobName& job);
+void release_job(const ExchangePtr& exchange, const JobName& job);
+// ---- reorder.cpp
+void reorder_jobs(const ExchangePtr& exchange);
 // ---- history.cpp
 void show_history(const ExchangePtr& exchange, const JobName& job);
 // ---- submit.cpp
@@ -32,6 +40,8 @@ void check_submission(const protocol::SubmitRequest& request);
 void check_environment(const std::map<std::string, std::string>& environment);
 /// Throws Problem when the text holds a zero byte.
 void check_text(const std::string& field, const std::string& text);
+/// Why somebody did something, for people: one line of at most 1,000 bytes. Throws Problem.
+void check_reason(const std::string& reason);
 // ---- check.cpp
 void check_job(const ExchangePtr& exchange);
 // ---- gangs.cpp
@@ -53,7 +63,17 @@ void list_shares(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
+void reload(const ExchangePtr& exchange);
 void shut_down(const ExchangePtr& exchange);
+// ---- nodes.cpp
+void drain_nodes(const ExchangePtr& exchange);
+void resume_nodes(const ExchangePtr& exchange);
+/// The nodes that these names and hostlists mean, each once, in the order of `known`. Throws Problem that names the field `nodes`.
+std::vector<std::string> named_nodes(const std::vector<std::string>& hostlists, const std::vector<std::string>& known);
+// ---- reservations.cpp
+void list_reservations(const ExchangePtr& exchange);
+void make_reservation(const ExchangePtr& exchange);
+void cancel_reservation(const ExchangePtr& exchange);
 
 // ---- parameters.cpp
 // Names and forms of query parameters, and bodies where none is taken, were checked against the table of routes before a handler runs.
@@ -70,6 +90,9 @@ T decode_body(const Exchange& exchange) {
     throw bad_request(error.path, error.problem, error.path.empty() ? "send a JSON object" : "");
   }
 }
+
+/// Records what `choose` makes of the newest state (throws Problem: refused), then calls `then`.
+void change(const ExchangePtr& exchange, Backend::Choose choose, std::function<void()> then);
 
 /// Asks for a snapshot and hands the jobs in it that the name means to `then`: one, or all elements of an array. Refuses when there is none;
 /// what `then` throws (Problem) is refused too.

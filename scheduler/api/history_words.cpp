@@ -190,6 +190,9 @@ class Story {
       const auto job = by_number_.find(kind.job);
       follow(kind);
       if (job != by_number_.end()) say(past, kind, *job->second, is_array_ ? text_of(*job->second) + ": " : "");
+    } else if constexpr (requires { kind.jobs; }) {
+      for (const JobId id : kind.jobs)
+        if (const auto job = by_number_.find(id); job != by_number_.end()) say(past, kind, *job->second, is_array_ ? text_of(*job->second) + ": " : "");
     } else if constexpr (requires { kind.node; }) {
       for (const Job* job : jobs_)
         if (matters_now(job->job, kind)) say(past, kind, *job, is_array_ ? text_of(*job) + ": " : "");

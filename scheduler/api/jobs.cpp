@@ -29,21 +29,13 @@ std::set<JobState> parse_states(const std::string& text) {
   return states;
 }
 
-void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
-  with_jobs(exchange, name, [exchange, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
-    exchange->answer(view_of(*snapshot, name, jobs, exchange->caller, exchange->backend.scheduler_uid()));
-  });
-}
-
 using Change = void (Backend::*)(std::vector<JobId>, Actor, Backend::Changed);
 
 void change_jobs(const ExchangePtr& exchange, const JobName& name, Change change) {
   with_jobs(exchange, name, [exchange, change, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
     const Job& first = *jobs.front();
     if (!may_handle(exchange->caller, first, *snapshot->state, exchange->backend.scheduler_uid()))
-      throw not_permitted("job " + text_of(name) + " belongs to " +
-                              (first.owner.name.empty() ? "uid " + std::to_string(first.owner.uid) : first.owner.name),
-                          "ask the owner or an administrator");
+      throw not_yours(name, first);
     std::vector<JobId> numbers;
     for (const Job* job : jobs) numbers.push_back(job->job);
     (exchange->backend.*change)(std::move(numbers), exchange->caller.actor, [exchange, name](const std::optional<Problem>& problem) {
@@ -69,6 +61,17 @@ void wait_for_the_next(const ExchangePtr& exchange, const JobName& name, std::ch
 
 }  // namespace
 
+void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
+  with_jobs(exchange, name, [exchange, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
+    exchange->answer(view_of(*snapshot, name, jobs, exchange->caller, exchange->backend.scheduler_uid()));
+  });
+}
+
+Problem not_yours(const JobName& name, const Job& job) {
+  return not_permitted("job " + text_of(name) + " belongs to " + (job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name),
+                       "ask the owner or an administrator");
+}
+
 void list_jobs(const ExchangePtr& exchange) {
   const auto& query = exchange->request.query;
   JobFilter filter;
@@ -79,7 +82,10 @@ void list_jobs(const ExchangePtr& exchange) {
   if (!filter.user.empty() && !exchange->caller.identified)
     throw not_permitted("without identity no users are shown, so none can be asked for", "ask through the scheduler's Unix socket");
   exchange->backend.ask([exchange, filter](const SnapshotPtr& snapshot) {
-    exchange->answer(job_list(*snapshot, filter, exchange->caller, exchange->backend.scheduler_uid()));
+    // RFC 7240: who asks for little gets no members that hold nothing.
+    const bool little = exchange->request.header("prefer") == "return=minimal";
+    const auto which = little ? protocol::Members::filled : protocol::Members::all;
+    exchange->answer(200, job_list_text(*snapshot, filter, exchange->caller, exchange->backend.scheduler_uid(), which), "application/json");
   });
 }
 

@@ -136,6 +136,11 @@ std::string make_document(const std::string& version) {
   book.require("JobSpecInput", {"command", "working_directory", "resources"});
   book.require("GangRequest", {"spec"});
   book.require("GangSpecInput", {"command"});
+  book.require("ReorderRequest", {"jobs"});
+  book.require("DrainRequest", {"nodes", "reason"});
+  book.require("ResumeRequest", {"nodes"});
+  book.require("ReservationRequest", {"name", "nodes", "start_ms", "end_ms", "reason"});
+  book.require("ReservationCancelRequest", {"name"});
   json::object paths;
   for (const Route& route : routes()) {
     json::value& path = paths[template_of(route)];

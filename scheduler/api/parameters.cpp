@@ -69,6 +69,13 @@ bool flag_parameter(const Exchange& exchange, const std::string& name) {
   return text && (*text == "1" || *text == "true");
 }
 
+void change(const ExchangePtr& exchange, Backend::Choose choose, std::function<void()> then) {
+  exchange->backend.change(std::move(choose), [exchange, then = std::move(then)](const std::optional<Problem>& problem) {
+    if (problem) exchange->refuse(*problem);
+    else then();
+  });
+}
+
 void with_jobs(const ExchangePtr& exchange, const JobName& name, std::function<void(const SnapshotPtr&, const NamedJobs&)> then) {
   exchange->backend.ask([exchange, name, then = std::move(then)](const SnapshotPtr& snapshot) {
     try {

@@ -44,11 +44,11 @@ protocol::ShareList share_list(const Snapshot& snapshot, const std::string& user
   must_be_account(state, account);
   const Time at = snapshot.plan->now_ms;
   protocol::ShareList list{.now_ms = snapshot.now_ms, .tick_ms = core::priority_tick(state.policy, at), .half_life_ms = state.policy.half_life_ms, .shares = {}};
-  const std::vector<Share> all = core::FairShare(state, at).shares();
+  const std::vector<AccountShare> all = core::FairShare(state, at).shares();
   std::set<std::string> accounts_of_user;
-  for (const Share& share : all)
+  for (const AccountShare& share : all)
     if (share.user == user) accounts_of_user.insert(share.account);
-  for (const Share& share : all) {
+  for (const AccountShare& share : all) {
     if (!account.empty() && share.account != account) continue;
     if (!user.empty() && (share.user.empty() ? !accounts_of_user.contains(share.account) : share.user != user)) continue;
     list.shares.push_back(share);

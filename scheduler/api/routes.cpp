@@ -52,6 +52,18 @@ json::value job_to_submit() {
 /// What `ultra run` asks for; it runs until somebody stops it.
 json::value gang_to_run() { return {{"spec", {{"command", {"sleep", "600"}}}}, {"environment", json::object()}}; }
 
+json::value hold_to_make() { return {{"reason", "waits for new data"}}; }
+json::value drain_to_make() { return {{"nodes", {"node01"}}, {"reason", "a fan is to be replaced"}}; }
+json::value resume_to_make() { return {{"nodes", {"node01"}}}; }
+json::value reservation_to_make() {
+  return {{"name", "course"}, {"nodes", {"node02"}}, {"accounts", {"default"}}, {"start_ms", 4'102'444'800'000}, {"end_ms", 4'102'452'000'000},
+          {"reason", "a course of two hours"}};
+}
+json::value reservation_to_cancel() { return {{"name", "course"}}; }
+
+json::value jobs_to_reorder() { return {{"jobs", {"13", "12"}}}; }
+
+const Refusal no_admin{403, "not_permitted", "you are no admin"};
 const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
 const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
 const Parameter one_rank{"rank", ParameterKind::number, "only this rank's output", 0, INT32_MAX};
@@ -86,9 +98,24 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call& call) { show_cluster(e, call.version); }},
       {"GET", "/v1/nodes", "list_nodes", "All nodes, with what their devices do.", true, true, {}, nothing, reply<protocol::NodeList>(), {},
        [](const ExchangePtr& e, const Call&) { list_nodes(e); }},
+      {"POST", "/v1/nodes/drain", "drain_nodes", "Has nodes take no new gangs; what runs on them finishes.", false, true, {},
+       {application_json, sent<protocol::DrainRequest>, drain_to_make}, reply<protocol::NodeList>(), {no_admin},
+       [](const ExchangePtr& e, const Call&) { drain_nodes(e); }},
+      {"POST", "/v1/nodes/resume", "resume_nodes", "Has drained nodes take gangs again.", false, true, {},
+       {application_json, sent<protocol::ResumeRequest>, resume_to_make}, reply<protocol::NodeList>(), {no_admin, {409, "conflict", "none of the nodes is drained"}},
+       [](const ExchangePtr& e, const Call&) { resume_nodes(e); }},
+      {"GET", "/v1/reservations", "list_reservations", "Nodes that are or will be kept for accounts, or for nobody (maintenance).", false, true, {}, nothing,
+       reply<protocol::ReservationList>(), {}, [](const ExchangePtr& e, const Call&) { list_reservations(e); }},
+      {"POST", "/v1/reservations", "make_reservation", "Keeps nodes for accounts, or for nobody. What runs there is not stopped.", false, true, {},
+       {application_json, sent<protocol::ReservationRequest>, reservation_to_make}, reply<protocol::ReservationReply>(),
+       {no_admin, {409, "conflict", "the name is taken, or a node is kept for another reservation at that time"}},
+       [](const ExchangePtr& e, const Call&) { make_reservation(e); }},
+      {"POST", "/v1/reservations/cancel", "cancel_reservation", "Ends a reservation, also one that has not begun.", false, true, {},
+       {application_json, sent<protocol::ReservationCancelRequest>, reservation_to_cancel}, reply<protocol::ReservationReply>(),
+       {no_admin, {404, "not_found", "there is no such reservation"}}, [](const ExchangePtr& e, const Call&) { cancel_reservation(e); }},
       {"GET", "/v1/jobs", "list_jobs",
-       "Jobs that have not ended. Without identity no users are shown; commands, folders and names of variables only to a job's owner and "
-       "administrators.",
+       "Jobs that have not ended. Without identity no users are shown; commands and folders only to a job's owner and administrators; names of "
+       "variables to nobody. With the header `Prefer: return=minimal` members are left out that hold nothing: of a long queue that is most.",
        true, true,
        {{"state", ParameterKind::job_states, "only jobs in these states, ended ones too; words with commas between"},
         {"user", ParameterKind::text, "only this user's, by name or number"},
@@ -108,6 +135,10 @@ std::vector<Route> make_routes() {
         {403, "not_permitted", "this cluster starts jobs only as the user who runs it"},
         {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
        [](const ExchangePtr& e, const Call&) { check_job(e); }},
+      {"POST", "/v1/jobs/reorder", "reorder_jobs", "Has jobs of one owner that wait take each other's places: the first named gets the foremost.", false, true, {},
+       {application_json, sent<protocol::ReorderRequest>, jobs_to_reorder}, reply<protocol::JobList>(),
+       {others_job, {404, "not_found", "there is no such job"}, {409, "conflict", "a job doesn't wait, or somebody else's would start later"}},
+       [](const ExchangePtr& e, const Call&) { reorder_jobs(e); }},
       {"GET", "/v1/jobs/ID", "show_job", "One job, or an array as a whole.", false, true, {}, nothing, reply<protocol::JobView>(), {},
        [](const ExchangePtr& e, const Call& call) { show_job(e, call.job); }},
       {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
@@ -117,6 +148,12 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't run"}},
        [](const ExchangePtr& e, const Call& call) { requeue_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/hold", "hold_job", "Holds a waiting job, or all elements of an array that wait: it waits until it is released.", false, true, {},
+       {application_json, sent<protocol::HoldRequest>, hold_to_make, true}, reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't wait"}},
+       [](const ExchangePtr& e, const Call& call) { hold_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/release", "release_job", "Lets a held job queue again. An admin's hold is released only by an admin.", false, true, {}, empty_body,
+       reply<protocol::JobView>(), {others_job, {409, "conflict", "the job is not held, or held because its partition is gone"}},
+       [](const ExchangePtr& e, const Call& call) { release_job(e, call.job); }},
       {"GET", "/v1/jobs/ID/logs", "job_output", "What the ranks wrote, one LogLine a line, as it comes.", false, true, {one_rank, follow, since},
        nothing, {"application/x-ndjson", received<protocol::LogLine>}, {others_job},
        [](const ExchangePtr& e, const Call& call) { stream_job_output(e, call.job); }},
@@ -136,6 +173,10 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/gangs/N/stop", "stop_gang", "Stops a gang; the job goes on.", false, true, {}, empty_body,
        reply<protocol::GangView>(), {others_job, {409, "conflict", "gang 1 is the job itself: cancel the job"}},
        [](const ExchangePtr& e, const Call& call) { stop_gang(e, call); }},
+      {"POST", "/v1/reload", "reload", "Reads the cluster file and the policy anew, and takes them over whole or not at all.", false, true, {},
+       {application_json, sent<protocol::ReloadRequest>, no_members, true}, reply<protocol::ReloadReply>(),
+       {{400, "bad_request", "a file can't be read: the message names file, line and column"}, no_admin, {409, "conflict", "what has changed needs a restart"}},
+       [](const ExchangePtr& e, const Call&) { reload(e); }},
       {"GET", "/v1/priorities", "list_priorities", "The jobs that wait, first those that are served first, and what each one's priority is made of.",
        false, true,
        {{"user", ParameterKind::text, "only this user's, by name or number"},

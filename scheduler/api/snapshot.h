@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "scheduler/core/liveness.h"
@@ -12,11 +13,21 @@
 
 namespace ultramarine::api {
 
+/// Of one state; made when somebody first wants it, because hashing everything takes a while. Any thread.
+class StateHash {
+ public:
+  const std::string& of(const State& state);
+
+ private:
+  std::once_flag once_;
+  std::string text_;
+};
+
 struct Snapshot {
   Time now_ms;
   Time started_ms;            // when this life of the scheduler began
   std::int64_t sequence = 0;  // the newest journal record that `state` contains
-  std::string state_hash;
+  std::shared_ptr<StateHash> state_hash;
   std::shared_ptr<const State> state;
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const core::Liveness> liveness;

@@ -1,9 +1,15 @@
 // POST /v1/jobs: what can be said of a submission before the core judges it.
+#include <algorithm>
+
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
+
+namespace {
+constexpr std::size_t reason_bytes_max = 1000;
+}
 
 void check_submission(const protocol::SubmitRequest& request) {
   const std::size_t script_bytes = request.spec.script ? protocol::to_json(*request.spec.script).size() : 0;
@@ -22,6 +28,12 @@ void check_submission(const protocol::SubmitRequest& request) {
 
 void check_text(const std::string& field, const std::string& text) {
   if (text.find('\0') != std::string::npos) throw bad_request(field, "holds a zero byte", "no argument, path or variable can hold one");
+}
+
+void check_reason(const std::string& reason) {
+  if (reason.size() > reason_bytes_max) throw bad_request("reason", "it has " + std::to_string(reason.size()) + " bytes", "use at most " + std::to_string(reason_bytes_max));
+  if (std::any_of(reason.begin(), reason.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+    throw bad_request("reason", "it has control characters in it", "write one line");
 }
 
 void check_environment(const std::map<std::string, std::string>& environment) {

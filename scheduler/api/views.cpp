@@ -8,6 +8,7 @@
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/hasher.h"
 
 namespace ultramarine::api {
 
@@ -62,30 +63,30 @@ std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
 
 namespace {
 
-/// `planned`: its line of the plan, or nullptr.
-protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller, std::int64_t scheduler_uid) {
-  protocol::JobView view;
-  view.details = may_handle(caller, job, *snapshot.state, scheduler_uid) ? job : redacted(job, caller);
+/// Makes `view` that of the job, whatever it was before; it keeps its memory. `planned`: its line of the plan, or nullptr.
+void make_view(protocol::JobView& view, const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller,
+               std::int64_t scheduler_uid) {
+  if (may_handle(caller, job, *snapshot.state, scheduler_uid)) view.details = job;
+  else view.details = redacted(job, caller);
   view.gpus = gpus_of(job, planned);
-  if (planned) {
-    view.planned = *planned;
-    view.why = why(*planned, *snapshot.state, snapshot.now_ms);
-  }
+  if (planned) view.planned = *planned;
+  else view.planned.reset();
+  view.why = planned ? why(*planned, *snapshot.state, snapshot.now_ms, caller.identified) : "";
+  view.progress.reset();
+  view.pids.clear();
   add_liveness(snapshot, job, view);
   view.exit_code = exit_code(job);
-  return view;
 }
 
 }  // namespace
 
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
-  protocol::JobView view = job_view(snapshot, job, planned_job(*snapshot.plan, job.job), caller, scheduler_uid);
-  if (job.array && job.array->array != job.job && may_handle(caller, job, *snapshot.state, scheduler_uid)) {
-    // What all elements share is kept with the first.
-    const Job& first = snapshot.state->jobs.at(job.array->array);
-    view.details.spec.script = first.spec.script;
-    view.details.environment_names = first.environment_names;
-  }
+  protocol::JobView view;
+  make_view(view, snapshot, job, planned_job(*snapshot.plan, job.job), caller, scheduler_uid);
+  if (!may_handle(caller, job, *snapshot.state, scheduler_uid)) return view;
+  if (job.environment_of) view.details.environment_names = snapshot.state->environment_names.at(*job.environment_of);
+  // What all elements share is kept with the first.
+  if (job.array && job.array->array != job.job) view.details.spec.script = snapshot.state->jobs.at(job.array->array).spec.script;
   return view;
 }
 
@@ -128,12 +129,15 @@ protocol::GangView gang_view(const NamedGang& gang) {
   return view;
 }
 
-protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid) {
-  std::map<JobId, const PlannedJob*> plan;
-  for (const PlannedJob& planned : snapshot.plan->jobs) plan[planned.job] = &planned;
+std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid,
+                          protocol::Members which) {
+  std::vector<std::pair<JobId, const PlannedJob*>> plan;
+  plan.reserve(snapshot.plan->jobs.size());
+  for (const PlannedJob& planned : snapshot.plan->jobs) plan.emplace_back(planned.job, &planned);
+  std::sort(plan.begin(), plan.end());
   const auto planned = [&](JobId id) {
-    const auto line = plan.find(id);
-    return line == plan.end() ? nullptr : line->second;
+    const auto line = std::lower_bound(plan.begin(), plan.end(), id, [](const auto& one, JobId job) { return one.first < job; });
+    return line == plan.end() || line->first != id ? nullptr : line->second;
   };
   // Sort keys: group, then place inside it, then the id.
   std::vector<std::tuple<int, std::int64_t, std::int64_t, const Job*>> order;
@@ -141,17 +145,24 @@ protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, co
     if (!matches(job, filter)) continue;
     if (is_terminal(job.state)) order.emplace_back(2, -(job.ended_ms ? job.ended_ms->ms : 0), -id.value, &job);
     else if (is_active(job.state)) order.emplace_back(0, 0, id.value, &job);
-    else order.emplace_back(1, planned(id) ? planned(id)->position : INT64_MAX, id.value, &job);
+    else {
+      const PlannedJob* line = planned(id);
+      order.emplace_back(1, line ? line->position : INT64_MAX, id.value, &job);
+    }
   }
   std::sort(order.begin(), order.end());
-  protocol::JobList list;
-  list.now_ms = snapshot.now_ms;
+  const std::size_t usual_row_bytes = which == protocol::Members::all ? 2200 : 1000;
+  std::string text = "{\"now_ms\":" + std::to_string(snapshot.now_ms.ms) + ",\"jobs\":[";
+  text.reserve(text.size() + order.size() * usual_row_bytes);
+  protocol::JobView row;
   for (const auto& entry : order) {
     const Job& job = *std::get<const Job*>(entry);
-    list.jobs.push_back(job_view(snapshot, job, planned(job.job), caller, scheduler_uid));
-    if (auto& script = list.jobs.back().details.spec.script) script->text.clear();
+    make_view(row, snapshot, job, planned(job.job), caller, scheduler_uid);
+    if (auto& script = row.details.spec.script) script->text.clear();
+    if (text.back() == '}') text += ',';
+    protocol::append_json(text, row, which);
   }
-  return list;
+  return text += "]}";
 }
 
 protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
@@ -162,6 +173,7 @@ protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
     places[name] = list.nodes.size();
     protocol::NodeView view;
     view.node = node;
+    if (!caller.identified && view.node.drain) view.node.drain->actor = {};
     view.source = node.config.virtual_devices ? DeviceSource::virtual_devices : DeviceSource::nvml;
     view.device_jobs.resize(static_cast<std::size_t>(node.config.gpus));
     view.device_utilization_permille.resize(static_cast<std::size_t>(node.config.gpus));
@@ -193,6 +205,11 @@ protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
   return list;
 }
 
+const std::string& StateHash::of(const State& state) {
+  std::call_once(once_, [&] { text_ = core::hash_of(state); });
+  return text_;
+}
+
 protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& version) {
   const State& state = *snapshot.state;
   protocol::ClusterView view;
@@ -201,7 +218,7 @@ protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& 
   view.now_ms = snapshot.now_ms;
   view.started_ms = snapshot.started_ms;
   view.policy = state.policy.name;
-  view.state_hash = snapshot.state_hash;
+  view.state_hash = snapshot.state_hash->of(state);
   view.journal_sequence = snapshot.sequence;
   view.http = snapshot.http;
   view.agents = snapshot.agents;

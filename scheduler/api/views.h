@@ -11,6 +11,7 @@
 #include "scheduler/api/snapshot.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/codec.h"
 
 namespace ultramarine::api {
 
@@ -40,8 +41,10 @@ protocol::GangView gang_view(const NamedGang& gang);
 std::int64_t gpus_of(const Job& job, const PlannedJob* planned);
 
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
-/// Those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
-protocol::JobList job_list(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid);
+/// The JSON text of a protocol::JobList: those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
+/// Written row by row: of a long queue a list of values takes longer to make than its text.
+std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, const Caller& caller, std::int64_t scheduler_uid,
+                          protocol::Members which);
 protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller);
 protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& version);
 

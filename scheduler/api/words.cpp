@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
+#include <chrono>
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/eligible.h"
@@ -126,18 +126,26 @@ std::string numbers(const std::vector<JobId>& jobs, const State& state) {
 }  // namespace
 
 std::string when(Time instant, Time now) {
-  const std::time_t seconds = instant.ms / 1000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  const bool far = instant.ms - now.ms > 86'400'000 || now.ms - instant.ms > 86'400'000;
-  std::strftime(text.data(), text.size(), far ? "on %b %e at %H:%M" : "at %H:%M", &parts);
+  constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::chrono::sys_time<std::chrono::milliseconds> moment{std::chrono::milliseconds(instant.ms)};
+  const auto midnight = std::chrono::floor<std::chrono::days>(moment);
+  const std::int64_t minute = std::chrono::floor<std::chrono::minutes>(moment - midnight).count();
+  std::string text;
+  if (instant.ms - now.ms > 86'400'000 || now.ms - instant.ms > 86'400'000) {
+    const std::chrono::year_month_day date{midnight};
+    const unsigned day = static_cast<unsigned>(date.day());
+    text = std::string("on ") + months[static_cast<unsigned>(date.month()) - 1] + (day < 10 ? "  " : " ") + std::to_string(day) + " ";
+  }
+  text += "at 00:00";
+  for (const auto& [place, number] : {std::pair{5, minute / 60}, std::pair{2, minute % 60}}) {
+    text[text.size() - static_cast<std::size_t>(place)] = static_cast<char>('0' + number / 10);
+    text[text.size() - static_cast<std::size_t>(place) + 1] = static_cast<char>('0' + number % 10);
+  }
   const Duration distance{(instant > now ? instant - now : now - instant).ms};
-  return std::string(text.data()) + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) +
-         (instant > now ? ")" : " ago)");
+  return text + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) + (instant > now ? ")" : " ago)");
 }
 
-std::string why(const PlannedJob& planned, const State& state, Time now) {
+std::string why(const PlannedJob& planned, const State& state, Time now, bool with_users) {
   const Reason& reason = planned.reason;
   const std::string asks = gpus(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
@@ -171,6 +179,7 @@ std::string why(const PlannedJob& planned, const State& state, Time now) {
       if (job == state.jobs.end() || !job->second.hold) return "Held: it waits until it is released.";
       const Hold& hold = *job->second.hold;
       if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
+      if (!with_users) return "Held: it waits until it is released.";
       return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
     }
     case ReasonCode::begin_time: {

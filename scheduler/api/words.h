@@ -9,8 +9,8 @@
 namespace ultramarine::api {
 
 /// Why the job waits and when it is expected to start, in one or two sentences: "Waits for 16 GPUs; 4 are free. Expected to start at
-/// 14:05 UTC (in 12m) when job 12 (train, lab-a) ends."
-std::string why(const PlannedJob& planned, const State& state, Time now);
+/// 14:05 UTC (in 12m) when job 12 (train, lab-a) ends." Without `with_users` nobody's name is in it.
+std::string why(const PlannedJob& planned, const State& state, Time now, bool with_users = true);
 
 /// `at 14:05 UTC (in 12m)`; with the date when it is more than a day away.
 std::string when(Time instant, Time now);

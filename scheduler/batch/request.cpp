@@ -47,6 +47,7 @@ class Reader {
     read_features();
     read_shares();
     read_run();
+    read_waiting();
     read_files();
     read_order();
     read_recorded();
@@ -94,6 +95,7 @@ class Reader {
       case Meaning::output:
       case Meaning::error:
       case Meaning::folder:
+      case Meaning::reservation:
         return true;
       default:
         return false;
@@ -333,6 +335,16 @@ class Reader {
     }
     request_.wait = take(Meaning::wait) != nullptr;
     request_.parsable = take(Meaning::parsable) != nullptr;
+  }
+
+  /// When it may run, and what it lets others do first.
+  void read_waiting() {
+    JobSpec& spec = request_.spec;
+    if (const Given* given = take(Meaning::begin, "begin_ms")) spec.begin_ms = instant_value(given->value, given->where, submission_.now);
+    if (const Given* given = take(Meaning::deadline, "deadline_ms")) spec.deadline_ms = instant_value(given->value, given->where, submission_.now);
+    spec.hold = take(Meaning::hold, "hold") != nullptr;
+    if (const Given* given = take(Meaning::nice, "nice")) spec.nice = nice_value(given->value, given->where);
+    if (const Given* given = take(Meaning::reservation, "reservation")) spec.reservation = given->value;
   }
 
   template <class T>

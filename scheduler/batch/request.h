@@ -40,6 +40,7 @@ struct Submission {
   std::vector<Given> command_line;
   /// The text of a file that an option names; throws Problem(where, ...) when it can't be read. Empty: no option may name a file.
   std::function<std::string(const std::string& path, const std::string& where)> read_file;
+  Time now;                                       // what now+1h and 16:00 count from
 };
 
 /// Throws Problem.

@@ -129,6 +129,21 @@ Duration slurm_time_value(const std::string& text, const std::string& where) {
   return {(length->ms + 59'999) / 60'000 * 60'000};
 }
 
+Time instant_value(const std::string& text, const std::string& where, Time now) {
+  const auto instant = protocol::parse_instant(text, now);
+  if (!instant) throw Problem(where, "expected an instant, got " + quoted(text), "write for example now+2h, 16:00, tomorrow or 2026-12-24T10:00");
+  return *instant;
+}
+
+std::int64_t nice_value(const std::string& text, const std::string& where) {
+  constexpr std::int64_t most = 2'147'483'645;
+  if (text.empty()) return 100;
+  const bool negative = text.front() == '-';
+  const auto number = whole_number(std::string_view(text).substr(negative ? 1 : 0));
+  if (!number || *number > most) throw Problem(where, "expected a whole number, got " + quoted(text), "give -2147483645 to 2147483645; more lets others go first");
+  return negative ? -*number : *number;
+}
+
 Duration time_value(const std::string& text, const std::string& where, Duration least) {
   const auto length = protocol::parse_duration(text);
   if (!length) throw Problem(where, "expected a length of time, got " + quoted(text), "write for example 30s, 10m, 2h or 1-12:00");

@@ -16,6 +16,9 @@ namespace ultramarine::batch {
 /// A whole number from 1 (or `least`) to 1,000,000.
 std::int64_t count_value(const std::string& text, const std::string& where, std::int64_t least = 1);
 
+/// Slurm's --nice: a number from -2147483645 to 2147483645; "" = 100.
+std::int64_t nice_value(const std::string& text, const std::string& where);
+
 /// N, or MIN-MAX.
 struct Range {
   std::int64_t min = 0, max = 0;
@@ -27,6 +30,9 @@ Range range_value(const std::string& text, const std::string& where);
 Duration slurm_time_value(const std::string& text, const std::string& where);
 /// 30s, 2h, 1-12:00; at least `least`.
 Duration time_value(const std::string& text, const std::string& where, Duration least);
+
+/// An instant, in the forms of protocol::parse_instant.
+Time instant_value(const std::string& text, const std::string& where, Time now);
 
 /// `512`, `64G`, `16gb`: a whole number, bare = megabytes, 0 = all of the node. In bytes.
 std::int64_t memory_value(const std::string& text, const std::string& where);

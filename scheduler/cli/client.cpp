@@ -78,6 +78,16 @@ std::string option_for_field(const std::string& path) {
                                                           {"ranks_per_node", "--ranks-per-node"},
                                                           {"cpus_per_rank", "--cpus-per-rank"},
                                                           {"dependencies", "--after"},
+                                                          {"begin_ms", "--begin"},
+                                                          {"deadline_ms", "--deadline"},
+                                                          {"hold", "--hold"},
+                                                          {"nice", "--nice"},
+                                                          {"reservation", "--reservation"},
+                                                          {"reason", "--reason"},
+                                                          {"accounts", "--accounts"},
+                                                          {"start_ms", "--start"},
+                                                          {"end_ms", "--duration"},
+                                                          {"jobs", "JOB"},
                                                           {"output", "--output"},
                                                           {"error", "--error"},
                                                           {"log_bytes_max", "--log-limit"},
@@ -152,6 +162,7 @@ std::string Client::call(const Request& request) {
   sent.method = request.method;
   sent.path = request.path;
   sent.query = request.query;
+  sent.headers = request.headers;
   sent.body = request.body;
   if (!request.body.empty()) sent.headers["content-type"] = "application/json";
   try {
@@ -194,6 +205,7 @@ Answer<protocol::JobList> Client::jobs(const JobFilter& filter) {
   if (!filter.state.empty()) request.query["state"] = filter.state;
   if (!filter.user.empty()) request.query["user"] = filter.user;
   if (!filter.account.empty()) request.query["account"] = filter.account;
+  if (!filter.all_members) request.headers["prefer"] = "return=minimal";
   return decoded<protocol::JobList>(call(request));
 }
 
@@ -210,6 +222,18 @@ Answer<protocol::JobView> Client::wait(const JobName& job, std::chrono::millisec
 
 Answer<protocol::JobView> Client::cancel(const JobName& job) {
   return decoded<protocol::JobView>(call({"POST", job_path(job, "/cancel"), {}, "{}"}));
+}
+
+Answer<protocol::JobView> Client::hold(const JobName& job, const std::string& reason) {
+  return decoded<protocol::JobView>(call({"POST", job_path(job, "/hold"), {}, protocol::to_json(protocol::HoldRequest{reason})}));
+}
+Answer<protocol::JobView> Client::release(const JobName& job) {
+  return decoded<protocol::JobView>(call({"POST", job_path(job, "/release"), {}, "{}"}));
+}
+Answer<protocol::JobList> Client::reorder(const std::vector<JobName>& jobs) {
+  protocol::ReorderRequest request;
+  for (const JobName& job : jobs) request.jobs.push_back(job.text);
+  return decoded<protocol::JobList>(call({"POST", "/v1/jobs/reorder", {}, protocol::to_json(request)}));
 }
 
 protocol::GangReply Client::start_gang(const JobName& job, const protocol::GangRequest& request) {
@@ -235,6 +259,22 @@ Answer<protocol::CheckReply> Client::check(const protocol::SubmitRequest& reques
   return decoded<protocol::CheckReply>(call({"POST", "/v1/jobs/check", {}, protocol::to_json(request)}));
 }
 Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
+Answer<protocol::NodeList> Client::drain(const std::vector<std::string>& nodes, const std::string& reason) {
+  return decoded<protocol::NodeList>(call({"POST", "/v1/nodes/drain", {}, protocol::to_json(protocol::DrainRequest{nodes, reason})}));
+}
+Answer<protocol::NodeList> Client::resume(const std::vector<std::string>& nodes) {
+  return decoded<protocol::NodeList>(call({"POST", "/v1/nodes/resume", {}, protocol::to_json(protocol::ResumeRequest{nodes})}));
+}
+Answer<protocol::ReservationList> Client::reservations() { return decoded<protocol::ReservationList>(call({"GET", "/v1/reservations", {}, ""})); }
+Answer<protocol::ReservationReply> Client::reserve(const protocol::ReservationRequest& request) {
+  return decoded<protocol::ReservationReply>(call({"POST", "/v1/reservations", {}, protocol::to_json(request)}));
+}
+Answer<protocol::ReservationReply> Client::cancel_reservation(const std::string& name) {
+  return decoded<protocol::ReservationReply>(call({"POST", "/v1/reservations/cancel", {}, protocol::to_json(protocol::ReservationCancelRequest{name})}));
+}
+Answer<protocol::ReloadReply> Client::reload(bool check) {
+  return decoded<protocol::ReloadReply>(call({"POST", "/v1/reload", {}, protocol::to_json(protocol::ReloadRequest{check})}));
+}
 Answer<protocol::PriorityList> Client::priorities(const std::string& user, const std::string& account) {
   Request request{"GET", "/v1/priorities", {}, ""};
   if (!user.empty()) request.query["user"] = user;

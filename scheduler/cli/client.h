@@ -38,6 +38,7 @@ int exit_code_for(const std::string& code, int status);
 struct JobFilter {
   bool all = false;
   std::string state, user, account;  // "" = any
+  bool all_members = false;  // the answer's text is for programs: with those that hold nothing, too
 };
 
 /// Which output to read: of all ranks when `ranks` is empty, of the job's first gang when `gang` is absent, all when `since` is.
@@ -61,6 +62,9 @@ class Client {
   /// Returns when the job has ended or `up_to` (at most 60 s) is over.
   Answer<protocol::JobView> wait(const JobName& job, std::chrono::milliseconds up_to);
   Answer<protocol::JobView> cancel(const JobName& job);
+  Answer<protocol::JobView> hold(const JobName& job, const std::string& reason);
+  Answer<protocol::JobView> release(const JobName& job);
+  Answer<protocol::JobList> reorder(const std::vector<JobName>& jobs);
   /// Asks for one more gang inside a running job. Not tried again: a second one would start.
   protocol::GangReply start_gang(const JobName& job, const protocol::GangRequest& request);
   /// Returns when the gang has finished or `up_to` (at most 60 s) is over.
@@ -71,6 +75,13 @@ class Client {
   /// What the cluster would make of a submission, without submitting it.
   Answer<protocol::CheckReply> check(const protocol::SubmitRequest& request);
   Answer<protocol::NodeList> nodes();
+  /// Nodes by name or hostlist.
+  Answer<protocol::NodeList> drain(const std::vector<std::string>& nodes, const std::string& reason);
+  Answer<protocol::NodeList> resume(const std::vector<std::string>& nodes);
+  Answer<protocol::ReservationList> reservations();
+  Answer<protocol::ReservationReply> reserve(const protocol::ReservationRequest& request);
+  Answer<protocol::ReservationReply> cancel_reservation(const std::string& name);
+  Answer<protocol::ReloadReply> reload(bool check);
   Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
   Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
   Answer<protocol::ClusterView> cluster();
@@ -87,6 +98,7 @@ class Client {
     std::map<std::string, std::string> query;
     std::string body;
     std::chrono::milliseconds timeout = std::chrono::seconds(30);
+    std::map<std::string, std::string> headers = {};
   };
   std::string call(const Request& request);
   [[noreturn]] void unreachable(const net::NetError& error) const;

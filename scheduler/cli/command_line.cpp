@@ -218,7 +218,7 @@ class Parser {
   static void check_may_be_several(const Verb& verb, const std::string& word) {
     if (verb.positionals == Positionals::one_job)
       usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-    if (verb.positionals == Positionals::file || verb.positionals == Positionals::folder)
+    if (verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation)
       usage_error(error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help")));
   }
 
@@ -226,6 +226,8 @@ class Parser {
     const std::string command = "ultra " + verb.path;
     if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::jobs)
       usage_error(error_line("JOB", spoken("none given"), spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12")));
+    if (verb.positionals == Positionals::some_nodes)
+      usage_error(error_line("NODE", spoken("none given"), spoken("write for example {0}", command + " node[01-04]")));
     if (verb.positionals == Positionals::file)
       usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " job.toml")));
     if (verb.positionals == Positionals::folder)

@@ -45,6 +45,19 @@ std::vector<Candidate> jobs(const Context& context, bool ended_too, bool (*wante
   return found;
 }
 
+std::vector<Candidate> nodes(const Context& context, bool (*wanted)(const Node&) = [](const Node&) { return true; }) {
+  std::vector<Candidate> found;
+  for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
+    if (wanted(view.node)) found.push_back({view.node.config.name, word(view.node.state)});
+  return found;
+}
+
+std::vector<Candidate> reservations(const Context& context) {
+  std::vector<Candidate> found;
+  for (const Reservation& one : ask<protocol::ReservationList>(context, "/v1/reservations").reservations) found.push_back({one.name, printable(one.reason)});
+  return found;
+}
+
 std::vector<Candidate> plain(const std::vector<std::string>& words) {
   std::vector<Candidate> found;
   for (const std::string& one : words) found.push_back({one, ""});
@@ -57,13 +70,6 @@ std::vector<Candidate> of_jobs(const Context& context, std::string (*part)(const
     words.insert(part(view));
   words.erase("");
   return plain({words.begin(), words.end()});
-}
-
-std::vector<Candidate> nodes(const Context& context) {
-  std::vector<Candidate> found;
-  for (const protocol::NodeView& view : ask<protocol::NodeList>(context, "/v1/nodes").nodes)
-    found.push_back({view.node.config.name, word(view.node.state)});
-  return found;
 }
 
 /// Words that the cluster file says of nodes: each once.
@@ -92,6 +98,7 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.spec.partition; });
   if (option.name == "--user")
     return of_jobs(context, [](const protocol::JobView& view) { return view.details.owner.name; });
+  if (option.name == "--reservation" || option.name == "--cancel") return reservations(context);
   if (option.name == "--gpu-type") return of_nodes(context, [](const NodeConfig& node) { return std::vector{node.gpu_type}; });
   if (option.name == "--constraint") return of_nodes(context, [](const NodeConfig& node) { return node.features; });
   if (option.value_name == "NODES") return nodes(context);
@@ -107,9 +114,17 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
     case Positionals::one_job:
     case Positionals::jobs:
       if (verb.path == "cancel") return jobs(context, false, [](JobState state) { return !is_terminal(state); });
+      if (verb.path == "release") return jobs(context, false, [](JobState state) { return state == JobState::held; });
+      if (verb.path == "hold") return jobs(context, false, [](JobState state) { return state == JobState::queued; });
+      if (verb.path == "reorder") return jobs(context, false, [](JobState state) { return state == JobState::queued || state == JobState::held; });
       return jobs(context, true, [](JobState) { return true; });
     case Positionals::nodes:
       return nodes(context);
+    case Positionals::some_nodes:
+      if (verb.path == "resume") return nodes(context, [](const Node& node) { return node.drain.has_value(); });
+      return nodes(context, [](const Node& node) { return !node.drain; });
+    case Positionals::reservation:
+      return {};  // a new name
     case Positionals::command:
     case Positionals::script_or_command:
     case Positionals::file:

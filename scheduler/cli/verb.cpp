@@ -1,5 +1,6 @@
 #include "scheduler/cli/verb.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "scheduler/cli/language.h"
@@ -56,6 +57,28 @@ std::optional<Duration> Arguments::duration(const std::string& option) const {
   return length;
 }
 
+std::optional<Time> Arguments::instant(const std::string& option, Time now) const {
+  const auto given = text(option);
+  if (!given) return std::nullopt;
+  const auto instant = protocol::parse_instant(*given, now);
+  if (!instant) {
+    throw CommandError(exit_code::usage, error_line(option, spoken("expected an instant, got \"{0}\"", *given),
+                                                    spoken("write for example {0}", "now+2h, 16:00, tomorrow, 2026-12-24T10:00")));
+  }
+  return instant;
+}
+
+std::vector<std::string> Arguments::list(const std::string& option) const {
+  std::vector<std::string> words;
+  const std::string given = text(option).value_or("");
+  for (std::size_t from = 0; from < given.size();) {
+    const std::size_t comma = std::min(given.find(',', from), given.size());
+    if (comma > from) words.push_back(given.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return words;
+}
+
 std::vector<JobId> Arguments::jobs() const {
   std::vector<JobId> ids;
   for (const std::string& given : positionals) {
@@ -108,6 +131,10 @@ std::string positional_words(Positionals positionals) {
       return " SCRIPT [ARGUMENT...] | -- COMMAND [ARGUMENT...]";
     case Positionals::nodes:
       return " [NODE...]";
+    case Positionals::some_nodes:
+      return " NODE...";
+    case Positionals::reservation:
+      return " [NAME]";
     case Positionals::file:
       return " FILE";
     case Positionals::folder:
@@ -119,9 +146,10 @@ std::string positional_words(Positionals positionals) {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),   run_verb(),   queue_verb(),  top_verb(),
-          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(),   wait_verb(),  nodes_verb(),      priority_verb(),       shares_verb(),  validate_verb(),
-          doctor_verb(),     completion_verb(),   man_verb(),            version_verb()};
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(),          queue_verb(),  top_verb(),
+          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(), hold_verb(),         release_verb(), reorder_verb(),
+          wait_verb(),       nodes_verb(),        priority_verb(),       shares_verb(), drain_verb(),        resume_verb(), reserve_verb(),
+          reservations_verb(), reload_verb(),     validate_verb(),       doctor_verb(), completion_verb(),   man_verb(),    version_verb()};
 }
 
 }  // namespace ultramarine::cli

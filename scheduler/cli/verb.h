@@ -39,6 +39,10 @@ class Arguments {
   std::optional<std::int64_t> whole_number(const std::string& option, std::int64_t least, std::int64_t most) const;
   /// 30s, 2h, 1-12:00 ... Throws CommandError (usage) that names the option.
   std::optional<Duration> duration(const std::string& option) const;
+  /// now+2h, 16:00, tomorrow ... in local time. Throws CommandError (usage) that names the option.
+  std::optional<Time> instant(const std::string& option, Time now) const;
+  /// The option's words, which commas part.
+  std::vector<std::string> list(const std::string& option) const;
   /// The positionals as job numbers. Throws CommandError (usage).
   std::vector<JobId> jobs() const;
   /// The positionals as names of jobs: 12, 12_3 (an element of array 12), 12_[1-5,7] (several; taken apart). Throws CommandError (usage).
@@ -59,8 +63,8 @@ struct Context {
 };
 
 /// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
-/// `shell`: one, or `words` and a whole command line.
-enum class Positionals { none, one_job, jobs, command, script_or_command, nodes, file, folder, shell };
+/// `shell`: one, or `words` and a whole command line. `some_nodes`: one at least. `reservation`: at most one name.
+enum class Positionals { none, one_job, jobs, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell };
 /// As usage lines show them: " JOB...", "" for none.
 std::string positional_words(Positionals positionals);
 
@@ -84,8 +88,16 @@ Verb top_verb();
 Verb show_verb();
 Verb logs_verb();
 Verb cancel_verb();
+Verb hold_verb();
+Verb release_verb();
+Verb reorder_verb();
 Verb wait_verb();
 Verb nodes_verb();
+Verb drain_verb();
+Verb resume_verb();
+Verb reservations_verb();
+Verb reserve_verb();
+Verb reload_verb();
 Verb priority_verb();
 Verb shares_verb();
 Verb events_verb();

@@ -9,6 +9,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/dependencies.h"
+#include "scheduler/core/eligible.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/names.h"
@@ -28,7 +29,9 @@ constexpr std::int64_t ranks_max = 1'000'000, cpus_max = 1'000'000;
 constexpr std::int64_t memory_bytes_max = std::int64_t{1} << 50;
 constexpr std::size_t names_max = 65'536;  // as many as a list of nodes may expand to
 constexpr std::int64_t signal_max = 64;
+constexpr std::int64_t nice_max = 2'147'483'645;  // as Slurm's
 constexpr std::size_t dependencies_max = 1000;
+constexpr Time latest_date{253'402'300'799'999};  // the end of the year 9999
 constexpr std::size_t array_elements_max = 10'000;
 constexpr std::int64_t array_index_max = 4'000'000;
 
@@ -92,6 +95,8 @@ Problem check_values(const JobSpec& spec) {
   if (auto problem = check_range("cpus_per_rank", spec.cpus_per_rank, cpus_max)) return problem;
   if (auto problem = check_pattern("output", spec.output)) return problem;
   if (auto problem = check_pattern("error", spec.error)) return problem;
+  if (spec.nice < -nice_max || spec.nice > nice_max)
+    return refuse("nice", std::to_string(spec.nice) + " is out of range", "use " + std::to_string(-nice_max) + " to " + std::to_string(nice_max));
   if (spec.log_bytes_max < 0) return refuse("log_bytes_max", std::to_string(spec.log_bytes_max) + " is negative", "use 0 for the node's default");
   return check_warning(spec);
 }
@@ -231,8 +236,14 @@ Problem check_times(const State& state, const PartitionConfig& partition, JobSpe
 }
 
 /// What the request exceeds by itself: then no wait would help.
-Problem check_limits(const State& state, const JobSpec& spec, const Actor& actor) {
-  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, total_gpus(spec.resources), longest_stay(spec, state.policy));
+Problem check_limits(const State& state, const PartitionConfig& partition, const JobSpec& spec, const Actor& actor) {
+  std::int64_t most_of_a_node = 0, largest_node = 0;
+  for (const auto& [node, gpus] : eligible_nodes(state.cluster, partition, spec)) {
+    most_of_a_node = std::max(most_of_a_node, gpus);
+    largest_node = std::max(largest_node, node->gpus);
+  }
+  const std::int64_t gpus = gpus_at_most(spec, shape_of(spec.resources, most_of_a_node), largest_node);
+  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, gpus, longest_stay(spec, state.policy));
   if (!exceeded) return std::nullopt;
   const char* const field = spec.resources.gpus > 0 ? "resources.gpus" : "resources.nodes";
   const std::string who = subject_in_words(*exceeded), most = std::to_string(exceeded->limit);
@@ -240,7 +251,9 @@ Problem check_limits(const State& state, const JobSpec& spec, const Actor& actor
   switch (exceeded->kind) {
     case LimitKind::gpus: return can_never(field, asked + " may use " + most + " at once", "ask for at most " + most);
     case LimitKind::gpus_per_job: return can_never(field, asked + " allows " + most + " per job", "ask for at most " + most);
-    case LimitKind::jobs: return can_never(exceeded->scope == LimitScope::user ? "account" : boost::describe::enum_to_string(exceeded->scope, ""), who + " may run no jobs", "ask the cluster's admin, or use another");
+    case LimitKind::jobs:
+      return can_never(exceeded->scope == LimitScope::user ? "account" : boost::describe::enum_to_string(exceeded->scope, ""), who + " may run no jobs",
+                       "ask the cluster's admin, or use another");
     case LimitKind::gpu_hours:
       return can_never("time_limit_ms", "it may hold " + counted(exceeded->used, "GPU-hour") + ", " + who + " has " + most + " a month", "ask for fewer GPUs or less time");
     case LimitKind::max_time_ms:
@@ -250,9 +263,55 @@ Problem check_limits(const State& state, const JobSpec& spec, const Actor& actor
   return std::nullopt;
 }
 
+/// Without what nobody wants to read: whole minutes, or seconds if there are few.
+Duration about(Duration length) {
+  const std::int64_t unit_ms = length >= minutes(10) ? 60'000 : 1000;
+  return {length.ms / unit_ms * unit_ms};
+}
+
+Problem check_dates(const JobSpec& spec, Time now) {
+  for (const auto& [field, date] : {std::pair{"begin_ms", spec.begin_ms}, std::pair{"deadline_ms", spec.deadline_ms}})
+    if (date && (*date < Time{0} || *date > latest_date)) return refuse(field, "it is no date of this age", "give one from 1970 to 9999");
+  if (!spec.deadline_ms) return std::nullopt;
+  const Time earliest = std::max(now, spec.begin_ms.value_or(now));
+  if (earliest + spec.time_limit_ms <= *spec.deadline_ms) return std::nullopt;
+  if (*spec.deadline_ms <= earliest) return refuse("deadline_ms", earliest > now ? "it comes before the begin time" : "it is in the past", "give a later deadline");
+  return refuse("deadline_ms", in_words(about(*spec.deadline_ms - earliest)) + " are left for it until then, its time limit is " + in_words(spec.time_limit_ms),
+                "ask for less time or a later deadline");
+}
+
+Problem check_reservation(const State& state, const PartitionConfig& partition, const JobSpec& spec, Time now) {
+  if (spec.reservation.empty()) return std::nullopt;
+  const auto found = state.reservations.find(spec.reservation);
+  if (found == state.reservations.end()) {
+    std::vector<std::string> names;
+    for (const auto& [name, reservation] : state.reservations) names.push_back(name);
+    return refuse("reservation", "no reservation " + quoted(spec.reservation), name_remedy(spec.reservation, names));
+  }
+  const Reservation& reservation = found->second;
+  const std::string which = "reservation " + reservation.name;
+  if (reservation.accounts.empty()) return refuse("reservation", which + " is for maintenance", "leave it out");
+  if (std::find(reservation.accounts.begin(), reservation.accounts.end(), spec.account) == reservation.accounts.end())
+    return refuse("reservation", which + " is not open to account " + spec.account, "use one of its accounts: " + listed(reservation.accounts));
+  std::vector<std::int64_t> devices;
+  std::int64_t largest = 0;
+  for (const auto& [node, gpus] : eligible_nodes(state.cluster, partition, spec)) {
+    largest = std::max(largest, gpus);
+    if (std::find(reservation.nodes.begin(), reservation.nodes.end(), node->name) != reservation.nodes.end()) devices.push_back(gpus);
+  }
+  if (!fits(shape_of(spec.resources, largest), devices))
+    return refuse("reservation", counted(total_gpus(spec.resources), "GPU") + " asked, the nodes of " + which + " can't hold them", "ask for less, or leave it out");
+  const Duration window = reservation.end_ms - std::max({now, reservation.start_ms, spec.begin_ms.value_or(now)});
+  if (longest_stay(spec, state.policy) > window)
+    return refuse("reservation", in_words(about(std::max(window, Duration{0}))) + " are left for it in " + which + ", with its launch and its stop it may take " +
+                                     in_words(longest_stay(spec, state.policy)),
+                  "ask for less time, or leave it out");
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor) {
+std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor, Time now) {
   const ClusterConfig& cluster = state.cluster;
   std::vector<std::string> warnings;
   if (const auto problem = check_command(spec.command)) return *problem;
@@ -273,7 +332,9 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   sort_wishes(spec);
   if (const auto problem = impossible_request(cluster, *partition, spec)) return *problem;
   if (const auto problem = check_times(state, *partition, spec, actor)) return *problem;
-  if (const auto problem = check_limits(state, spec, actor)) return *problem;
+  if (const auto problem = check_limits(state, *partition, spec, actor)) return *problem;
+  if (const auto problem = check_dates(spec, now)) return *problem;
+  if (const auto problem = check_reservation(state, *partition, spec, now)) return *problem;
   if (const auto problem = check_dependencies(state, spec, warnings)) return *problem;
   warn_of_waste(spec, warnings);
   return Accepted{std::move(spec), std::move(warnings)};

@@ -8,7 +8,7 @@
 
 namespace ultramarine::core {
 
-std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor);
+std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor, Time now);
 
 /// What `ultra run` asks for.
 std::variant<GangSpec, Refusal> accept_gang(GangSpec spec);

@@ -209,16 +209,16 @@ std::int64_t FairShare::factor(std::string_view account, std::string_view user) 
   return member.after_tick ? tree_[place->account].factor_of_newcomer : scaled(member.rank, factor_one, tree_[0].users);
 }
 
-std::vector<Share> FairShare::shares() const {
-  std::vector<Share> rows;
+std::vector<AccountShare> FairShare::shares() const {
+  std::vector<AccountShare> rows;
   list(0, rows);
   return rows;
 }
 
-void FairShare::list(std::size_t at, std::vector<Share>& rows) const {
+void FairShare::list(std::size_t at, std::vector<AccountShare>& rows) const {
   const std::int64_t all_usage = tree_[0].usage;
-  const auto add = [&](const Account& inside, std::int64_t all_shares, std::int64_t shares, std::int64_t usage, std::int64_t running) -> Share& {
-    Share row;
+  const auto add = [&](const Account& inside, std::int64_t all_shares, std::int64_t shares, std::int64_t usage, std::int64_t running) -> AccountShare& {
+    AccountShare row;
     row.raw_shares = shares;
     row.raw_usage_gpu_ms = usage;
     row.norm_shares = scaled(shares, factor_one, all_shares);
@@ -234,14 +234,14 @@ void FairShare::list(std::size_t at, std::vector<Share>& rows) const {
                     .effective_usage = all_usage > 0 ? factor_one : 0, .running_gpu_ms = account.running_gpu_ms});
   } else {
     const Account& parent = tree_[account.parent];
-    Share& row = add(parent, parent.shares_inside, account.shares, account.usage, account.running_gpu_ms);
+    AccountShare& row = add(parent, parent.shares_inside, account.shares, account.usage, account.running_gpu_ms);
     row.account = account.name;
     row.parent = parent.name;
     row.depth = account.depth;
     row.gpu_hours_per_month = account.config->limits.gpu_hours_per_month;
   }
   for (const Member& member : account.members) {
-    Share& row = add(account, saturating_sum(account.shares_inside, member.after_tick ? 1 : 0), 1, member.usage, member.running_gpu_ms);
+    AccountShare& row = add(account, saturating_sum(account.shares_inside, member.after_tick ? 1 : 0), 1, member.usage, member.running_gpu_ms);
     row.account = account.name;
     row.user = member.name;
     row.parent = account.name;

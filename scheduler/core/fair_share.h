@@ -32,7 +32,7 @@ class FairShare {
   std::int64_t factor(std::string_view account, std::string_view user) const;
 
   /// The whole tree, root first, each account before what is under it, users by name.
-  std::vector<Share> shares() const;
+  std::vector<AccountShare> shares() const;
 
  private:
   struct Member {
@@ -68,7 +68,7 @@ class FairShare {
     std::size_t account = 0, member = 0;
   };
   std::optional<Place> find(std::string_view account, std::string_view user) const;
-  void list(std::size_t account, std::vector<Share>& rows) const;
+  void list(std::size_t account, std::vector<AccountShare>& rows) const;
 
   std::vector<Account> tree_;  // [0] is root
   std::map<std::string_view, std::size_t> by_name_;

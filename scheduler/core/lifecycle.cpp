@@ -178,13 +178,24 @@ void on(State& state, Time now, const ClusterConfigured& event) {
 
 void on(State& state, Time, const PolicyChanged& event) { state.policy = event.policy; }
 
-Job new_job(const State& state, Time now, const JobSubmitted& event) {
+/// Most submissions bring the same variables as one shortly before: then they share its names.
+std::optional<JobId> kept_names(State& state, const JobSubmitted& event) {
+  constexpr int looked_at = 8;
+  if (event.environment_names.empty()) return std::nullopt;
+  int left = looked_at;
+  for (auto known = state.environment_names.rbegin(); known != state.environment_names.rend() && left-- > 0; ++known)
+    if (known->second == event.environment_names) return known->first;
+  state.environment_names.emplace_hint(state.environment_names.end(), event.job, event.environment_names);
+  return event.job;
+}
+
+Job new_job(State& state, Time now, const JobSubmitted& event) {
   Job job;
   job.job = event.job;
   job.spec = event.spec;
   job.owner = event.actor;
   job.submitted_ms = now;
-  job.environment_names = event.environment_names;
+  job.environment_of = kept_names(state, event);
   if (job.spec.hold) job.hold = Hold{HoldKind::user, "submitted to be held", event.actor, now};
   job.state = waiting_state(state, now, job);
   return job;
@@ -219,7 +230,6 @@ void on(State& state, Time now, const JobSubmitted& event) {
     if (place > 0) continue;
     // What all elements share and can be large stays with the first.
     job.request_key.clear();
-    job.environment_names.clear();
     if (job.spec.script) job.spec.script->text.clear();
   }
 }

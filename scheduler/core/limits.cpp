@@ -293,6 +293,10 @@ std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& 
   return shares;
 }
 
+std::int64_t gpus_at_most(const JobSpec& spec, const Shape& shape, std::int64_t largest_node) {
+  return spec.exclusive ? (shape.parts + (shape.remainder > 0 ? 1 : 0)) * largest_node : total_gpus(spec.resources);
+}
+
 std::int64_t gpus_of(const Allocation& allocation) {
   std::int64_t gpus = 0;
   for (const NodeAllocation& on_node : allocation) gpus += static_cast<std::int64_t>(on_node.devices.size());

@@ -131,6 +131,8 @@ struct Share {
 /// waits: so to start a job ahead of others changes nothing for them. Empty: there are no floors and soft caps.
 std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& in_order);
 
+/// GPUs that a request may hold in all: those of whole nodes, the largest that it may use, if it is exclusive.
+std::int64_t gpus_at_most(const JobSpec& spec, const Shape& shape, std::int64_t largest_node);
 /// GPUs that an attempt holds.
 std::int64_t gpus_of(const Allocation& allocation);
 

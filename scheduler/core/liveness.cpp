@@ -245,7 +245,16 @@ std::optional<Time> last_heard(const Liveness& liveness, const std::string& node
 
 }  // namespace
 
-std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now) {
+std::set<JobId> active_jobs(const State& state) {
+  std::set<JobId> active;
+  for (const auto& [id, job] : state.jobs)
+    if (is_active(job.state)) active.insert(active.end(), id);
+  return active;
+}
+
+std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now) { return due_events(state, active_jobs(state), liveness, now); }
+
+std::vector<Event> due_events(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time now) {
   std::vector<Event> events;
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
@@ -254,30 +263,34 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
     if ((node.state == NodeState::up || node.state == NodeState::suspect) && now - *heard >= unreachable_after)
       events.push_back(NodeUnreachable{name, by_the_scheduler});
   }
-  for (const auto& [id, job] : state.jobs)
-    if (open_attempt(job)) add_due(job, state, liveness, now, events);
+  for (const JobId id : active) add_due(state.jobs.at(id), state, liveness, now, events);
+  for (const auto& [name, reservation] : state.reservations)
+    if (reservation.end_ms <= now) events.push_back(ReservationEnded{name, by_the_scheduler});
   return events;
 }
 
-std::optional<Time> next_due(const State& state, const Liveness& liveness, Time) {
+std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now) { return next_due(state, active_jobs(state), liveness, now); }
+
+std::optional<Time> next_due(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time) {
   std::optional<Time> earliest;
   const auto consider = [&](Time time) {
     if (!earliest || time < *earliest) earliest = time;
   };
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
-    if (heard && node.state == NodeState::up) consider(*heard + suspect_after);
+    if (heard && (node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained)) consider(*heard + suspect_after);
     if (heard && node.state == NodeState::suspect) consider(*heard + unreachable_after);
   }
-  for (const auto& [id, job] : state.jobs) {
+  for (const JobId id : active) {
+    const Job& job = state.jobs.at(id);
     const Attempt* attempt = open_attempt(job);
-    if (!attempt) continue;
     for (const std::int64_t number : gangs_of(*attempt)) {
       const Gang* gang = find_gang(*attempt, number);
       if (gang && gang->finished_ms) continue;
       if (const auto limit = launch_limit(look(job, number, liveness))) consider(limit->at);
     }
   }
+  for (const auto& [name, reservation] : state.reservations) consider(reservation.end_ms);
   return earliest;
 }
 

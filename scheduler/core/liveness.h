@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,11 +57,17 @@ constexpr Duration launch_deadline{60'000};
 ///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed); or launch_deadline passed
 ///   GangFinished                    every node of the gang reports finished, or has joined again without knowing the gang
 ///   AttemptEnded                    every gang of the attempt has finished; its outcome is that of gang 1
+///   ReservationEnded                a reservation's end has come
 /// Exactly one GangFinished per gang and one AttemptEnded per attempt, whatever is repeated or late. Outcome of gang 1: stop_cause cancelled -> cancelled,
 /// requeued -> preempted, rank_failed -> the failure's outcome, else succeeded. Of the others: their own failure, or cancelled (preempted) when they were stopped.
+/// `active`: the jobs that hold devices, all of them; whoever doesn't keep them leaves it to `active_jobs`.
+std::vector<Event> due_events(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time now);
 std::vector<Event> due_events(const State& state, const Liveness& liveness, Time now);
 /// When `due_events` could next say something without a new message.
+std::optional<Time> next_due(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time now);
 std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now);
+/// O(all jobs).
+std::set<JobId> active_jobs(const State& state);
 
 /// What the newest gang of the job's newest attempt that says any said last; nullptr when none does.
 const TrainingProgress* newest_progress(const Liveness& liveness, const Job& job);

@@ -38,7 +38,7 @@ void take_own_turns(std::vector<const Job*>& jobs) {
 std::vector<const Job*> in_order(const State&, std::vector<const Job*> jobs, const policy::Policies& policies, Time) {
   sort_by_key(jobs, *policies.order);
   take_own_turns(jobs);
-  return jobs;  // share classes come here: who is below his floor goes first, who borrows beyond his soft cap last
+  return jobs;
 }
 
 }  // namespace ultramarine::core

@@ -1,4 +1,5 @@
-// The order in which the planner serves jobs: the policy's, in which jobs that their owner reordered take each other's places.
+// The order in which the planner serves jobs: the policy's, in which jobs that their owner reordered take each other's places. (Floors and soft
+// caps come after it: see limits.)
 #pragma once
 
 #include <vector>

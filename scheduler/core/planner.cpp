@@ -401,7 +401,7 @@ class Planner {
     }
     const bool may_start = !first_waiting_ || !policies_.backfill->keeps_order();
     std::optional<Fit> fit;
-    if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = fit_now(waits);
+    if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = rooms_.fit(request_of(waits, now_), *policies_.placement);
     if (fit && promise_ && !keeps_promise(*fit, waits)) fit.reset();
     explain(waits, fit.has_value(), line.reason);
     if (!fit) say_if_borrower(waits, line.reason);
@@ -420,16 +420,6 @@ class Planner {
     first_waiting_ = true;
     if (policies_.backfill->promises_first()) promise(waits);
     if (policies_.backfill->tries_shortest_first()) try_shortest_first();
-  }
-
-  /// On nodes that stay open to it for all of its stay.
-  std::optional<Fit> fit_now(const Candidate& waits) const {
-    if (!waits.view->closed) return rooms_.fit(request_of(waits, now_), *policies_.placement);
-    std::vector<std::size_t> open;
-    for (const std::size_t node : waits.view->nodes)
-      if (is_open(waits, node)) open.push_back(node);
-    return rooms_.fit({.shape = waits.shape, .length = waits.stay, .from = now_, .position = waits.position, .nodes = open, .needs = needs_of(waits.job->spec)},
-                      *policies_.placement);
   }
 
   /// Whether no reservation closes the node to it while it would run, from now on.

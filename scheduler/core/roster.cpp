@@ -166,7 +166,7 @@ Candidate Roster::candidate(const Job& job) {
   waits.kind = kind->second;
   waits.stay = longest_stay(job.spec, state_.policy);
   waits.is_possible = fits(waits.shape, waits.view->configured_devices);
-  waits.gpus = job.spec.exclusive ? (waits.shape.parts + (waits.shape.remainder > 0 ? 1 : 0)) * waits.view->largest_node : total_gpus(job.spec.resources);
+  waits.gpus = gpus_at_most(job.spec, waits.shape, waits.view->largest_node);
   waits.own = reservation_of(state_, job);
   return waits;
 }

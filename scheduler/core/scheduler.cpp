@@ -111,7 +111,9 @@ std::optional<Time> Scheduler::next_wakeup(Time now) const {
   return earliest;
 }
 
-std::variant<Accepted, Refusal> Scheduler::accept(JobSpec spec, const Actor& actor) const { return accept_request(state(), std::move(spec), actor); }
+std::variant<Accepted, Refusal> Scheduler::accept(JobSpec spec, const Actor& actor, Time now) const {
+  return accept_request(state(), std::move(spec), actor, now);
+}
 
 bool Scheduler::is_current(JobId job, std::int64_t attempt) const {
   const auto found = state().jobs.find(job);

@@ -60,8 +60,8 @@ class Scheduler {
 
   // ---- questions that requests need answered before they become events
   /// Fills in defaults (account, partition, qos, time limit, name) and our names for those of other sites; or says why the request can't be
-  /// accepted.
-  std::variant<Accepted, Refusal> accept(JobSpec spec, const Actor& actor) const;
+  /// accepted. `now`: what a deadline and the end of a reservation are measured against; left out, they are still to come.
+  std::variant<Accepted, Refusal> accept(JobSpec spec, const Actor& actor, Time now = {}) const;
   bool is_current(JobId job, std::int64_t attempt) const;  // that attempt exists, is the newest and has not ended
 
  private:

@@ -64,9 +64,16 @@ std::int64_t gpus_of(const Allocation& allocation) {
   return count;
 }
 
-const char* kind_of_free(NodeState state) {
-  switch (state) {
-    case NodeState::up: return "idle";
+bool is_reserved(const State& state, const std::string& node, Time now) {
+  return std::any_of(state.reservations.begin(), state.reservations.end(), [&](const auto& entry) {
+    const Reservation& one = entry.second;
+    return one.start_ms <= now && now < one.end_ms && std::find(one.nodes.begin(), one.nodes.end(), node) != one.nodes.end();
+  });
+}
+
+const char* kind_of_free(const State& state, const std::string& name, const Node& node, Time now) {
+  switch (node.state) {
+    case NodeState::up: return is_reserved(state, name, now) ? "reserved" : "idle";
     case NodeState::draining:
     case NodeState::drained: return "draining";
     default: return "down";
@@ -86,7 +93,7 @@ void gpus(const Scrape& scrape, std::vector<MetricFamily>& families) {
   for (const auto& [name, node] : scrape.state.nodes) {
     const std::string partition = partition_of(scrape.state, name);
     family.add({{"partition", partition}, {"state", "allocated"}}, static_cast<double>(held[name]));
-    family.add({{"partition", partition}, {"state", kind_of_free(node.state)}}, static_cast<double>(node.config.gpus - held[name]));
+    family.add({{"partition", partition}, {"state", kind_of_free(scrape.state, name, node, scrape.now_ms)}}, static_cast<double>(node.config.gpus - held[name]));
   }
   family.into(families);
 }

@@ -247,7 +247,8 @@ struct Job {
   std::optional<Time> ended_ms;
   StopCause stop_cause = StopCause::none;
   std::vector<Attempt> attempts;           // the last one is the current one
-  std::vector<std::string> environment_names;  // names only; the values are kept beside the journal and deleted at the end
+  std::optional<JobId> environment_of;     // State::environment_names has the names of its variables under this number; absent: it has none
+  std::vector<std::string> environment_names;  // filled in answers only; values are kept beside the journal and deleted at the end
   std::string request_key;                 // a client's retry with the same key is the same job
   std::optional<Checkpoint> checkpoint;    // the newest
   std::optional<ArrayElement> array;       // then the script's text and the names of variables are kept with its first element alone
@@ -257,7 +258,7 @@ struct Job {
   std::optional<Time> released_ms;         // when somebody last let it go: what it waited before doesn't count towards its age
   bool operator==(const Job&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_names, request_key, checkpoint,
+BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_of, environment_names, request_key, checkpoint,
                             array, eligible_ms, hold, own_turn, released_ms))
 
 }  // namespace ultramarine

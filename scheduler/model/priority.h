@@ -33,7 +33,7 @@ struct JobPriority {
 BOOST_DESCRIBE_STRUCT(JobPriority, (), (job, waited_max_age, waits_since_ms, priority, factors, weighted, nice))
 
 /// An account of the tree, or a user in one.
-struct Share {
+struct AccountShare {
   std::string account;  // "root": all of the cluster
   std::string user;     // "": the account itself
   std::string parent;   // the account that it is under; "" of root
@@ -47,9 +47,9 @@ struct Share {
   std::optional<std::int64_t> level_fair_share;  // norm_shares / effective_usage, of factor_one; absent: nothing was used, so it is infinite
   std::int64_t running_gpu_ms = 0;            // that its running jobs may still use until their time limits
   std::optional<std::int64_t> gpu_hours_per_month;  // its limit
-  bool operator==(const Share&) const = default;
+  bool operator==(const AccountShare&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Share, (), (account, user, parent, depth, raw_shares, norm_shares, raw_usage_gpu_ms, norm_usage, effective_usage, fair_share,
+BOOST_DESCRIBE_STRUCT(AccountShare, (), (account, user, parent, depth, raw_shares, norm_shares, raw_usage_gpu_ms, norm_usage, effective_usage, fair_share,
                                   level_fair_share, running_gpu_ms, gpu_hours_per_month))
 
 }  // namespace ultramarine

@@ -44,6 +44,8 @@ struct State {
   std::map<std::string, Node> nodes;                   // by name
   std::map<JobId, Job> jobs;                           // all that are kept, ended ones too
   std::map<std::string, JobId> request_keys;           // "uid:key" -> the job it made
+  /// Names of environment variables, once for all jobs that came with the same: by the number of the first of them.
+  std::map<JobId, std::vector<std::string>> environment_names;
   std::map<std::string, std::int64_t> allocated_gpu_ms;  // account -> GPU-milliseconds held, of ended attempts
   std::vector<JobId> awaiting_dependencies;              // jobs that wait for others to start or end, ascending
   std::map<std::string, std::map<std::string, Usage>> usage;  // account -> user -> of all who ever submitted
@@ -51,7 +53,7 @@ struct State {
   Period period;
   bool operator==(const State&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, allocated_gpu_ms, awaiting_dependencies, usage,
+BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, environment_names, allocated_gpu_ms, awaiting_dependencies, usage,
                                   reservations, period))
 
 }  // namespace ultramarine

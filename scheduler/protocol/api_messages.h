@@ -7,6 +7,9 @@
 //   GET  /v1/jobs/ID/wait?timeout_ms=   JobView, once the job has ended or the time is over (at most 60 s; ask again)   (socket only)
 //   POST /v1/jobs/ID/cancel       {} -> JobView                         (socket only; owner or admin)
 //   POST /v1/jobs/ID/requeue      {} -> JobView                         (socket only; owner or admin)
+//   POST /v1/jobs/ID/hold         HoldRequest -> JobView                (socket only; owner or admin)
+//   POST /v1/jobs/reorder         ReorderRequest -> JobList             (socket only; owner or admin) 409 when somebody else would start later
+//   POST /v1/jobs/ID/release      {} -> JobView                         (socket only; owner or admin; an admin's hold: admin)
 //   GET  /v1/jobs/ID/logs?rank=N&follow=1&since_ms=   one LogLine JSON per line, chunked    (socket only; owner or admin)
 //   GET  /v1/jobs/ID/events       EventList                             (socket only)
 //   POST /v1/jobs/ID/gangs        GangRequest -> GangReply              (socket only; owner, while the job runs)
@@ -17,10 +20,16 @@
 //   GET  /v1/shares?user=&account=            ShareList                  (socket only)
 //   GET  /v1/openapi.json         the description of all this, generated from these types
 // ID is a job, or ARRAY_INDEX (12_3) for an element of an array; the number of an array alone means all its elements (show, wait, cancel, requeue,
-// events), and nowhere else.
+// hold, release, events), and nowhere else.
+//   POST /v1/reload               ReloadRequest -> ReloadReply          (socket only; admin) the cluster file and the policy, anew
 //   POST /v1/shutdown             ShutdownRequest -> {}                 (socket only; the user who runs the scheduler, or admin) stops deciding, with
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
+//   POST /v1/nodes/drain          DrainRequest -> NodeList              (socket only; admin)
+//   POST /v1/nodes/resume         ResumeRequest -> NodeList             (socket only; admin)
+//   GET  /v1/reservations         ReservationList                       (socket only)
+//   POST /v1/reservations         ReservationRequest -> ReservationReply         (socket only; admin)
+//   POST /v1/reservations/cancel  ReservationCancelRequest -> ReservationReply   (socket only; admin)
 //   GET  /v1/cluster              ClusterView
 //   GET  /livez /readyz           text;  GET /metrics  Prometheus text
 // Every error has the body ErrorReply and one of: 400 bad request, 403 not permitted, 404 not found, 409 conflict, 413 too large,
@@ -37,6 +46,7 @@
 #include "scheduler/model/node.h"
 #include "scheduler/model/plan.h"
 #include "scheduler/model/priority.h"
+#include "scheduler/model/reservation.h"
 
 namespace ultramarine::protocol {
 
@@ -120,6 +130,70 @@ struct ShutdownRequest {
 };
 BOOST_DESCRIBE_STRUCT(ShutdownRequest, (), (requeue))
 
+struct HoldRequest {
+  std::string reason;  // for people; may be left out
+};
+BOOST_DESCRIBE_STRUCT(HoldRequest, (), (reason))
+
+/// Jobs that wait, by name (12, 12_3): the first is to have the foremost of their places, and so on.
+struct ReorderRequest {
+  std::vector<std::string> jobs;
+};
+BOOST_DESCRIBE_STRUCT(ReorderRequest, (), (jobs))
+
+/// With `check` nothing is changed.
+struct ReloadRequest {
+  bool check = false;
+};
+BOOST_DESCRIBE_STRUCT(ReloadRequest, (), (check))
+
+/// What the files change (with `check`: would change), one line each, for people.
+struct ReloadReply {
+  std::vector<std::string> changes;
+};
+BOOST_DESCRIBE_STRUCT(ReloadReply, (), (changes))
+
+/// Names of nodes, or hostlists: node[01-04].
+struct DrainRequest {
+  std::vector<std::string> nodes;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(DrainRequest, (), (nodes, reason))
+
+struct ResumeRequest {
+  std::vector<std::string> nodes;
+};
+BOOST_DESCRIBE_STRUCT(ResumeRequest, (), (nodes))
+
+/// Nodes (names or hostlists) kept for accounts from start to end; with `maintenance` for nobody.
+struct ReservationRequest {
+  std::string name;
+  std::vector<std::string> nodes;
+  std::vector<std::string> accounts;
+  bool maintenance = false;
+  Time start_ms, end_ms;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(ReservationRequest, (), (name, nodes, accounts, maintenance, start_ms, end_ms, reason))
+
+struct ReservationCancelRequest {
+  std::string name;
+};
+BOOST_DESCRIBE_STRUCT(ReservationCancelRequest, (), (name))
+
+/// `warnings`: one sentence each, for people.
+struct ReservationReply {
+  Reservation reservation;
+  std::vector<std::string> warnings;
+};
+BOOST_DESCRIBE_STRUCT(ReservationReply, (), (reservation, warnings))
+
+struct ReservationList {
+  Time now_ms;
+  std::vector<Reservation> reservations;  // by start
+};
+BOOST_DESCRIBE_STRUCT(ReservationList, (), (now_ms, reservations))
+
 /// Newest training progress; absent when the program never said any.
 struct ProgressView {
   std::int64_t step = 0;
@@ -140,7 +214,7 @@ BOOST_DESCRIBE_STRUCT(ArrayView, (), (count, states))
 /// A job with what is derived from state, plan and liveness. Of a whole array (`array` set): its first element with the state of all (ended only
 /// when every element has), without attempts, and the highest exit code.
 struct JobView {
-  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank; lists never hold a script's text
+  Job details;                          // on loopback TCP: owner, command, folder and environment names are blank; lists hold neither a script's text nor names of variables
   std::int64_t gpus = 0;
   std::optional<PlannedJob> planned;    // while queued
   std::string why;                      // while queued: the reason in one sentence
@@ -180,7 +254,7 @@ struct ShareList {
   Time now_ms;
   Time tick_ms;
   Duration half_life_ms;
-  std::vector<Share> shares;  // root first, each account before what is under it
+  std::vector<AccountShare> shares;  // root first, each account before what is under it
 };
 BOOST_DESCRIBE_STRUCT(ShareList, (), (now_ms, tick_ms, half_life_ms, shares))
 

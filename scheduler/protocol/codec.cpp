@@ -39,6 +39,12 @@ std::size_t utf8_length(std::string_view text) {
 
 }  // namespace
 
+std::string Path::text() const {
+  std::string before = parent_ ? parent_->text() : "";
+  if (is_index_) return before + "[" + std::to_string(index_) + "]";
+  return before.empty() ? std::string(name_) : before + "." + std::string(name_);
+}
+
 namespace detail {
 
 std::string number_text(double number) {
@@ -58,20 +64,64 @@ json::string utf8_text(std::string_view text) {
   return out;
 }
 
+// Runs of characters that stand for themselves are copied whole.
+void write_text(std::string& out, std::string_view text) {
+  constexpr const char* digits = "0123456789abcdef";
+  out += '"';
+  std::size_t from = 0;
+  const auto copy_to = [&](std::size_t end) { out.append(text, from, end - from); };
+  for (std::size_t at = 0; at < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
+      ++at;
+      continue;
+    }
+    if (byte >= 0x80) {
+      if (const std::size_t length = utf8_length(text.substr(at))) {
+        at += length;
+        continue;
+      }
+    }
+    copy_to(at);
+    from = ++at;
+    switch (byte) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (byte >= 0x80) out += "\xEF\xBF\xBD";
+        else (out += "\\u00") += {digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  copy_to(text.size());
+  out += '"';
+}
+
+void write_integer(std::string& out, std::int64_t number) {
+  char text[24];
+  out.append(text, std::to_chars(text, text + sizeof text, number).ptr);
+}
+
+void write_double(std::string& out, double number) { out += std::isfinite(number) ? json::serialize(json::value(number)) : "null"; }
+
 std::string key_text(const std::string& key) { return std::string(utf8_text(key)); }
 std::string key_text(JobId key) { return std::to_string(key.value); }
 
-void key_from_text(std::string_view text, std::string& key, const std::string&) { key.assign(text); }
+void key_from_text(std::string_view text, std::string& key, const Path&) { key.assign(text); }
 
-void key_from_text(std::string_view text, JobId& key, const std::string& path) {
+void key_from_text(std::string_view text, JobId& key, const Path& path) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key.value);
   // Only the canonical form: "7" and "07" would be one key written twice.
   if (error != std::errc() || end != text.data() + text.size() || key_text(key) != text) {
-    throw DecodeError(path, "expected a job number as the member's name, got \"" + std::string(text.substr(0, shown_max)) + "\"");
+    throw DecodeError(path.text(), "expected a job number as the member's name, got \"" + std::string(text.substr(0, shown_max)) + "\"");
   }
 }
 
-void fail_expected(const std::string& path, const char* expected, const json::value& got) {
+void fail_expected(const Path& path, const char* expected, const json::value& got) {
   std::string shown = got.is_object()   ? "an object"
                       : got.is_array()  ? "an array"
                       : got.is_double() ? number_text(got.get_double())
@@ -81,7 +131,7 @@ void fail_expected(const std::string& path, const char* expected, const json::va
     while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;  // not inside a UTF-8 character
     shown = shown.substr(0, cut) + "...";
   }
-  throw DecodeError(path, std::string("expected ") + expected + ", got " + shown);
+  throw DecodeError(path.text(), std::string("expected ") + expected + ", got " + shown);
 }
 
 }  // namespace detail
@@ -89,7 +139,8 @@ void fail_expected(const std::string& path, const char* expected, const json::va
 json::value parse_json(std::string_view text) {
   json::parse_options options;
   options.max_depth = depth_max;
-  json::parser parser(json::storage_ptr(), options);
+  // The value is read and dropped as a whole: its pieces needn't be freed one by one.
+  json::parser parser(json::make_shared_resource<json::monotonic_resource>(), options);
   json::error_code error;
   const std::size_t offset = parser.write_some(text.data(), text.size(), error);
   if (!error && offset < text.size()) error = json::error::extra_data;

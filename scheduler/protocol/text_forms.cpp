@@ -1,8 +1,10 @@
-// Lengths of time and lists of nodes, to and from the text that people use. Pure functions on characters: no clock, no cluster.
+// Lengths of time, instants and lists of nodes, to and from the text that people use. Functions on characters: no clock, no cluster; an instant
+// is read in the time zone of this process.
 #include "scheduler/protocol/text_forms.h"
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <limits>
 #include <map>
 #include <set>
@@ -88,6 +90,151 @@ std::optional<Duration> parse_slurm(std::string_view text) {
     if (!add_checked(total, fields[i], ms[first + i])) return std::nullopt;
   }
   return Duration{total};
+}
+
+/// The parts of an instant that somebody said.
+struct Said {
+  std::optional<int> year, month, day;  // month and day come together
+  std::optional<std::array<int, 3>> clock;
+};
+
+std::optional<int> two_digits(std::string_view& text) {
+  if (text.size() < 2 || !is_digit(text[0]) || !is_digit(text[1])) return std::nullopt;
+  const int value = (text[0] - '0') * 10 + (text[1] - '0');
+  text.remove_prefix(2);
+  return value;
+}
+
+/// `16:00`, `4:30:15pm`, and words.
+bool take_clock(std::string_view text, Said& said) {
+  constexpr std::array<std::pair<std::string_view, int>, 5> words{{{"midnight", 0}, {"noon", 12}, {"elevenses", 11}, {"fika", 15}, {"teatime", 16}}};
+  for (const auto& [word, hour] : words)
+    if (text == word) return said.clock = {hour, 0, 0}, true;
+  int half = -1;  // 0 = before noon
+  if (text.size() > 2 && text.back() == 'm' && (text[text.size() - 2] == 'a' || text[text.size() - 2] == 'p')) {
+    half = text[text.size() - 2] == 'p';
+    text.remove_suffix(2);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  }
+  std::array<int, 3> fields{};
+  std::size_t count = 0;
+  while (true) {
+    const std::size_t before = text.size();
+    const auto field = take_number(text);
+    if (!field || before - text.size() > 2 || count == 3) return false;
+    fields[count++] = static_cast<int>(*field);
+    if (text.empty()) break;
+    if (text.front() != ':') return false;
+    text.remove_prefix(1);
+  }
+  if (count < 2 && half < 0) return false;  // a bare number is no time
+  if (half >= 0) {
+    if (fields[0] < 1 || fields[0] > 12) return false;
+    fields[0] = fields[0] % 12 + 12 * half;
+  }
+  if (fields[0] > 23 || fields[1] > 59 || fields[2] > 59) return false;
+  said.clock = fields;
+  return true;
+}
+
+/// `2026-12-24`, `12/24`, `12/24/26`, `12.24`, `1224`, `122426`.
+bool take_date(std::string_view text, Said& said) {
+  const auto take_fields = [&](char between, std::vector<std::pair<int, std::size_t>>& fields) {
+    while (true) {
+      const std::size_t before = text.size();
+      const auto field = take_number(text);
+      if (!field || *field > 9999 || fields.size() == 3) return false;
+      fields.emplace_back(static_cast<int>(*field), before - text.size());
+      if (text.empty()) return true;
+      if (text.front() != between) return false;
+      text.remove_prefix(1);
+    }
+  };
+  const auto year_of = [](std::pair<int, std::size_t> field) -> std::optional<int> {
+    if (field.second == 4) return field.first;
+    return field.second == 2 ? std::optional(2000 + field.first) : std::nullopt;
+  };
+  std::vector<std::pair<int, std::size_t>> fields;
+  if (text.find('-') != std::string_view::npos) {
+    if (!take_fields('-', fields) || fields.size() != 3 || fields[0].second != 4) return false;
+    said.year = fields[0].first, said.month = fields[1].first, said.day = fields[2].first;
+    return true;
+  }
+  for (const char between : {'/', '.'}) {
+    if (text.find(between) == std::string_view::npos) continue;
+    if (!take_fields(between, fields) || fields.size() < 2) return false;
+    said.month = fields[0].first, said.day = fields[1].first;
+    if (fields.size() == 3 && !(said.year = year_of(fields[2]))) return false;
+    return true;
+  }
+  if (text.size() != 4 && text.size() != 6) return false;
+  said.month = two_digits(text), said.day = two_digits(text);
+  if (!text.empty() && said.day && !(said.year = two_digits(text))) return false;
+  if (said.year) *said.year += 2000;
+  return said.month && said.day;
+}
+
+std::tm local_parts(Time now) {
+  const std::time_t seconds = static_cast<std::time_t>(now.ms / 1000);
+  std::tm parts{};
+  localtime_r(&seconds, &parts);
+  return parts;
+}
+
+/// nullopt when there is no such day.
+std::optional<Time> local_instant(int year, int month, int day, const std::array<int, 3>& clock) {
+  std::tm parts{};
+  parts.tm_year = year - 1900, parts.tm_mon = month - 1, parts.tm_mday = day;
+  parts.tm_hour = clock[0], parts.tm_min = clock[1], parts.tm_sec = clock[2];
+  parts.tm_isdst = -1;
+  std::tm settled = parts;
+  const std::time_t seconds = std::mktime(&settled);
+  if (settled.tm_mon != parts.tm_mon || settled.tm_mday != parts.tm_mday || settled.tm_year != parts.tm_year) return std::nullopt;
+  return Time{static_cast<std::int64_t>(seconds) * 1000};
+}
+
+std::optional<Time> instant_of(const Said& said, Time now) {
+  constexpr std::array<int, 3> midnight{};
+  const std::tm today = local_parts(now);
+  if (said.month) {
+    const auto in_year = [&](int year) { return local_instant(year, *said.month, *said.day, said.clock.value_or(midnight)); };
+    if (said.year) return in_year(*said.year);
+    const bool is_today = *said.month == today.tm_mon + 1 && *said.day == today.tm_mday;
+    const auto this_year = in_year(today.tm_year + 1900);
+    return this_year && (*this_year >= now || (is_today && !said.clock)) ? this_year : in_year(today.tm_year + 1901);
+  }
+  const auto on = [&](int days) {
+    std::tm day = today;
+    day.tm_mday += days, day.tm_hour = 12, day.tm_min = day.tm_sec = 0, day.tm_isdst = -1;
+    std::mktime(&day);
+    return local_instant(day.tm_year + 1900, day.tm_mon + 1, day.tm_mday, *said.clock);
+  };
+  const auto first = on(0);
+  return first && *first > now ? first : on(1);
+}
+
+/// `now`, `now+60`, `now+2hours`, `now+1h30m`.
+std::optional<Time> parse_from_now(std::string_view text, Time now) {
+  if (text.empty()) return now;
+  if (text.front() != '+') return std::nullopt;
+  text.remove_prefix(1);
+  constexpr std::int64_t farthest_ms = 3650LL * 86'400'000;
+  const auto later = [&](Duration length) -> std::optional<Time> {
+    if (length.ms > farthest_ms) return std::nullopt;
+    return now + length;
+  };
+  std::string_view rest = text;
+  const auto count = take_number(rest);
+  if (!count) return std::nullopt;
+  while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
+  constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> words{
+      {{"second", 1'000}, {"minute", 60'000}, {"hour", 3'600'000}, {"day", 86'400'000}, {"week", 604'800'000}}};
+  if (rest.empty()) return *count > farthest_ms / 1000 ? std::nullopt : later({*count * 1000});
+  for (const auto& [word, ms] : words)
+    if ((rest == word || (rest.size() == word.size() + 1 && rest.starts_with(word) && rest.back() == 's')))
+      return *count > farthest_ms / ms ? std::nullopt : later({*count * ms});
+  const auto length = parse_units(text);
+  return length ? later(*length) : std::nullopt;
 }
 
 std::string padded(std::int64_t number, std::size_t width) {
@@ -193,6 +340,41 @@ std::optional<Duration> parse_duration(std::string_view text) {
   if (text.empty()) return std::nullopt;
   const bool has_unit = std::any_of(text.begin(), text.end(), [](char c) { return c == 'd' || c == 'h' || c == 'm' || c == 's'; });
   return has_unit ? parse_units(text) : parse_slurm(text);
+}
+
+std::optional<Time> parse_instant(std::string_view given, Time now) {
+  std::string small(trimmed(given));
+  for (char& c : small) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string_view text = small;
+  if (text.starts_with("now")) return parse_from_now(text.substr(3), now);
+  if (text.starts_with('@')) {
+    text.remove_prefix(1);
+    const auto seconds = take_number(text);
+    return seconds && text.empty() && *seconds < 253'402'300'800 ? std::optional(Time{*seconds * 1000}) : std::nullopt;  // up to the year 9999
+  }
+  Said said;
+  const auto on_day = [&](int days) {
+    std::tm day = local_parts(now);
+    day.tm_mday += days, day.tm_hour = 12, day.tm_isdst = -1;
+    std::mktime(&day);
+    said.year = day.tm_year + 1900, said.month = day.tm_mon + 1, said.day = day.tm_mday;
+  };
+  constexpr std::array<std::pair<std::string_view, int>, 2> days{{{"today", 0}, {"tomorrow", 1}}};
+  for (const auto& [word, ahead] : days) {
+    if (!text.starts_with(word)) continue;
+    on_day(ahead);
+    text.remove_prefix(word.size());
+    if (text.empty()) return instant_of(said, now);
+    if (text.front() != 't' && text.front() != ' ' && text.front() != '-') return std::nullopt;
+    return take_clock(trimmed(text.substr(1)), said) ? instant_of(said, now) : std::nullopt;
+  }
+  if (take_clock(text, said)) return instant_of(said, now);
+  // A date, then perhaps a time behind `T`, `-` or a blank (but not behind a dash of 2026-12-24).
+  std::size_t cut = text.find_first_of("t ");
+  if (cut == std::string_view::npos && text.find_first_of("/.") != std::string_view::npos) cut = text.find('-');
+  if (!take_date(text.substr(0, cut), said)) return std::nullopt;
+  if (cut != std::string_view::npos && !take_clock(trimmed(text.substr(cut + 1)), said)) return std::nullopt;
+  return instant_of(said, now);
 }
 
 std::string format_duration(Duration length) {

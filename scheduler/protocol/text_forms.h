@@ -1,4 +1,4 @@
-// The forms that people type and read for lengths of time and lists of nodes, and the word that a misspelt one was meant to be.
+// The forms that people type and read for lengths of time, instants and lists of nodes, and the word that a misspelt one was meant to be.
 #pragma once
 
 #include <optional>
@@ -15,6 +15,11 @@ namespace ultramarine::protocol {
 std::optional<Duration> parse_duration(std::string_view text);
 /// Two units at the most: `1d 4h`, `2h 05m`, `3m 20s`, `42s`, `0s`.
 std::string format_duration(Duration length);
+
+/// An instant as people type it, in the time zone of this process. Slurm's forms: `now+1h` (a bare number: seconds), `16:00`, `4:30pm`, `tomorrow`,
+/// `noon`, `2026-12-24`, `2026-12-24T10:00:00`, `12/24-10:00`, `122426`; and `@SECONDS` since 1970. A time without a date is the next
+/// such time, a date without a time its midnight, a date without a year the next such date. nullopt when it is none of these.
+std::optional<Time> parse_instant(std::string_view text, Time now);
 
 /// `node[01-08]`, `a[1-2]b[3-4]`, `x,y[1,3,5-7]`: expanded in order, zero padding kept. nullopt when malformed or over 65,536 names.
 std::optional<std::vector<std::string>> expand_hostlist(std::string_view text);

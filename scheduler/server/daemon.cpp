@@ -8,6 +8,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/server/crash_point.h"
+#include "scheduler/server/month.h"
 
 namespace ultramarine::server {
 
@@ -19,6 +20,7 @@ constexpr auto touch_interval = std::chrono::seconds(4);  // an idle daemon prov
 constexpr Duration longest_sleep{5'000};  // an idle daemon wakes more often than that
 constexpr std::int64_t stuck_after_ms = 15'000;
 constexpr std::int64_t write_silence_max_ms = 10'000;
+constexpr std::int64_t jobs_per_record_of_snapshot = 5;
 constexpr Duration shutdown_patience{30'000};  // beyond the longest grace of the jobs that are being stopped
 
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now().time_since_epoch()).count(); }
@@ -39,10 +41,6 @@ JobId job_of(const Entry& entry) {
 /// everything.
 std::string saved_hash(const core::Scheduler& scheduler) { return core::Scheduler::state_shape() + "-" + scheduler.state_hash(); }
 bool was_saved_by_this_program(const store::Snapshot& snapshot) { return snapshot.state_hash.rfind(core::Scheduler::state_shape() + "-", 0) == 0; }
-
-bool has_active_job(const State& state) {
-  return std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& entry) { return is_active(entry.second.state); });
-}
 
 }  // namespace
 
@@ -150,12 +148,14 @@ void Daemon::recover() {
     sequence_ = record.sequence;
     clock_.not_before(record.at_ms);
   });
+  active_ = core::active_jobs(state());
   now_ = started_ms_ = clock_.now();
   liveness_.started_ms = now_;
   for (const auto& [name, node] : state().nodes)
     if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.agents_return;
   exporter_.know(options_.cluster);
   record_configuration();
+  record_period();
   commit();
   last_write_ = SteadyClock::now();
   last_write_ms_ = steady_ms();
@@ -175,13 +175,14 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   excuse_silence(previous);
   for (Inbox::Work& one : work) one();
   work.clear();
+  record_period();
   record_due_events();
   const bool recorded = !pending_.entries.empty();
   commit();
   if (recorded) crash_point("after_reply_before_round");
   decide();
   dispatch();
-  if (sequence_ - snapshot_sequence_ >= options_.records_per_snapshot) save_snapshot();
+  if (is_snapshot_due()) save_snapshot();
   touch_store();
 }
 
@@ -205,6 +206,7 @@ void Daemon::record(const Entry& entry) {
   const auto touch = [this](JobId id) {
     if (id.value == 0) return;
     touched_.insert(id);
+    know_active(id);
     forget_environment_of(id);
   };
   touch(job_of(entry));
@@ -212,6 +214,12 @@ void Daemon::record(const Entry& entry) {
     for (const Decision& decision : round->decisions) touch(std::visit([](const auto& one) { return one.job; }, decision));
   if (const auto* finished = std::get_if<GangFinished>(&entry); finished && finished->gang != 1)
     pending_.forget_environments.push_back({finished->job, finished->gang});
+}
+
+void Daemon::know_active(JobId id) {
+  const auto job = state().jobs.find(id);
+  if (job != state().jobs.end() && is_active(job->second.state)) active_.insert(id);
+  else active_.erase(id);
 }
 
 /// An ended job's, and an array's once its last element has ended.
@@ -225,11 +233,18 @@ void Daemon::forget_environment_of(JobId id) {
 void Daemon::record_due_events() {
   // What follows may imply more (a gang that finished ends its attempt), but not for ever.
   for (int pass = 0; pass < 100; ++pass) {
-    const std::vector<Event> events = core::due_events(state(), liveness_, now_);
+    const std::vector<Event> events = core::due_events(state(), active_, liveness_, now_);
     if (events.empty()) return;
     for (const Event& event : events) record(to_entry(event));
   }
   throw std::logic_error("the same events fall due again and again: refusing to fill the journal with them");
+}
+
+/// Limits per month count in calendar months of the cluster's time zone.
+void Daemon::record_period() {
+  if (now_ < state().period.end_ms) return;
+  const Month month = month_of(now_, state().cluster.time_zone);
+  record(PeriodStarted{month.start, month.end, scheduler_actor()});
 }
 
 void Daemon::commit() {
@@ -241,11 +256,20 @@ void Daemon::commit() {
     last_write_ms_ = steady_ms();
     exporter_.on_commit(seconds_since(start), pending_.entries.size());
     for (const auto& [at, entry] : pending_.entries) exporter_.on_entry(at, entry, state());
+    if (shared_state_) keep_for_shared_state(std::move(pending_.entries));
     pending_ = {};
     crash_point("after_commit_before_reply");
   }
   for (const auto& answer : std::exchange(after_commit_, {})) answer();
   notify_watchers();
+}
+
+/// What nobody has asked for in a long while is made anew when somebody does.
+void Daemon::keep_for_shared_state(std::vector<std::pair<Time, Entry>> entries) {
+  std::move(entries.begin(), entries.end(), std::back_inserter(since_shared_));
+  if (since_shared_.size() <= 1000 + state().jobs.size() / 8) return;
+  shared_state_.reset();
+  since_shared_.clear();
 }
 
 void Daemon::notify_watchers() {
@@ -302,7 +326,7 @@ void Daemon::decide() {
 
 void Daemon::dispatch() {
   const auto start = SteadyClock::now();
-  const std::vector<Command> commands = dispatch_.due(state(), liveness_, sessions_.numbers(), now_);
+  const std::vector<Command> commands = dispatch_.due(state(), active_, liveness_, sessions_.numbers(), now_);
   for (const Command& command : commands) {
     std::visit([&](const auto& message) { spdlog::debug("to {}: {}", command.node, std::decay_t<decltype(message)>::type); },
                command.message);
@@ -312,6 +336,12 @@ void Daemon::dispatch() {
   if (commands.empty()) return;
   ++liveness_version_;
   crash_point("after_dispatch");
+}
+
+/// A snapshot costs as much as the state is large, a replay as much as it lacks: what is written for snapshots stays a small share.
+bool Daemon::is_snapshot_due() const {
+  const auto jobs = static_cast<std::int64_t>(state().jobs.size());
+  return sequence_ - snapshot_sequence_ >= std::max(options_.records_per_snapshot, jobs / jobs_per_record_of_snapshot);
 }
 
 void Daemon::save_snapshot() {
@@ -332,7 +362,7 @@ void Daemon::touch_store() {
 
 bool Daemon::finish_shutdown() {
   if (!shutdown_deadline_) return false;
-  if (!has_active_job(state())) return true;
+  if (active_.empty()) return true;
   if (now_ < *shutdown_deadline_) return false;
   spdlog::warn("shutting down although jobs have not stopped in time: the next start goes on with them");
   return true;
@@ -347,7 +377,8 @@ SteadyClock::time_point Daemon::next_moment() {
     const std::int64_t wait_ms = std::max<std::int64_t>((*due - now_).ms, 1);
     moment = std::min(moment, SteadyClock::now() + std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 60'000)));
   };
-  not_after(core::next_due(state(), liveness_, now_));
+  not_after(core::next_due(state(), active_, liveness_, now_));
+  not_after(state().period.end_ms);
   not_after(awaits_agents_until_);
   not_after(shutdown_deadline_);
   if (!shutdown_deadline_) not_after(wake_at_);
@@ -361,13 +392,9 @@ void Daemon::shut_down(bool requeue, Actor actor, Changed done) {
     const auto answer = [this, done](std::optional<api::Problem> problem) {
       answer_after_commit([done, problem = std::move(problem)] { done(problem); });
     };
-    std::int64_t active = 0;
+    const std::size_t active = active_.size();
     Duration longest_grace{};
-    for (const auto& [id, job] : state().jobs) {
-      if (!is_active(job.state)) continue;
-      ++active;
-      longest_grace = std::max(longest_grace, job.spec.stop_grace_ms);
-    }
+    for (const JobId id : active_) longest_grace = std::max(longest_grace, state().jobs.at(id).spec.stop_grace_ms);
     if (active > 0 && !requeue) {
       answer(api::conflict(active == 1 ? "1 job runs" : std::to_string(active) + " jobs run",
                            "wait for them, cancel them, or use --requeue to stop them and queue them again"));
@@ -375,8 +402,8 @@ void Daemon::shut_down(bool requeue, Actor actor, Changed done) {
     }
     spdlog::info("shutdown asked for by uid {}: {} jobs to stop and queue again", actor.uid, active);
     std::vector<JobId> to_requeue;
-    for (const auto& [id, job] : state().jobs)
-      if (is_active(job.state) && job.state != JobState::stopping) to_requeue.push_back(id);
+    for (const JobId id : active_)
+      if (state().jobs.at(id).state != JobState::stopping) to_requeue.push_back(id);
     for (const JobId id : to_requeue) record(JobRequeued{id, actor});
     shutdown_deadline_ = now_ + longest_grace + shutdown_patience;
     answer(std::nullopt);

@@ -26,6 +26,11 @@
 
 namespace ultramarine::server {
 
+struct Configuration {
+  ClusterConfig cluster;
+  PolicyConfig policy;
+};
+
 struct DaemonOptions {
   ClusterConfig cluster;
   PolicyConfig policy;
@@ -34,6 +39,7 @@ struct DaemonOptions {
   std::string user_name;
   std::int64_t records_per_snapshot = 2000;
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
+  std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   Duration agents_return{5'000};  // after a restart nothing new is placed until the nodes that were up are back, at most this long
   metrics::Build build;
 };
@@ -71,8 +77,10 @@ class Daemon final : public api::Backend {
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
   void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
   void requeue(std::vector<JobId> jobs, Actor actor, Changed done) override;
+  void change(Choose choose, Changed done) override;
   void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
   void stop_gang(GangKey gang, Actor actor, Changed done) override;
+  void reload(bool check, Actor actor, std::function<void(Reloaded)> done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
@@ -97,6 +105,7 @@ class Daemon final : public api::Backend {
   void excuse_silence(Time previous);
   void record(const Entry& entry);
   void record_due_events();
+  void record_period();
   void commit();
   void decide();
   void dispatch();
@@ -106,6 +115,8 @@ class Daemon final : public api::Backend {
   bool finish_shutdown();
   std::chrono::steady_clock::time_point next_moment();
   void notify_watchers();
+  void know_active(JobId id);
+  bool is_snapshot_due() const;
   const State& state() const { return scheduler_.state(); }
   Actor scheduler_actor() const { return {options_.uid, options_.user_name, "scheduler"}; }
 
@@ -113,9 +124,11 @@ class Daemon final : public api::Backend {
 
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
+  std::shared_ptr<const State> shared_state();
+  void keep_for_shared_state(std::vector<std::pair<Time, Entry>> entries);
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
-  void change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
+  void change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work);
 
   // ---- reports.cpp: what agents say
   void take_hello(std::int64_t session, std::shared_ptr<net::Connection> connection, protocol::Hello hello);
@@ -147,6 +160,7 @@ class Daemon final : public api::Backend {
   Clock clock_;
   Time now_, started_ms_;
   core::Scheduler scheduler_;
+  std::set<JobId> active_;  // the jobs that hold devices
   core::SlipCounter slips_;  // shown every plan that a question made necessary
   core::Liveness liveness_;
   Dispatch dispatch_;
@@ -165,12 +179,20 @@ class Daemon final : public api::Backend {
   std::optional<Time> shutdown_deadline_;
   std::int64_t liveness_version_ = 0;
   std::chrono::steady_clock::time_point last_write_;
-  // Parts of snapshots for questions, kept until they have changed.
-  std::shared_ptr<const State> shared_state_;
+  /// A second fold over the same entries, for questions: brought up to date when somebody asks and nobody reads it, copied afresh when somebody
+  /// still does. A copy of everything after each change would hold up the next.
+  struct SharedState {
+    core::Scheduler scheduler;
+    std::int64_t sequence = 0;
+    std::atomic<int> readers = 0;
+  };
+  std::shared_ptr<SharedState> shared_state_;
+  std::vector<std::pair<Time, Entry>> since_shared_;  // what it lacks
+  // Other parts of snapshots for questions, kept until they have changed.
   std::shared_ptr<const Plan> shared_plan_;
   std::shared_ptr<const core::Liveness> shared_liveness_;
-  std::string shared_hash_;
-  std::int64_t shared_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;
+  std::shared_ptr<api::StateHash> shared_hash_;
+  std::int64_t shared_hash_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;
 
   // ---- read by other threads
   std::atomic<bool> replayed_ = false;

@@ -143,12 +143,12 @@ void Dispatch::add_over(const State& state, const std::map<std::string, std::int
   });
 }
 
-std::vector<Command> Dispatch::due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions,
-                                   Time now) {
+std::vector<Command> Dispatch::due(const State& state, const std::set<JobId>& active, core::Liveness& liveness,
+                                   const std::map<std::string, std::int64_t>& sessions, Time now) {
   std::vector<Command> commands;
-  for (const auto& [id, job] : state.jobs) {
+  for (const JobId id : active) {
+    const Job& job = state.jobs.at(id);
     const Attempt* attempt = core::open_attempt(job);
-    if (!attempt) continue;
     std::vector<std::string>& nodes = open_attempts_[{id, attempt->attempt}];
     if (nodes.empty())
       for (const NodeAllocation& part : attempt->allocation) nodes.push_back(part.node);

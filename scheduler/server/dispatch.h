@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,10 @@ class Dispatch {
   using Environment = std::function<std::map<std::string, std::string>(JobId, std::int64_t gang)>;
   Dispatch(std::string cluster_secret, Environment environment);
 
-  /// Commands to send now to the nodes in `sessions` (node -> number of its session). Notes in `liveness` when a gang was first asked, and
+  /// Commands to send now to the nodes in `sessions` (node -> number of its session); `active` are the jobs that hold devices. Notes in `liveness` when a gang was first asked, and
   /// drops gangs that have ended. A node that is away when an attempt ends is not told later: it clears up by its own clock.
-  std::vector<Command> due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now);
+  std::vector<Command> due(const State& state, const std::set<JobId>& active, core::Liveness& liveness,
+                           const std::map<std::string, std::int64_t>& sessions, Time now);
 
  private:
   struct Said {

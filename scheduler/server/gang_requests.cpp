@@ -53,7 +53,7 @@ void Daemon::request_gang(JobId id, protocol::GangRequest request, Actor actor, 
 }
 
 void Daemon::stop_gang(GangKey key, Actor actor, Changed done) {
-  change({key.job}, std::move(done), [this, key, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each({key.job}, std::move(done), [this, key, actor](const Job& job) -> std::optional<api::Problem> {
     if (!core::is_open_gang(state(), key)) return std::nullopt;  // it has ended by itself meanwhile
     const Gang* gang = core::find_gang(job.attempts.back(), key.gang);
     if (gang && gang->stop_requested) return std::nullopt;

@@ -6,17 +6,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/mp11.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 
+#include "scheduler/protocol/codec.h"
 #include "scheduler/protocol/config.h"
 #include "scheduler/server/agents.h"
 #include "scheduler/server/crash_point.h"
 #include "scheduler/server/daemon.h"
 #include "scheduler/server/front_door.h"
+#include "scheduler/server/month.h"
 #include "scheduler/server/secret_file.h"
 
 namespace ultramarine::server {
@@ -54,6 +57,37 @@ void check(const protocol::SchedulerSection& scheduler) {
     refuse(usage, "[scheduler].agents",
            scheduler.agents + " is not a loopback address, and traffic with agents is authenticated but not encrypted",
            "write trusted_network = true if nobody else is on that network");
+}
+
+constexpr const char* zone_remedy = "write it like Europe/Berlin, or install Debian's tzdata; `timedatectl list-timezones` lists them";
+
+void check_time_zone(const std::string& file, const std::string& zone) {
+  if (!is_time_zone(zone))
+    refuse(usage, file + ": time_zone", "this machine knows no time zone " + zone, zone_remedy);
+}
+
+/// What a running daemon can't take over: where it listens and what it keeps.
+void check_needs_no_restart(const protocol::SchedulerSection& running, const protocol::SchedulerSection& fresh) {
+  boost::mp11::mp_for_each<protocol::detail::members<protocol::SchedulerSection>>([&](auto member) {
+    if (std::string_view(member.name) == "policy" || running.*member.pointer == fresh.*member.pointer) return;
+    throw api::conflict("[scheduler]." + std::string(member.name) + " is another than the running scheduler's", "put it back, or restart the scheduler: jobs run on meanwhile");
+  });
+}
+
+/// The files as they are by now. Throws api::Problem.
+Configuration read_anew(const std::string& path, const protocol::SchedulerSection& running) {
+  try {
+    const protocol::ClusterFile file = protocol::load_cluster_file(path);
+    if (!is_time_zone(file.cluster.time_zone))
+      throw api::bad_request("", path + ": time_zone: this machine knows no time zone " + file.cluster.time_zone, zone_remedy);
+    check_needs_no_restart(running, file.scheduler);
+    return {file.cluster, protocol::load_policy(file.scheduler.policy)};
+  } catch (const protocol::ConfigError& error) {
+    std::string message = error.where;
+    for (const std::string* part : {&error.field, &error.problem})
+      if (!part->empty()) message += (message.empty() ? "" : ": ") + *part;
+    throw api::bad_request("", message, error.remedy);
+  }
 }
 
 void make_state_directory(const std::string& path) {
@@ -119,6 +153,7 @@ int serve(const ProgramOptions& options) {
   const protocol::ClusterFile file = protocol::load_cluster_file(options.config);
   const protocol::SchedulerSection& section = file.scheduler;
   check(section);
+  check_time_zone(options.config, file.cluster.time_zone);
   DaemonOptions daemon_options;
   daemon_options.cluster = file.cluster;
   daemon_options.policy = protocol::load_daemon_policy(section.policy);
@@ -127,6 +162,7 @@ int serve(const ProgramOptions& options) {
   daemon_options.user_name = user_name(::geteuid());
   daemon_options.from_journal = options.from_journal;
   daemon_options.build = build();
+  daemon_options.read_configuration = [path = options.config, running = section] { return read_anew(path, running); };
   make_state_directory(section.state_directory);
   const std::unique_ptr<store::Store> store = open_store(section.state_directory);
 

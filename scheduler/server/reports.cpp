@@ -48,10 +48,9 @@ void Daemon::agent_gone(std::int64_t session) {
 }
 
 std::string Daemon::why_refused(const protocol::Hello& hello) const {
-  const auto& nodes = options_.cluster.nodes;
-  if (std::none_of(nodes.begin(), nodes.end(), [&](const NodeConfig& node) { return node.name == hello.node; }))
-    return "node " + hello.node + " is not in the cluster file of cluster " + options_.cluster.name +
-           ": add it there and start the scheduler again";
+  // One that left the cluster file is known for as long as a job holds devices of it.
+  if (!state().nodes.count(hello.node))
+    return "node " + hello.node + " is not in the cluster file of cluster " + state().cluster.name + ": add it there, then `ultra reload`";
   if (hello.protocol > protocol::agent_protocol || hello.protocol < protocol::agent_protocol - protocols_back)
     return "this scheduler speaks protocol " + std::to_string(protocol::agent_protocol) + " and the " + std::to_string(protocols_back) +
            " before it, the agent speaks " + std::to_string(hello.protocol) + ": install the same version on both";

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "scheduler/api/changes.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
@@ -18,11 +19,26 @@ void Daemon::answer_after_commit(std::function<void()> answer) {
   after_commit_.push_back([this, answer = std::move(answer)]() mutable { loop_.post(std::move(answer)); });
 }
 
+/// As of the newest commit. Whoever holds the answer reads it undisturbed.
+std::shared_ptr<const State> Daemon::shared_state() {
+  const bool is_behind = shared_state_ && shared_state_->sequence != sequence_;
+  if (is_behind && shared_state_->readers.load(std::memory_order_acquire) > 0) shared_state_.reset();
+  if (!shared_state_) {
+    shared_state_ = std::make_shared<SharedState>();
+    shared_state_->scheduler = core::Scheduler(state());
+  } else {
+    for (const auto& [at, entry] : since_shared_) shared_state_->scheduler.apply(at, entry);
+  }
+  since_shared_.clear();
+  shared_state_->sequence = sequence_;
+  ++shared_state_->readers;
+  return {&shared_state_->scheduler.state(), [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
+}
+
 api::SnapshotPtr Daemon::snapshot() {
-  if (shared_sequence_ != sequence_) {
-    shared_state_ = std::make_shared<const State>(state());
-    shared_hash_ = scheduler_.state_hash();
-    shared_sequence_ = sequence_;
+  if (shared_hash_sequence_ != sequence_) {
+    shared_hash_ = std::make_shared<api::StateHash>();
+    shared_hash_sequence_ = sequence_;
   }
   if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
     shared_plan_ = std::make_shared<const Plan>(scheduler_.plan(now_));
@@ -38,7 +54,7 @@ api::SnapshotPtr Daemon::snapshot() {
   answer->started_ms = started_ms_;
   answer->sequence = sequence_;
   answer->state_hash = shared_hash_;
-  answer->state = shared_state_;
+  answer->state = shared_state();
   answer->plan = shared_plan_;
   answer->liveness = shared_liveness_;
   answer->http = http_;
@@ -88,7 +104,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
       answer(api::from_refusal(*refusal));
       return;
     }
-    auto accepted = scheduler_.accept(std::move(submission.spec), actor);
+    auto accepted = scheduler_.accept(std::move(submission.spec), actor, now_);
     if (const auto* refused = std::get_if<core::Refusal>(&accepted)) {
       answer(api::from_refusal(*refused));
       return;
@@ -107,7 +123,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
   });
 }
 
-void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
+void Daemon::change_each(std::vector<JobId> jobs, Changed done, std::function<std::optional<api::Problem>(const Job&)> work) {
   inbox_->post([this, jobs = std::move(jobs), done = std::move(done), work = std::move(work)] {
     std::optional<api::Problem> problem;
     bool any_done = false;
@@ -122,8 +138,42 @@ void Daemon::change(std::vector<JobId> jobs, Changed done, std::function<std::op
   });
 }
 
+void Daemon::change(Choose choose, Changed done) {
+  inbox_->post([this, choose = std::move(choose), done = std::move(done)] {
+    std::optional<api::Problem> problem;
+    try {
+      for (const Event& event : choose(scheduler_, now_)) {
+        std::visit([](const auto& one) { spdlog::info("{} by uid {}", std::decay_t<decltype(one)>::type, one.actor.uid); }, event);
+        record(to_entry(event));
+      }
+    } catch (const api::Problem& refused) {
+      problem = refused;
+    }
+    answer_after_commit([done, problem = std::move(problem)] { done(problem); });
+  });
+}
+
+void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done) {
+  inbox_->post([this, check, actor, done = std::move(done)] {
+    Reloaded reloaded;
+    try {
+      const Configuration read = options_.read_configuration();
+      protocol::ReloadReply reply{api::changes(state(), read.cluster, read.policy)};
+      if (!check) {
+        if (state().cluster != read.cluster) record(ClusterConfigured{read.cluster, actor});
+        if (state().policy != read.policy) record(PolicyChanged{read.policy, actor});
+        for (const std::string& line : reply.changes) spdlog::info("reloaded by uid {}: {}", actor.uid, line);
+      }
+      reloaded = std::move(reply);
+    } catch (const api::Problem& problem) {
+      reloaded = problem;
+    }
+    answer_after_commit([done, reloaded = std::move(reloaded)] { done(reloaded); });
+  });
+}
+
 void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     if (job.state == JobState::cancelled || job.stop_cause == StopCause::cancelled) return std::nullopt;
     if (is_terminal(job.state))
       return api::conflict("job " + api::text_of(job) + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
@@ -134,7 +184,7 @@ void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {
 }
 
 void Daemon::requeue(std::vector<JobId> jobs, Actor actor, Changed done) {
-  change(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
+  change_each(std::move(jobs), std::move(done), [this, actor](const Job& job) -> std::optional<api::Problem> {
     const std::string name = "job " + api::text_of(job);
     if (is_terminal(job.state))
       return api::conflict(name + " has already ended (" + std::string(boost::describe::enum_to_string(job.state, "")) + ")",

@@ -19,12 +19,12 @@ T decoded(const std::string& what, std::string_view text) {
 
 }  // namespace
 
-std::string entry_text(const Entry& entry) { return protocol::to_json(entry); }
+std::string entry_text(const Entry& entry) { return protocol::to_json(entry, protocol::Members::filled); }
 Entry entry_from_text(std::int64_t sequence, std::string_view text) {
   return decoded<Entry>("journal record " + std::to_string(sequence), text);
 }
 
-std::string state_text(const State& state) { return protocol::to_json(state); }
+std::string state_text(const State& state) { return protocol::to_json(state, protocol::Members::filled); }
 State state_from_text(std::int64_t sequence, std::string_view text) {
   return decoded<State>("the snapshot after journal record " + std::to_string(sequence), text);
 }
@@ -47,6 +47,8 @@ std::vector<std::string> subjects_of(const Entry& entry) {
   std::visit(
       [&](const auto& one) {
         if constexpr (requires { one.job; }) subjects.insert(subject_of(one.job));
+        if constexpr (requires { one.jobs; })
+          for (const JobId job : one.jobs) subjects.insert(subject_of(job));
         if constexpr (requires { one.node; }) subjects.insert(subject_of_node(one.node));
         if constexpr (requires { one.decisions; })
           for (const Decision& decision : one.decisions)

@@ -10,6 +10,7 @@
 
 namespace ultramarine::store {
 
+/// Without members that hold nothing: most of a job's do.
 std::string entry_text(const Entry& entry);
 /// Throws StoreError that names the sequence. Unknown members are ignored, missing ones keep their defaults.
 Entry entry_from_text(std::int64_t sequence, std::string_view text);

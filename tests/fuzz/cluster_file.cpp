@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   try {
     const PolicyConfig policy = parse_policy(text, "policy.toml");
-    require(policy.half_life_ms.ms > 0 && (policy.order == "submit_time" || policy.order == "multifactor"), "policies are within limits");
+    require(policy.half_life_ms.ms > 0 && policy.priority_interval_ms.ms > 0, "policies are within limits");
   } catch (const ConfigError& error) {
     require(error.where.starts_with("policy.toml:"), "errors say where");
   }

@@ -1,6 +1,8 @@
 // ultra nodes: the machines, their devices and who holds them.
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
@@ -38,7 +40,8 @@ std::string note(const protocol::NodeView& view) {
             spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
   }
   if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + spoken("no agent has joined");
-  if (view.node.drain) text += (text.empty() ? "" : ", ") + heard(view.node.drain->reason);
+  if (const auto& drain = view.node.drain)
+    text += (text.empty() ? "" : ", ") + spoken("drained by {0} {1}: {2}", drain->actor.name.empty() ? std::string("?") : drain->actor.name, local_time(drain->since_ms), printable(drain->reason));
   return text.empty() ? "-" : text;
 }
 
@@ -73,14 +76,33 @@ void choose(std::vector<protocol::NodeView>& nodes, const std::vector<std::strin
   std::erase_if(nodes, [&](const protocol::NodeView& view) { return chosen.count(view.node.config.name) == 0; });
 }
 
+/// Drained nodes by reason, as `sinfo -R` shows them: those that somebody drained together are one line.
+void write_reasons(const protocol::NodeList& list, Context& context) {
+  std::map<std::tuple<Time, std::string, std::string>, std::vector<std::string>> drains;
+  for (const protocol::NodeView& view : list.nodes) {
+    const Drain& drain = *view.node.drain;
+    drains[{drain.since_ms, drain.actor.name, drain.reason}].push_back(view.node.config.name);
+  }
+  Table table({{spoken("REASON")}, {spoken("USER")}, {spoken("TIMESTAMP")}, {spoken("NODELIST")}});
+  for (const auto& [drain, names] : drains) {
+    const auto& [since, user, reason] = drain;
+    table.add({printable(reason), user.empty() ? "-" : user, local_time(since), protocol::fold_hostlist(names)});
+  }
+  if (context.terminal.out_is_terminal && table.empty()) context.err << spoken("No node is drained.") << '\n';
+  else table.write(context.out, context.terminal);
+}
+
 int nodes(const Arguments& arguments, Context& context) {
   auto answer = Client(context.socket).nodes();
-  if (!arguments.positionals.empty()) {
-    choose(answer.value.nodes, arguments.positionals);
-    answer.body = protocol::to_json(answer.value);
-  }
+  if (!arguments.positionals.empty()) choose(answer.value.nodes, arguments.positionals);
+  if (arguments.has("--reasons")) std::erase_if(answer.value.nodes, [](const protocol::NodeView& view) { return !view.node.drain; });
+  if (!arguments.positionals.empty() || arguments.has("--reasons")) answer.body = protocol::to_json(answer.value);
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';
+    return exit_code::ok;
+  }
+  if (arguments.has("--reasons")) {
+    write_reasons(answer.value, context);
     return exit_code::ok;
   }
   using Align = Table::Align;
@@ -125,10 +147,10 @@ Verb nodes_verb() {
   return {.path = "nodes",
           .summary = "show the nodes, their GPUs and who holds them",
           .positionals = Positionals::nodes,
-          .options = {{"--wide", "", "Show CPUs, memory, features and leaf switch, too"}, json_option("the API's list")},
+          .options = {{"--wide", "", "Show CPUs, memory, features and leaf switch, too"}, {"--reasons", "", "Only drained nodes: why, by whom and since when", "-R"}, json_option("the API's list")},
           .details =
               "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the "
-              "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes --wide\n  ultra nodes node[01-04] --json",
+              "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes --wide\n  ultra nodes --reasons\n  ultra nodes node[01-04] --json",
           .run = nodes};
 }
 

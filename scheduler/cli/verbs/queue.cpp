@@ -17,6 +17,7 @@ namespace {
 JobFilter filter_of(const Arguments& arguments) {
   JobFilter filter;
   filter.all = arguments.has("--all");
+  filter.all_members = arguments.has("--json");
   filter.account = arguments.text("--account").value_or("");
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {

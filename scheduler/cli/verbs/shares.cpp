@@ -9,7 +9,7 @@ namespace {
 
 std::string gpu_minutes(std::int64_t minutes) { return "gres/gpu=" + std::to_string(minutes); }
 
-std::vector<Cell> row_of(const Share& share, bool indented) {
+std::vector<Cell> row_of(const AccountShare& share, bool indented) {
   constexpr std::int64_t minute_ms = 60'000, minutes_per_hour = 60;
   std::vector<Cell> row;
   for (const std::string& text :
@@ -48,7 +48,7 @@ int shares(const Arguments& arguments, Context& context) {
                {spoken("LevelFS"), Align::right},
                {spoken("GrpTRESMins")},
                {spoken("TRESRunMins")}});
-  for (const Share& share : answer.value.shares) table.add(row_of(share, context.terminal.out_is_terminal));
+  for (const AccountShare& share : answer.value.shares) table.add(row_of(share, context.terminal.out_is_terminal));
   if (!context.terminal.out_is_terminal || !table.empty()) table.write(context.out, context.terminal);
   else context.err << spoken("Nobody of that name has submitted a job so far.") << '\n';
   return exit_code::ok;

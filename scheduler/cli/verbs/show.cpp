@@ -161,8 +161,16 @@ std::string warning_text(const WarningSignal& warning) {
                        : spoken("{0} {1} before the limit", signal, when_sent);
 }
 
+std::string hold_text(const Hold& hold, Time now) {
+  const std::string since = local_time(hold.since_ms) + " (" + relative(hold.since_ms, now) + ")";
+  std::string text = hold.kind == HoldKind::configuration ? spoken("by the configuration, {0}", since)
+                     : hold.kind == HoldKind::admin       ? spoken("by {0}, an admin, {1}", hold.actor.name, since)
+                                                          : spoken("by {0}, {1}", hold.actor.name, since);
+  return hold.reason.empty() ? text : text + ": " + heard(hold.reason);
+}
+
 /// What was asked for beyond a plain command's options.
-void show_more_asked(const Job& job, Page& page) {
+void show_more_asked(const Job& job, Page& page, Time now) {
   const JobSpec& spec = job.spec;
   page.line(spoken("gpu type"), spec.gpu_type);
   if (spec.cpus_per_gpu > 0) page.line(spoken("cpus per gpu"), std::to_string(spec.cpus_per_gpu));
@@ -176,6 +184,10 @@ void show_more_asked(const Job& job, Page& page) {
   page.line(spoken("ranks"), ranks_asked(spec));
   if (spec.cpus_per_rank > 0) page.line(spoken("cpus per rank"), std::to_string(spec.cpus_per_rank));
   page.line(spoken("after"), dependencies(spec.dependencies));
+  page.line(spoken("begin"), when(spec.begin_ms, now));
+  page.line(spoken("deadline"), when(spec.deadline_ms, now));
+  page.line(spoken("reservation"), spec.reservation);
+  if (spec.nice != 0) page.line(spoken("nice"), std::to_string(spec.nice));
   page.line(spoken("output"),
             spec.output.empty() ? "" : spec.output + (spec.append_output ? " (" + spoken("appended to") + ")" : ""));
   page.line(spoken("error"), spec.error);
@@ -223,9 +235,10 @@ void write_job(const protocol::JobView& view, Context& context) {
   else
     page.line(spoken("command"), shell_words(job.spec.command));
   page.line(spoken("folder"), job.spec.working_directory);
-  show_more_asked(job, page);
+  show_more_asked(job, page, now);
   page.line(spoken("submitted"), when(job.submitted_ms, now));
   page.line(spoken("ended"), when(job.ended_ms, now));
+  if (job.hold) page.line(spoken("held"), hold_text(*job.hold, now));
   if (view.exit_code) page.line(spoken("exit code"), std::to_string(*view.exit_code));
   if (view.array) show_array(view, page);
   if (!job.spec.recorded.empty()) {

@@ -92,8 +92,9 @@ void check_shape_of_command(const Arguments& arguments) {
 
 batch::Submission all_that_was_said(const Arguments& arguments, const std::map<std::string, std::string>& environment,
                                     const std::string& folder, const std::optional<ScriptFile>& script,
-                                    const std::vector<batch::Given>& file) {
+                                    const std::vector<batch::Given>& file, Time now) {
   batch::Submission said;
+  said.now = now;
   if (script) {
     said.name = script->name;
     said.text = script->text;
@@ -150,11 +151,11 @@ std::string leave_out_other_than_utf8(std::map<std::string, std::string>& enviro
 }
 
 Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
-                      const std::optional<ScriptFile>& script, const std::vector<batch::Given>& file) {
+                      const std::optional<ScriptFile>& script, const std::vector<batch::Given>& file, Time now) {
   if (!script && file.empty()) check_shape_of_command(arguments);
   batch::Request asked;
   try {
-    asked = batch::request_of(all_that_was_said(arguments, environment, current_folder, script, file));
+    asked = batch::request_of(all_that_was_said(arguments, environment, current_folder, script, file, now));
   } catch (const batch::Problem& problem) {
     usage_error(problem.where, heard(problem.problem), heard(problem.remedy));
   }

@@ -23,9 +23,9 @@ struct Submission {
 };
 
 /// `script`: with it, the arguments' positionals are the script's name and its arguments. `file`: what a job file says. `current_folder` is the default working
-/// directory. Throws CommandError (usage) that names the option, and the line of the script.
+/// directory; times of day and now+1h count from `now`. Throws CommandError (usage) that names the option, and the line of the script.
 Submission submission(const Arguments& arguments, const std::map<std::string, std::string>& environment, const std::string& current_folder,
-                      const std::optional<ScriptFile>& script = std::nullopt, const std::vector<batch::Given>& file = {});
+                      const std::optional<ScriptFile>& script = std::nullopt, const std::vector<batch::Given>& file = {}, Time now = {});
 
 /// What only the scheduler knows: job numbers of elements.
 void complete(Submission& made, Client& client);

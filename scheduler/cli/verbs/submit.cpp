@@ -179,7 +179,7 @@ int submit(const Arguments& given, Context& context) {
   const std::string folder = std::filesystem::current_path(error).string();
   if (error && !arguments.has("--workdir") && !arguments.has("--chdir"))
     usage_error("--workdir", spoken("the current folder is gone"), spoken("give one that exists"));
-  Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script, file.given);
+  Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script, file.given, context.now());
   if (arguments.has("--follow") && !made.request.array_indices.empty())
     usage_error("--follow", spoken("an array has many elements"), spoken("use --wait, then 'ultra logs JOB_INDEX'"));
   if (arguments.has("--dry-run")) {
@@ -235,6 +235,11 @@ Verb submit_verb() {
                   {"--strict-names", "", "Refuse names that this cluster maps from another site"},
                   {"--array", "LIST", "One job for each index: 0-15, 1,3,5-7, 0-15%4 (at most 4 at once)"},
                   {"--after", "JOB[:HOW]", "Start when the job ended ok (default), any, notok, or started; repeatable", "", true},
+                  {"--begin", "WHEN", "Start no earlier: now+2h, 16:00, tomorrow, 2026-12-24T10:00 (local time)"},
+                  {"--deadline", "WHEN", "Run only if it can end by then, its whole --time used"},
+                  {"--hold", "", "Wait until 'ultra release' lets it go"},
+                  {"--nice", "N", "Taken from its priority: lets others go first"},
+                  {"--reservation", "NAME", "Run inside this reservation ('ultra reservations')"},
                   {"--ranks", "N", "Ranks in all (default: one per GPU)"},
                   {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},
                   {"--cpus-per-rank", "N", "CPUs of each rank: counted on its node, and told to it"},

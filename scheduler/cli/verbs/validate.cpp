@@ -35,11 +35,11 @@ Submission read(const std::string& name, const Context& context) {
   Arguments arguments;
   if (std::filesystem::path(name).extension() != ".toml" && batch::looks_like_script(text)) {
     arguments.positionals = {name};
-    return submission(arguments, context.environment, folder, ScriptFile{name, text});
+    return submission(arguments, context.environment, folder, ScriptFile{name, text}, {}, context.now());
   }
   const JobFile file = parse_job_file(text, name);
   arguments.positionals = file.command;
-  return submission(arguments, context.environment, folder, file.script, file.given);
+  return submission(arguments, context.environment, folder, file.script, file.given, context.now());
 }
 
 protocol::CheckReply asked_of_the_cluster(Submission& made, Context& context) {

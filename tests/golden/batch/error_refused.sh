@@ -1,4 +1,4 @@
 #!/bin/bash
 #SBATCH -G 1
-#SBATCH --begin=now+1hour
+#SBATCH --input=data.txt
 ./run

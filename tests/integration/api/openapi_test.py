@@ -184,7 +184,15 @@ class OpenApi(unittest.TestCase):
             return self.ended, 1
         if "N" in [one["name"] for one in operation.in_path]:
             return self.running_script(gangs=1), 2
+        if operation.name in ("hold_job", "release_job"):
+            return self.cluster.submit("--hold", "--gpus", 1, "--", "true"), None
         return (self.running_script() if operation.body else self.running_job()), None
+
+    def example_body(self, operation):
+        """The document's example, but for jobs that must be there and wait."""
+        if operation.name == "reorder_jobs":
+            return {"jobs": [str(self.cluster.submit("--hold", "--gpus", 1, "--", "true")) for _ in range(2)]}
+        return operation.body["example"] if operation.body else None
 
     # ---- the tests
 
@@ -205,7 +213,7 @@ class OpenApi(unittest.TestCase):
             for door in ("socket", "loopback"):
                 with self.subTest(operation=str(operation), door=door):
                     job, gang = self.of_one_job(operation)
-                    body = operation.body["example"] if operation.body else None
+                    body = self.example_body(operation)
                     status, kind, text = self.ask(door, operation.method, self.target(operation, job, gang=gang), body)
                     self.check_answer(operation, status, kind, text, door)
                     good = 200 if "200" in operation.described["responses"] else 204

@@ -44,6 +44,47 @@ TEST_F(Api, KeepsWhatWasSubmitted) {
   EXPECT_EQ(store_->environment(job)->at("A"), "1");
 }
 
+TEST_F(Api, ListsTheSameWithAndWithoutMembersThatHoldNothing) {
+  for (int gpus = 1; gpus <= 3; ++gpus) scheduler_.submit(R"({"gpus":)" + std::to_string(gpus) + "}", R"(,"name":"train")", R"({"A":"1"})");
+  const auto list = [&](std::map<std::string, std::string> headers) {
+    net::Request request{.method = "GET", .path = "/v1/jobs", .query = {}, .headers = std::move(headers), .body = ""};
+    const auto reply = std::make_shared<RecordedReply>();
+    scheduler_.api.handle(api::Door::socket, runner, std::move(request), reply);
+    scheduler_.until([&] { return reply->response.has_value(); }, "a list");
+    return reply->response.value_or(net::Response{}).body;
+  };
+  const std::string whole = list({}), brief = list({{"prefer", "return=minimal"}});
+  const auto jobs = protocol::from_json<protocol::JobList>(whole, protocol::Unknown::refused).jobs;
+  ASSERT_EQ(jobs.size(), 3u);
+  EXPECT_EQ(jobs[2].gpus, 3);
+  Job shown = scheduler_.job({3}).details;
+  EXPECT_EQ(shown.environment_names, std::vector<std::string>{"A"});
+  shown.environment_names.clear();
+  EXPECT_EQ(jobs[2].details, shown) << "a list has all but those";
+  EXPECT_EQ(protocol::to_json(protocol::from_json<protocol::JobList>(brief, protocol::Unknown::refused).jobs), protocol::to_json(jobs));
+  EXPECT_LT(brief.size(), whole.size() / 2);
+}
+
+TEST_F(Api, ShowsEachChangeWhoeverStillReadsWhatWasBefore) {
+  std::vector<api::SnapshotPtr> held;
+  for (std::int64_t job = 1; job <= 6; ++job) {
+    scheduler_.submit();
+    bool answered = false;
+    scheduler_.daemon.ask([&](const api::SnapshotPtr& snapshot) {
+      if (job % 2 == 0) held.push_back(snapshot);
+      EXPECT_EQ(snapshot->state->jobs.size(), static_cast<std::size_t>(job));
+      EXPECT_EQ(snapshot->plan->jobs.size(), static_cast<std::size_t>(job));
+      EXPECT_EQ(snapshot->state_hash->of(*snapshot->state), core::Scheduler(*snapshot->state).state_hash());
+      answered = true;
+    });
+    scheduler_.until([&] { return answered; }, "a snapshot");
+  }
+  ASSERT_EQ(held.size(), 3u);
+  for (std::size_t place = 0; place < held.size(); ++place) EXPECT_EQ(held[place]->state->jobs.size(), 2 * place + 2) << "it is as it was";
+  scheduler_.daemon.stop();
+  EXPECT_EQ(store_->newest_snapshot()->state, *held.back()->state);
+}
+
 TEST_F(Api, DecodesStrictlyAndNamesTheField) {
   auto problem = refused_spec(R"({"command":["x"],"working_directory":"/","resources":{"gpuz":1}})");
   EXPECT_EQ(problem.field, "spec.resources.gpuz");

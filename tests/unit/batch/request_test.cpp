@@ -244,5 +244,28 @@ TEST(Request, APlainCommandHasNoScriptAndNoWarnings) {
   EXPECT_TRUE(command({}).warnings.empty());
 }
 
+TEST(Request, WhenItMayRun) {
+  Submission submission;
+  submission.name = "job.sh";
+  submission.text = "#!/bin/bash\n#SBATCH -G 1 -H -b now+1hour --deadline=now+2hours --nice --reservation=class\n";
+  submission.command = {"job.sh"};
+  submission.folder = "/home/ada";
+  submission.now = {1'700'000'000'000};
+  JobSpec spec = request_of(submission).spec;
+  EXPECT_TRUE(spec.hold);
+  EXPECT_EQ(spec.begin_ms, Time{1'700'003'600'000});
+  EXPECT_EQ(spec.deadline_ms, Time{1'700'007'200'000});
+  EXPECT_EQ(spec.nice, 100);
+  EXPECT_EQ(spec.reservation, "class");
+  EXPECT_EQ(sbatch("--gpus=1 --nice=-20").spec.nice, -20);
+  EXPECT_EQ(ultra("--gpus 1 --nice 7").spec.nice, 7);
+  EXPECT_EQ(ask({"#SBATCH --gpus=1"}, {{"SBATCH_RESERVATION", "r"}}).spec.reservation, "r");
+  EXPECT_FALSE(sbatch("--gpus=1").spec.hold);
+  EXPECT_FALSE(sbatch("--gpus=1").spec.begin_ms);
+  EXPECT_EQ(sbatch_mistake("--gpus=1 --begin=soon"),
+            "job.sh:2: --begin: expected an instant, got \"soon\"; write for example now+2h, 16:00, tomorrow or 2026-12-24T10:00");
+  EXPECT_THAT(sbatch_mistake("--gpus=1 --nice=lots"), HasSubstr("job.sh:2: --nice: expected a whole number, got \"lots\""));
+}
+
 }  // namespace
 }  // namespace ultramarine::batch

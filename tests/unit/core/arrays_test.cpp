@@ -21,7 +21,7 @@ TEST(Array, IsAsManyJobsAsItHasIndicesWithWhatTheyShareKeptOnce) {
     const Job& job = driver.job({place + 1});
     EXPECT_EQ(job.array, (ArrayElement{.array = {1}, .index = 1 + 2 * place, .count = 3, .min = 1, .max = 5, .step = 2, .limit = 2}));
     EXPECT_EQ(job.spec.script->text, place == 0 ? "#!/bin/sh\n" : "");
-    EXPECT_EQ(job.environment_names.size(), place == 0 ? 1u : 0u);
+    EXPECT_EQ(job.environment_of, JobId{1});
     EXPECT_EQ(job.request_key, place == 0 ? "k" : "");
   }
   EXPECT_TRUE(names_array(driver.job({1})));
@@ -32,6 +32,22 @@ TEST(Array, IsAsManyJobsAsItHasIndicesWithWhatTheyShareKeptOnce) {
   EXPECT_EQ(element_at(driver.scheduler.state(), {2}, 3), nullptr) << "the array is named by its first";
   driver.apply(JobSubmitted{.job = {4}, .spec = spec, .actor = ada, .array_indices = {0, 1, 5}});
   EXPECT_EQ(driver.job({4}).array->step, 1) << "not evenly spaced";
+}
+
+TEST(Jobs, ShareTheNamesOfTheirVariablesWithThoseShortlyBefore) {
+  Driver driver(cluster_of(1, 8));
+  const auto submit = [&](std::vector<std::string> names) {
+    const JobId job{driver.scheduler.state().next_job};
+    driver.apply(JobSubmitted{.job = job, .spec = one_gpu(), .environment_names = std::move(names), .request_key = "", .actor = ada});
+    return driver.job(job).environment_of;
+  };
+  EXPECT_EQ(submit({"HOME", "PATH"}), JobId{1});
+  EXPECT_EQ(submit({}), std::nullopt);
+  EXPECT_EQ(submit({"HOME"}), JobId{3});
+  EXPECT_EQ(submit({"HOME", "PATH"}), JobId{1});
+  for (int other = 0; other < 8; ++other) submit({"OTHER_" + std::to_string(other)});
+  EXPECT_EQ(submit({"HOME", "PATH"}), JobId{13}) << "too long ago";
+  EXPECT_EQ(driver.scheduler.state().environment_names.size(), 11u);
 }
 
 TEST(Array, RunsNoMoreElementsThanItsLimitAndSaysWhenTheNextWillStart) {

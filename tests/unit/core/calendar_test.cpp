@@ -192,6 +192,53 @@ TEST_F(Dates, PoliciesThatLookAtThePresentAloneKeepThemAsWell) {
   }
 }
 
+// ---- what is refused at once
+
+class DateRequest : public Dates {
+ protected:
+  /// field: problem; remedy
+  std::string refused(const std::function<void(JobSpec&)>& change) {
+    JobSpec spec = spec_of({.gpus = 1}, hours(1));
+    change(spec);
+    const auto answer = driver.scheduler.accept(spec, ada, driver.now);
+    const auto* refusal = std::get_if<Refusal>(&answer);
+    return refusal ? refusal->field + ": " + refusal->problem + "; " + refusal->remedy : "accepted";
+  }
+};
+
+TEST_F(DateRequest, ThatCanNotMeetItsDeadlineIsRefused) {
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.deadline_ms = in(1); }), "accepted");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.deadline_ms = driver.now + minutes(59) + seconds(30); }),
+            "deadline_ms: 59m are left for it until then, its time limit is 1h; ask for less time or a later deadline");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.begin_ms = in(1), spec.deadline_ms = in(2) - minutes(1); }),
+            "deadline_ms: 59m are left for it until then, its time limit is 1h; ask for less time or a later deadline");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.deadline_ms = driver.now; }), "deadline_ms: it is in the past; give a later deadline");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.begin_ms = in(3), spec.deadline_ms = in(2); }), "deadline_ms: it comes before the begin time; give a later deadline");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.begin_ms = Time{-1}; }), "begin_ms: it is no date of this age; give one from 1970 to 9999");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.begin_ms = forever; }), "begin_ms: it is no date of this age; give one from 1970 to 9999");
+  EXPECT_EQ(refused([&](JobSpec& spec) { spec.begin_ms = driver.now - minutes(5); }), "accepted") << "that time has come";
+}
+
+TEST_F(DateRequest, ForAReservationMustBeOneOfItsAccountsAndFit) {
+  const auto inside = [](const char* name, std::int64_t gpus = 1, Duration limit = hours(1)) {
+    return [=](JobSpec& spec) { spec.reservation = name, spec.resources.gpus = gpus, spec.time_limit_ms = limit; };
+  };
+  EXPECT_EQ(refused(inside("course")), "reservation: no reservation \"course\"; there is none; ask the cluster's admin");
+  reserve("course", {"node1"}, in(1), in(3), {"default", "labs"});
+  reserve("labs", {"node1"}, in(1), in(3), {"labs"});
+  reserve("night", {"node2"}, in(1), in(3));
+  EXPECT_EQ(refused(inside("course")), "accepted");
+  EXPECT_EQ(refused(inside("cuorse")), "reservation: no reservation \"cuorse\"; did you mean course?");
+  EXPECT_EQ(refused(inside("labs")), "reservation: reservation labs is not open to account default; use one of its accounts: labs");
+  EXPECT_EQ(refused(inside("night")), "reservation: reservation night is for maintenance; leave it out");
+  EXPECT_EQ(refused(inside("course", 5)), "reservation: 5 GPUs asked, the nodes of reservation course can't hold them; ask for less, or leave it out");
+  EXPECT_EQ(refused(inside("course", 4, hours(2))),
+            "reservation: 2h are left for it in reservation course, with its launch and its stop it may take 7205s; ask for less time, or leave it out");
+  driver.now = in(3);
+  EXPECT_EQ(refused(inside("course")),
+            "reservation: 0ms are left for it in reservation course, with its launch and its stop it may take 3605s; ask for less time, or leave it out");
+}
+
 // ---- properties
 
 const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 3000 : 200;

@@ -29,7 +29,7 @@ std::map<std::string, std::int64_t> places(const State& state) {
   std::int64_t users = 0;
   for (const auto& [account, inside] : state.usage) users += static_cast<std::int64_t>(inside.size());
   std::map<std::string, std::int64_t> result;
-  for (const Share& share : fair_share.shares()) {
+  for (const AccountShare& share : fair_share.shares()) {
     if (share.user.empty()) continue;
     EXPECT_EQ(share.fair_share, fair_share.factor(share.account, share.user));
     result[share.account + " " + share.user] = (*share.fair_share * users + factor_one / 2) / factor_one;
@@ -43,7 +43,7 @@ TEST(FairTree, WhoUsedLessForHisSharesIsAhead) {
   // lab has 3/4 of the shares and 90/100 of the usage: 0.83; uni 1/4 and 10/100: 2.5. Inside lab: ada (1/2) / (60/90) = 0.75, bob (1/2) / (30/90) = 1.5.
   const State state = state_of({{.name = "lab", .shares = 3}, {.name = "uni", .shares = 1}}, {{"lab", {{"ada", 60}, {"bob", 30}}}, {"uni", {{"cy", 10}}}});
   EXPECT_EQ(places(state), (Places{{"uni cy", 3}, {"lab bob", 2}, {"lab ada", 1}}));
-  const std::vector<Share> shares = FairShare(state, tick).shares();
+  const std::vector<AccountShare> shares = FairShare(state, tick).shares();
   ASSERT_EQ(shares.size(), 6u);
   EXPECT_EQ(shares[0].account, "root");
   EXPECT_EQ(shares[0].raw_usage_gpu_ms, 100);
@@ -72,7 +72,7 @@ TEST(FairTree, GoesDownThroughAccountsUnderAccounts) {
   const State state = state_of({{.name = "lab"}, {.name = "vision", .parent = "lab", .shares = 2}, {.name = "speech", .parent = "lab"}, {.name = "uni"}},
                                {{"lab", {{"head", 20}}}, {"vision", {{"a", 25}, {"b", 5}}}, {"speech", {{"c", 10}}}, {"uni", {{"d", 40}}}});
   EXPECT_EQ(places(state), (Places{{"uni d", 5}, {"speech c", 4}, {"vision b", 3}, {"vision a", 2}, {"lab head", 1}}));
-  const std::vector<Share> shares = FairShare(state, tick).shares();
+  const std::vector<AccountShare> shares = FairShare(state, tick).shares();
   EXPECT_EQ(shares[1].account, "lab");
   EXPECT_EQ(shares[1].raw_usage_gpu_ms, 60);
   EXPECT_EQ(shares[3].account, "vision");
@@ -99,7 +99,7 @@ TEST(FairTree, TiedAccountsAreWalkedAsOne) {
 TEST(FairTree, NobodyUsedAnything) {
   const State state = state_of({{.name = "x", .shares = 9}, {.name = "y"}}, {{"x", {{"a", 0}}}, {"y", {{"b", 0}, {"c", 0}}}});
   EXPECT_EQ(places(state), (Places{{"x a", 3}, {"y b", 3}, {"y c", 3}}));
-  for (const Share& share : FairShare(state, tick).shares()) EXPECT_EQ(share.level_fair_share, std::nullopt);
+  for (const AccountShare& share : FairShare(state, tick).shares()) EXPECT_EQ(share.level_fair_share, std::nullopt);
 }
 
 TEST(FairTree, OneUserInTwoAccountsIsTwo) {
@@ -122,7 +122,7 @@ TEST(FairTree, ExtremesDoNotRunOver) {
   const State state = state_of({{.name = "x", .shares = most}, {.name = "y", .shares = 1}, {.name = "z", .shares = 0}},
                                {{"x", {{"a", most}, {"b", most - 1}}}, {"y", {{"c", most}}}, {"z", {{"d", 0}}}});
   EXPECT_EQ(places(state), (Places{{"x b", 4}, {"x a", 3}, {"y c", 2}, {"z d", 1}}));
-  for (const Share& share : FairShare(state, tick).shares()) {
+  for (const AccountShare& share : FairShare(state, tick).shares()) {
     EXPECT_GE(share.norm_usage, 0);
     EXPECT_LE(share.norm_usage, factor_one);
     EXPECT_LE(share.effective_usage, factor_one);
@@ -182,7 +182,7 @@ class People : public Driver {
     return id;
   }
   std::int64_t usage(const std::string& account, const std::string& user = "") const {
-    for (const Share& share : FairShare(scheduler.state(), now).shares())
+    for (const AccountShare& share : FairShare(scheduler.state(), now).shares())
       if (share.account == account && share.user == user) return share.raw_usage_gpu_ms;
     ADD_FAILURE() << account << " " << user << " has no share";
     return -1;

@@ -176,6 +176,23 @@ TEST(Metrics, HaveEveryNameOfTheCatalogueWithItsType) {
   EXPECT_EQ(text.find("user="), std::string::npos) << "no names of users";
 }
 
+TEST(Metrics, TellDrainedAndReservedGpusApart) {
+  Site site;
+  site.record(NodeDrained{"node01", "new fans", {}});
+  site.record(ReservationMade{{"course", {"node02"}, {"lab-a"}, start, start + hours(1), "a course", {}}, {}});
+  const auto gpus = [&](const char* state) { return value(site.text(), "ultramarine_gpus{partition=\"main\",state=\"" + std::string(state) + "\"}"); };
+  EXPECT_EQ(gpus("draining"), 8);
+  EXPECT_EQ(gpus("reserved"), 8);
+  EXPECT_EQ(gpus("idle"), 0);
+  EXPECT_EQ(value(site.text(), "ultramarine_node_state{node=\"node01\",state=\"drained\"}"), 1);
+  site.now = start + hours(1);
+  EXPECT_EQ(gpus("reserved"), 0);
+  EXPECT_EQ(gpus("idle"), 8);
+  const JobId job = site.submit(8);
+  site.record(JobHeld{job, HoldKind::user, "", {}});
+  EXPECT_EQ(value(site.text(), "ultramarine_jobs{account=\"lab-a\",partition=\"main\",state=\"held\"}"), 1);
+}
+
 TEST(Metrics, StartAtZeroForEveryKnownLabel) {
   // A counter that first appears with 1 is invisible to increase().
   const std::string text = Site().text();

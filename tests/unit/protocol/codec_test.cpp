@@ -35,6 +35,8 @@ void expect_round_trip() {
     const auto back = from_json<Variant>(text, Unknown::refused);
     EXPECT_EQ(back.index(), value.index()) << type;
     EXPECT_EQ(to_json(back), text) << type;
+    EXPECT_EQ(json::serialize(encode(value)), text) << type;
+    EXPECT_EQ(to_json(from_json<Variant>(to_json(value, Members::filled), Unknown::refused)), text) << type;
   });
 }
 
@@ -53,6 +55,29 @@ TEST(Codec, BringsBackAWholeState) {
   const auto state = filled<State>();
   EXPECT_EQ(from_json<State>(to_json(state), Unknown::refused), state);
   EXPECT_NE(state, State{});
+}
+
+TEST(Codec, LeavesOutOnlyWhatHoldsNothingAndIsReadBackSo) {
+  EXPECT_EQ(to_json(Resources{.gpus = 8}, Members::filled), R"({"gpus":8})");
+  EXPECT_EQ(to_json(WarningSignal{}, Members::filled), R"({"before_ms":60000})");
+  EXPECT_EQ(to_json(WarningSignal{.before_ms = {}}, Members::filled), R"({"before_ms":0})") << "a fresh one holds something else";
+  EXPECT_EQ(to_json(std::optional<Resources>(Resources{}), Members::filled), "{}");
+  State state;
+  state.jobs[JobId{1}].hold = Hold{};
+  state.jobs[JobId{1}].spec.stop_grace_ms = {};
+  state.jobs[JobId{2}].attempts.resize(2);
+  const std::string text = to_json(state, Members::filled);
+  EXPECT_EQ(from_json<State>(text, Unknown::refused), state);
+  EXPECT_LT(text.size(), to_json(state).size() / 4);
+}
+
+TEST(Codec, WritesTextAsTheTreeOfValuesWould) {
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  for (const std::string& text : {all, std::string("\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"), std::string("\xF0\x9F"), std::string("a\xC3"), std::string()})
+    EXPECT_EQ(to_json(text), json::serialize(encode(text)));
+  for (const double number : {0.1, 3.0, -1e300, 0.0}) EXPECT_EQ(to_json(number), json::serialize(encode(number)));
+  EXPECT_EQ(to_json(INT64_MIN), json::serialize(json::value(INT64_MIN)));
 }
 
 TEST(Codec, KeepsDefaultsOfMissingMembers) {

@@ -2,6 +2,9 @@
 #include "scheduler/protocol/text_forms.h"
 
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
@@ -139,6 +142,74 @@ RC_GTEST_PROP(FoldHostlist, IsTheInverseOfExpand, ()) {
   RC_ASSERT(std::set<std::string>(back->begin(), back->end()) == std::set<std::string>(names.begin(), names.end()));
   RC_ASSERT(std::set<std::string>(back->begin(), back->end()).size() == back->size());
   RC_ASSERT(fold_hostlist(*back) == text);
+}
+
+/// In the zone of Berlin, where it is Wednesday, 25 March 2026, 14:30:00 (+01:00); on the 29th clocks go ahead.
+class Instant : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t now_s = 1'774'445'400;
+  void SetUp() override {
+    const char* zone = std::getenv("TZ");
+    if (zone) before_ = zone;
+    setenv("TZ", "Europe/Berlin", 1);
+    tzset();
+  }
+  void TearDown() override {
+    before_ ? setenv("TZ", before_->c_str(), 1) : unsetenv("TZ");
+    tzset();
+  }
+  /// Seconds from now.
+  static std::optional<std::int64_t> from_now(std::string_view text) {
+    const auto instant = parse_instant(text, {now_s * 1000});
+    return instant ? std::optional(instant->ms / 1000 - now_s) : std::nullopt;
+  }
+  std::optional<std::string> before_;
+};
+constexpr std::int64_t hour_s = 3600, day_s = 86'400;
+
+TEST_F(Instant, CountsFromNow) {
+  EXPECT_EQ(from_now("now"), 0);
+  EXPECT_EQ(from_now("now+60"), 60);
+  EXPECT_EQ(from_now("now+1hour"), hour_s);
+  EXPECT_EQ(from_now("Now+2hours"), 2 * hour_s);
+  EXPECT_EQ(from_now("now+3 weeks"), 21 * day_s);
+  EXPECT_EQ(from_now("now+1h30m"), 5400);
+  for (const char* wrong : {"now-1h", "now+", "now+h", "now+1fortnight", "now+999999999999999999", "now+5000d", "nowadays"}) EXPECT_EQ(from_now(wrong), std::nullopt) << wrong;
+}
+
+TEST_F(Instant, OfADayIsTheNextOne) {
+  EXPECT_EQ(from_now("16:00"), 90 * 60);
+  EXPECT_EQ(from_now("14:30"), day_s) << "this very minute has begun";
+  EXPECT_EQ(from_now("14:00:30"), day_s - 1770);
+  EXPECT_EQ(from_now("4:30pm"), 2 * hour_s);
+  EXPECT_EQ(from_now("12:15 AM"), 9 * hour_s + 45 * 60);
+  EXPECT_EQ(from_now("3pm"), 30 * 60);
+  EXPECT_EQ(from_now("teatime"), 90 * 60);
+  EXPECT_EQ(from_now("midnight"), 9 * hour_s + 30 * 60);
+  EXPECT_EQ(from_now("noon"), 21 * hour_s + 30 * 60);
+}
+
+TEST_F(Instant, OfADateIsItsMidnightUnlessATimeIsSaid) {
+  EXPECT_EQ(from_now("today"), -14 * hour_s - 1800);
+  EXPECT_EQ(from_now("tomorrow"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("tomorrowT10:00"), 19 * hour_s + 1800);
+  EXPECT_EQ(from_now("tomorrow noon"), 21 * hour_s + 1800);
+  EXPECT_EQ(from_now("2026-03-26"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("2026-03-29T04:00"), 3 * day_s + 13 * hour_s + 1800 - hour_s) << "that night has an hour less";
+  EXPECT_EQ(from_now("03/26"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("03/26/26-10:00"), 19 * hour_s + 1800);
+  EXPECT_EQ(from_now("03.26"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("0326"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("032626"), 9 * hour_s + 1800);
+  EXPECT_EQ(from_now("03/24"), 364 * day_s - 14 * hour_s - 1800) << "the next one is in a year";
+  EXPECT_EQ(from_now("03/25"), -14 * hour_s - 1800) << "today";
+  EXPECT_EQ(from_now("@1774445460"), 60);
+}
+
+TEST_F(Instant, ThatIsNoneIsRefused) {
+  for (const char* wrong : {"", "soon", "25:00", "12:60", "13pm", "0pm", "7", "2026-02-30", "2026-13-01", "26-03-25", "02/30", "1:2:3:4", "2026-03-25T", "2026-03-25Tx",
+                            "tomorrows", "123", "12345", "@", "@12x", "03/26/2", "2026-03-25-10:00"})
+    EXPECT_EQ(from_now(wrong), std::nullopt) << wrong;
 }
 
 }  // namespace

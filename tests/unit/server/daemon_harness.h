@@ -88,10 +88,11 @@ struct HandClock {
 
 class Scheduler {
  public:
-  explicit Scheduler(net::Loop& loop, store::Store& store, ClusterConfig cluster = small_cluster(), Clock clock = {})
+  explicit Scheduler(net::Loop& loop, store::Store& store, ClusterConfig cluster = small_cluster(), Clock clock = {},
+                     std::function<Configuration()> read_configuration = {})
       : loop_(loop),
         daemon(
-            loop, store, options(std::move(cluster)),
+            loop, store, options(std::move(cluster), std::move(read_configuration)),
             [this](int code, const std::string& message) {
               loop_.post([this, code, message] {
                 exit_code = code;
@@ -105,9 +106,10 @@ class Scheduler {
     daemon.set_addresses("", agents_server->endpoint().text());
   }
 
-  static DaemonOptions options(ClusterConfig cluster) {
+  static DaemonOptions options(ClusterConfig cluster, std::function<Configuration()> read_configuration = {}) {
     DaemonOptions all;
     all.cluster = std::move(cluster);
+    all.read_configuration = std::move(read_configuration);
     all.cluster_secret = secret;
     all.uid = runner_uid;
     all.user_name = "runner";

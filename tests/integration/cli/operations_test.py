@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+"""What operators and owners do, over real daemons: hold, release, drain, resume, reserve, reorder, reload."""
+
+import datetime
+import pathlib
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+from cluster import Cluster, until  # noqa: E402
+
+
+class OnOneCluster(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(nodes=2, gpus_per_node=4)
+        cls.cluster.up()
+        cls.addClassCleanup(cls.cluster.close)
+
+    def setUp(self):
+        self.addCleanup(self.nothing_runs)
+
+    def nothing_runs(self):
+        for job in self.queue():
+            self.cluster.ultra("cancel", job["details"]["job"])
+        until(lambda: not self.queue(), "nothing waits or runs")
+        for name, node in self.nodes().items():
+            if node["drain"]:
+                self.ok("resume", name)
+        for one in self.reservations():
+            self.ok("reserve", "--cancel", one)
+
+    def ok(self, *words):
+        result = self.cluster.ultra(*words)
+        self.assertEqual(result.code, 0, result)
+        return result
+
+    def refused(self, code, *words):
+        result = self.cluster.ultra(*words)
+        self.assertEqual(result.code, code, result)
+        self.assertEqual(result.err.count("\n"), 1, result)
+        return result.err
+
+    def queue(self):
+        return self.ok("queue", "--json").json()["jobs"]
+
+    def nodes(self):
+        return {view["node"]["config"]["name"]: view["node"] for view in self.ok("nodes", "--json").json()["nodes"]}
+
+    def node_state(self, name):
+        return self.nodes()[name]["state"]
+
+    def reservations(self):
+        return [one["name"] for one in self.ok("reservations", "--json").json()["reservations"]]
+
+    def running(self, *words):
+        job = self.cluster.submit(*words, "--", "sleep", "600")
+        until(lambda: self.cluster.state(job) == "running", f"job {job} runs")
+        return job
+
+    def end(self, job):
+        self.ok("cancel", job)
+        until(lambda: self.cluster.state(job) == "cancelled", f"job {job} has ended")
+
+    # ---- hold and release
+
+    def test_a_held_job_waits_until_it_is_released(self):
+        job = self.cluster.submit("--hold", "--", "echo", "let go")
+        self.assertEqual(self.cluster.state(job), "held")
+        other = self.cluster.submit("--", "true")
+        self.assertEqual(self.cluster.wait(other), 0, "it overtakes the held one")
+        self.assertEqual(self.cluster.state(job), "held")
+        self.assertIn("\theld\t", self.ok("queue").out)
+        self.assertEqual(self.ok("hold", job, "--reason", "data is late").out, f"Job {job} is held.\n")
+        self.assertIn("data is late", self.ok("show", job).out)
+        self.assertEqual(self.ok("release", job).out, f"Job {job} is in the queue again.\n")
+        self.assertEqual(self.cluster.wait(job), 0)
+        told = self.ok("events", job).out
+        self.assertIn("held it: data is late", told)
+        self.assertIn("released it", told)
+        self.assertIn(f"job {job} doesn't wait: it is completed", self.refused(6, "hold", job))
+
+    def test_elements_of_an_array(self):
+        array = self.cluster.submit("--hold", "--array", "0-3", "--", "true")
+        self.ok("release", f"{array}_[1-2]")
+        self.assertEqual(self.cluster.wait(f"{array}_1"), 0)
+        self.assertEqual(self.cluster.wait(f"{array}_2"), 0)
+        self.assertEqual(self.cluster.state(f"{array}_0"), "held")
+        self.ok("release", array)
+        self.assertEqual(self.cluster.wait(array), 0)
+
+    def test_a_hold_outlives_the_scheduler(self):
+        job = self.cluster.submit("--hold", "--", "true")
+        self.cluster.kill_scheduler()
+        self.ok("cluster", "up")
+        self.assertEqual(self.cluster.state(job), "held")
+        self.ok("release", job)
+        self.assertEqual(self.cluster.wait(job), 0)
+
+    # ---- drain and resume
+
+    def test_a_drained_node_finishes_what_runs_and_takes_nothing_new(self):
+        here = self.running("--gpus", 1, "--nodelist", "node01")
+        self.assertEqual(self.ok("drain", "node01", "--reason", "new fans").out, "node01 takes no new jobs; those that run on it finish.\n")
+        self.assertEqual(self.node_state("node01"), "draining")
+        big = self.cluster.submit("--gpus", 8, "--", "true")
+        small = self.cluster.submit("--gpus", 4, "--", "true")
+        self.assertEqual(self.cluster.wait(small), 0)
+        self.assertEqual([part["node"] for part in self.cluster.show(small)["details"]["attempts"][-1]["allocation"]], ["node02"])
+        self.assertEqual(self.cluster.state(here), "running")
+        self.end(here)
+        until(lambda: self.node_state("node01") == "drained", "node01 is drained")
+        self.assertEqual(self.cluster.state(big), "queued")
+        reasons = self.ok("nodes", "--reasons").out.splitlines()
+        self.assertEqual(reasons[0], "REASON\tUSER\tTIMESTAMP\tNODELIST")
+        self.assertRegex(reasons[1], r"^new fans\troot\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\tnode01$")
+        self.cluster.kill_scheduler()
+        self.ok("cluster", "up")
+        until(lambda: self.node_state("node01") == "drained", "node01 is still drained")
+        self.assertEqual(self.ok("resume", "node01").out, "node01 takes jobs again.\n")
+        self.assertEqual(self.cluster.wait(big), 0)
+        self.assertIn("node01 is not drained", self.refused(6, "resume", "node01"))
+
+    def test_a_drain_needs_a_reason_and_a_node(self):
+        self.assertIn("--reason", self.refused(2, "drain", "node01"))
+        self.assertIn("did you mean node02?", self.refused(2, "drain", "nod02", "--reason", "x"))
+        self.assertEqual(self.node_state("node02"), "up")
+
+    # ---- reservations
+
+    def test_reservations_come_and_go(self):
+        start = datetime.datetime.now() + datetime.timedelta(hours=2)
+        words = ["--nodes", "node02", "--start", start.strftime("%Y-%m-%dT%H:%M"), "--duration", "2h", "--reason", "a course"]
+        made = self.ok("reserve", "course", "--accounts", "default", *words)
+        self.assertIn("Reservation course: node02 for default from " + start.strftime("%Y-%m-%d %H:%M:00"), made.out)
+        self.assertIn("course\tplanned\t", self.ok("reservations").out)
+        self.assertIn("there is a reservation course already", self.refused(6, "reserve", "course", "--accounts", "default", *words))
+        self.assertIn("node02 is kept for reservation course then", self.refused(6, "reserve", "fans", "--maintenance", *words))
+        self.assertIn("there is no account nobody", self.refused(2, "reserve", "x", "--accounts", "nobody", *words))
+        self.assertEqual(self.ok("reserve", "--cancel", "course").out, "Reservation course is over.\n")
+        self.assertEqual(self.reservations(), [])
+
+    def test_a_reservation_ends_by_itself(self):
+        self.ok("reserve", "brief", "--maintenance", "--nodes", "node02", "--start", "now", "--duration", "2s", "--reason", "a moment")
+        until(lambda: self.reservations() == [], "the end of the reservation")
+
+    # ---- reorder
+
+    def test_ones_own_jobs_change_places(self):
+        holder = self.running("--gpus", 8)
+        first, second, third = (self.cluster.submit("--gpus", 8, "--name", name, "--", "true") for name in ("a", "b", "c"))
+        order = lambda: [job["details"]["job"] for job in self.queue() if job["details"]["state"] == "queued"]  # noqa: E731
+        self.assertEqual(order(), [first, second, third])
+        shown = self.ok("reorder", third, first).out.splitlines()
+        self.assertEqual([line.split("\t")[0] for line in shown], ["JOB", str(third), str(first)])
+        self.assertEqual(order(), [third, second, first])
+        self.assertIn("one job alone", self.refused(2, "reorder", second))
+        self.assertIn("doesn't wait", self.refused(6, "reorder", holder, second))
+        self.end(holder)
+        for job in (first, second, third):
+            self.assertEqual(self.cluster.wait(job), 0)
+        starts = [self.cluster.show(job)["details"]["attempts"][0]["decided_ms"] for job in (third, second, first)]
+        self.assertEqual(starts, sorted(starts), "they ran in the new order")
+
+    # ---- when it may start
+
+    def test_instants_travel_as_utc(self):
+        begin = datetime.datetime(2099, 12, 24, 10, 0, tzinfo=datetime.timezone.utc)
+        seoul = {"TZ": "Asia/Seoul"}
+        job = self.cluster.submit("--hold", "--begin", "2099-12-24T19:00", "--", "true", environment=seoul)
+        self.assertEqual(self.cluster.show(job)["details"]["spec"]["begin_ms"], int(begin.timestamp() * 1000))
+        self.assertIn("begin\t2099-12-24 19:00:00", self.cluster.ultra("show", job, environment=seoul).out)
+
+
+class Reload(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster(nodes=2, gpus_per_node=2)
+        self.cluster.up()
+        self.addCleanup(self.cluster.close)
+        self.file = self.cluster.home / "cluster.toml"
+        self.text = self.file.read_text()
+
+    def reload(self, *words, code=0):
+        result = self.cluster.ultra("reload", *words)
+        self.assertEqual(result.code, code, result)
+        return result
+
+    def nodes(self):
+        return {view["node"]["config"]["name"]: view["node"] for view in self.cluster.ultra("nodes", "--json").json()["nodes"]}
+
+    def test_what_changed_is_said_and_taken_over_whole(self):
+        self.assertEqual(self.reload().err, "Nothing differs from what the scheduler runs with.\n")
+        running = self.cluster.submit("--gpus", 1, "--", "sleep", "600")
+        until(lambda: self.cluster.state(running) == "running", "the job runs")
+        self.file.write_text(self.text + '\n[[account]]\nname = "lab-x"\nmembers = ["*"]\nlimits = { gpus = 2 }\n\n[[qos]]\nname = "urgent"\npriority = 5\n')
+        checked = self.reload("--check")
+        self.assertIn("account lab-x: new\n", checked.out)
+        self.assertIn("QOS urgent: new\n", checked.out)
+        self.assertEqual(self.cluster.ultra("submit", "--account", "lab-x", "--", "true").code, 2, "only checked")
+        self.assertEqual(self.reload().out, checked.out)
+        self.assertEqual(self.cluster.state(running), "running")
+        self.assertEqual(self.cluster.wait(self.cluster.submit("--account", "lab-x", "--qos", "urgent", "--gpus", 1, "--", "true")), 0)
+        self.assertEqual(self.reload().out, "")
+        # A restart finds the same.
+        self.cluster.kill_scheduler()
+        self.assertEqual(self.cluster.ultra("cluster", "up").code, 0)
+        self.assertEqual(self.reload().out, "")
+
+    def test_a_mistake_is_named_by_its_place_and_changes_nothing(self):
+        line = self.text.count("\n") + 2
+        self.file.write_text(self.text + '\n[[account]]\nnaem = "lab-x"\n')
+        refused = self.reload(code=2)
+        self.assertIn(f"cluster.toml:{line + 1}:1: ", refused.err)
+        self.assertIn("naem", refused.err)
+        self.file.write_text(self.text.replace("[scheduler]\n", '[scheduler]\nsocket = "other.sock"\n', 1))
+        self.assertIn("[scheduler].socket", self.reload(code=6).err)
+        self.file.write_text(self.text)
+        self.assertEqual(self.reload().out, "")
+
+    def test_jobs_of_a_partition_that_is_gone_are_held_until_it_is_back(self):
+        extra = '\n[[partition]]\nname = "extra"\n'
+        self.file.write_text(self.text + extra)
+        self.assertIn("partition extra: new", self.reload().out)
+        holder = self.cluster.submit("--gpus", 4, "--", "sleep", "600")
+        until(lambda: self.cluster.state(holder) == "running", "all GPUs are held")
+        job = self.cluster.submit("--partition", "extra", "--", "true")
+        self.file.write_text(self.text)
+        self.assertIn("partition extra: gone; 1 waiting job is held until it is back\n", self.reload().out)
+        self.assertEqual(self.cluster.state(job), "held")
+        self.assertIn("partition extra is not in the cluster file any more", self.cluster.ultra("queue").out)
+        self.assertEqual(self.cluster.ultra("release", job).code, 6)
+        self.file.write_text(self.text + extra)
+        self.assertIn("1 held job queues again", self.reload().out)
+        self.assertEqual(self.cluster.state(job), "queued")
+        self.assertEqual(self.cluster.ultra("cancel", holder).code, 0)
+        self.assertEqual(self.cluster.wait(job), 0)
+
+    def test_a_node_that_leaves_finishes_its_job(self):
+        job = self.cluster.submit("--nodelist", "node02", "--", "sh", "-c", "while ! test -e end; do sleep 0.1; done")
+        until(lambda: self.cluster.state(job) == "running", "the job runs")
+        self.file.write_text(self.text.replace("node[01-02]", "node01"))
+        self.assertIn(f"node node02: gone; what runs there runs on to its end: {job}\n", self.reload().out)
+        self.assertEqual(self.cluster.state(job), "running")
+        (self.cluster.folder / "end").touch()
+        self.assertEqual(self.cluster.wait(job), 0)
+        until(lambda: list(self.nodes()) == ["node01"], "node02 is forgotten")
+
+    def test_a_policy_file(self):
+        policy = self.cluster.home / "policy.toml"
+        policy.write_text('name = "mine"\nmax_age = "3d"\n')
+        self.file.write_text(self.text.replace('policy = "default"', 'policy = "policy.toml"', 1))
+        self.assertIn("-> mine", self.reload().out)
+        policy.write_text('name = "mine"\nmax_age = "2d"\n')
+        self.assertEqual(self.reload().out, "policy: max_age 3d -> 2d\n")
+        policy.write_text('name = "mine"\nmax_age = "soon"\n')
+        self.assertIn("policy.toml:2:", self.reload(code=2).err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
