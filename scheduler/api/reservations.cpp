@@ -28,6 +28,7 @@ std::vector<std::string> names_of(const std::vector<Named>& all) {
 }
 
 void check_times(const protocol::ReservationRequest& request, Time now) {
+  if (request.start_ms.ms <= 0) throw bad_request("start_ms", "none is given", "say when it begins, in milliseconds since 1970 (UTC)");
   if (request.end_ms <= request.start_ms) throw bad_request("end_ms", "it ends before it starts", "give a longer --duration");
   if (request.end_ms <= now) throw bad_request("end_ms", "it ended " + when(request.end_ms, now), "give a later --start or a longer --duration");
   if (request.start_ms < now - farthest || request.end_ms > now + farthest) throw bad_request("end_ms", "it lies more than a hundred years away", "give nearer times");
