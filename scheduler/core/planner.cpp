@@ -84,7 +84,7 @@ class Planner {
   /// `looks_ahead`: in the calendar; else at the present alone.
   void run(bool looks_ahead) {
     if (policies_.preemption->ranks_running()) return run_ranking();
-    if (looks_ahead) timeline_.emplace(roster_.sizes());
+    if (looks_ahead) timeline_.emplace(roster_.sizes(), now_);
     for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
     if (looks_ahead && !wants_lines()) look_for_shortest();
     order_ = &queued_;
@@ -108,7 +108,7 @@ class Planner {
     if (next_ > 0) {
       const std::size_t kind = queued_[next_ - 1].kind;
       shortest_[kind] = shortest_behind_[next_ - 1];
-      if (kind != hopeful_ && !timeline_->has_less_at_watched()) return false;
+      if (kind != hopeful_ && !timeline_->has_less_now()) return false;
     }
     if (may_start(hopeful_)) return false;
     for (hopeful_ = 0; hopeful_ < shortest_.size(); ++hopeful_)
@@ -125,7 +125,6 @@ class Planner {
 
   /// For every place in the queue: the shortest stay behind it of a job of the same kind; and the shortest of all for every kind.
   void look_for_shortest() {
-    timeline_->watch(now_);
     shortest_.assign(roster_.kinds().size(), nobody);
     shortest_behind_.resize(queued_.size());
     for (std::size_t place = queued_.size(); place-- > 0;) {

@@ -12,13 +12,15 @@ constexpr Time beginning{std::numeric_limits<std::int64_t>::min()};
 
 }  // namespace
 
-Timeline::Timeline(const std::vector<TimelineNode>& nodes) : nodes_(nodes.size()) {
+Timeline::Timeline(const std::vector<TimelineNode>& nodes, Time now) : nodes_(nodes.size()), now_(now) {
   for (std::size_t index = 0; index < nodes.size(); ++index) {
     Node& node = nodes_[index];
     node.size = nodes[index];
     node.devices.resize(static_cast<std::size_t>(std::max<std::int64_t>(node.size.devices, 0)));
     for (Device& device : node.devices) device.gaps.push_back({beginning, forever});
     node.steps.push_back({beginning});
+    node.bounds.resize(node.devices.size() + 1);
+    if (node.size.leaf != nodes.front().leaf) is_one_leaf_ = false;
   }
 }
 
@@ -29,31 +31,6 @@ void Timeline::hold(std::size_t node, std::int64_t device_index, const Stay& sta
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
   device.held_until = stay.end;
   device.ahead_of = ahead_of;
-}
-
-void Timeline::seek(Device& device, Time from, Duration length) {
-  while (true) {
-    const Gap& gap = device.gaps[device.gap];  // the last gap holds everything, so this ends
-    const Time start = std::max(gap.start, from);
-    if (gap.end - length >= start) {
-      device.soonest = start;
-      return;
-    }
-    ++device.gap;
-  }
-}
-
-void Timeline::summarize(Node& node, const Shape& shape) {
-  sorted_.clear();
-  for (const Device& device : node.devices) sorted_.push_back(device.soonest);
-  std::sort(sorted_.begin(), sorted_.end());
-  const auto when_free = [&](std::int64_t count) {
-    if (count <= 0) return beginning;
-    const auto index = static_cast<std::size_t>(count) - 1;
-    return index < sorted_.size() ? sorted_[index] : forever;
-  };
-  node.part_soonest = when_free(shape.devices_per_part);
-  node.remainder_soonest = when_free(shape.remainder);
 }
 
 bool Timeline::has_conditions(std::size_t index, const PlaceRequest& request) const {
@@ -88,15 +65,25 @@ Time Timeline::after_closure(std::size_t index, const PlaceRequest& request, Tim
 Time Timeline::devices_ready(const Node& node, std::int64_t count, Time from, Duration length) {
   if (count <= 0) return from;
   if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
-  sorted_.clear();
+  gaps_.clear();
+  soonest_.clear();
   for (const Device& device : node.devices) {
-    auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), from + length, [](const Gap& g, Time time) { return g.end < time; });
-    while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
-    sorted_.push_back(std::max(gap->start, from));
+    gaps_.push_back(std::lower_bound(device.gaps.begin(), device.gaps.end(), from + length, [](const Gap& gap, Time time) { return gap.end < time; }));
+    soonest_.push_back(beginning);
   }
-  const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(count - 1);
-  std::nth_element(sorted_.begin(), last_needed, sorted_.end());
-  return *last_needed;
+  while (true) {
+    for (std::size_t device = 0; device < gaps_.size(); ++device) {
+      if (soonest_[device] >= from) continue;
+      auto& gap = gaps_[device];
+      while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
+      soonest_[device] = std::max(gap->start, from);
+    }
+    sorted_ = soonest_;
+    const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(count - 1);
+    std::nth_element(sorted_.begin(), last_needed, sorted_.end());
+    if (*last_needed == from) return from;
+    from = *last_needed;  // no earlier: but who was free before may not be then
+  }
 }
 
 Time Timeline::ready_under_conditions(std::size_t index, const PlaceRequest& request, std::int64_t count, Time from) {
@@ -113,60 +100,68 @@ Time Timeline::ready_under_conditions(std::size_t index, const PlaceRequest& req
   }
 }
 
+Time Timeline::ready(std::size_t index, const PlaceRequest& request, std::int64_t count, Time from) {
+  if (has_conditions(index, request)) return ready_under_conditions(index, request, count, from);
+  Node& node = nodes_[index];
+  if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
+  LengthBounds& bounds = node.bounds[static_cast<std::size_t>(count)];
+  const Time known = bounds.not_before(request.length, now_);
+  const Time first = devices_ready(node, count, known, request.length);
+  if (first > known) bounds.learn(request.length, first);
+  return first >= from || known == from ? first : devices_ready(node, count, from, request.length);
+}
+
+void Timeline::start_side(Side& side, const PlaceRequest& request, std::int64_t count, std::size_t needed) {
+  side.count = count;
+  side.needed = needed;
+  side.is_exact.assign(request.nodes.size(), 0);
+  side.soonest.clear();
+  if (needed == 0) return;
+  for (const std::size_t index : request.nodes) {
+    const Node& node = nodes_[index];
+    const bool is_small = static_cast<std::size_t>(count) > node.devices.size();
+    side.soonest.push_back(is_small ? forever : node.bounds[static_cast<std::size_t>(count)].not_before(request.length, request.from));
+  }
+}
+
+Time Timeline::next_start(Side& side, const PlaceRequest& request, Time start) {
+  if (side.needed == 0) return start;
+  for (std::size_t place = 0; place < side.soonest.size(); ++place) {
+    if (side.soonest[place] >= start) continue;
+    side.soonest[place] = start;
+    side.is_exact[place] = 0;
+  }
+  while (true) {
+    // `needed` nodes must be ready, so the needed-th soonest is a bound; it is as good as what it rests on.
+    sorted_ = side.soonest;
+    const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(side.needed - 1);
+    std::nth_element(sorted_.begin(), last_needed, sorted_.end());
+    const Time bound = *last_needed;
+    if (bound == forever) return forever;
+    bool is_settled = true;
+    for (std::size_t place = 0; place < side.soonest.size(); ++place) {
+      if (side.is_exact[place] || side.soonest[place] > bound) continue;
+      const Time soonest = ready(request.nodes[place], request, side.count, side.soonest[place]);
+      is_settled = is_settled && soonest <= bound;
+      side.soonest[place] = soonest;
+      side.is_exact[place] = 1;
+    }
+    if (is_settled) return bound;
+  }
+}
+
 std::optional<Fit> Timeline::earliest_fit(const PlaceRequest& request, const policy::Placement& placement) {
   const Shape& shape = request.shape;
-  const Duration length = request.length;
-  for (const std::size_t index : request.nodes) {
-    Node& node = nodes_[index];
-    node.has_conditions = has_conditions(index, request);
-    if (node.has_conditions) {
-      node.part_soonest = ready_under_conditions(index, request, shape.devices_per_part, request.from);
-      node.remainder_soonest = ready_under_conditions(index, request, shape.remainder, request.from);
-      continue;
-    }
-    for (Device& device : node.devices) {
-      const auto first = std::lower_bound(device.gaps.begin(), device.gaps.end(), request.from + length,
-                                          [](const Gap& gap, Time time) { return gap.end < time; });
-      device.gap = static_cast<std::size_t>(first - device.gaps.begin());
-      seek(device, request.from, length);
-    }
-    summarize(node, shape);
-  }
   const auto parts = static_cast<std::size_t>(shape.parts);
   if (request.nodes.size() < parts + (shape.remainder > 0 ? 1 : 0)) return std::nullopt;
-
+  start_side(parts_, request, shape.devices_per_part, parts);
+  start_side(remainder_, request, shape.remainder, shape.remainder > 0 ? parts + 1 : 0);
   Time start = request.from;
-  std::vector<Time> soonest;
-  // A lower bound of every feasible start: `needed` nodes must be ready, so the needed-th soonest is.
-  const auto bound = [&](Time Node::*ready, std::size_t needed) {
-    soonest.clear();
-    for (const std::size_t index : request.nodes) soonest.push_back(nodes_[index].*ready);
-    const auto last_needed = soonest.begin() + static_cast<std::ptrdiff_t>(needed - 1);
-    std::nth_element(soonest.begin(), last_needed, soonest.end());
-    return *last_needed;
-  };
   while (true) {
-    Time next = start;
-    if (parts > 0) next = std::max(next, bound(&Node::part_soonest, parts));
-    if (shape.remainder > 0) next = std::max(next, bound(&Node::remainder_soonest, parts + 1));
+    const Time next = std::max(next_start(parts_, request, start), next_start(remainder_, request, start));
     if (next == forever) return std::nullopt;
     if (next == start) return place(request, start, placement);
     start = next;
-    for (const std::size_t index : request.nodes) {
-      Node& node = nodes_[index];
-      if (node.has_conditions) {
-        if (node.part_soonest < start) node.part_soonest = ready_under_conditions(index, request, shape.devices_per_part, start);
-        if (node.remainder_soonest < start) node.remainder_soonest = ready_under_conditions(index, request, shape.remainder, start);
-        continue;
-      }
-      bool changed = false;
-      for (Device& device : node.devices) {
-        if (device.soonest >= start) continue;
-        seek(device, start, length);
-        changed = true;
-      }
-      if (changed) summarize(node, shape);
-    }
   }
 }
 
@@ -203,23 +198,23 @@ bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Dura
 
 Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Placement& placement) const {
   const Duration length = request.length;
-  const auto is_offered = [&](const Node& node, const Device& device) {
-    return node.has_conditions ? is_free(device, start, length) : device.soonest == start;
-  };
   std::vector<policy::Offer> offers;
-  offers.reserve(request.nodes.size());
-  for (const std::size_t index : request.nodes) {
+  for (std::size_t at = 0; at < request.nodes.size(); ++at) {
+    // Who is not ready offers too little; it only tells how full its leaf is.
+    const bool may_be_ready = (parts_.needed > 0 && parts_.soonest[at] <= start) || (remainder_.needed > 0 && remainder_.soonest[at] <= start);
+    if (is_one_leaf_ && !may_be_ready) continue;
+    const std::size_t index = request.nodes[at];
     const Node& node = nodes_[index];
     policy::Offer& offer = offers.emplace_back();
     offer.node = index;
     offer.leaf = node.size.leaf;
     for (const Device& device : node.devices) {
-      if (is_offered(node, device))
+      if (is_free(device, start, length))
         ++offer.devices, ++offer.left_by_jobs_ahead;
       else if (free_but_for_who_is_behind(device, start, length, request.position))
         ++offer.left_by_jobs_ahead;
     }
-    if (node.has_conditions) offer.devices = usable(index, request, offer.devices, start);
+    if (has_conditions(index, request)) offer.devices = usable(index, request, offer.devices, start);
   }
   Fit fit{start, {}};
   for (const policy::NodeShare& share : placement.place(request.shape, offers)) {
@@ -227,8 +222,9 @@ Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Place
     on_node.node = share.node;
     const Node& node = nodes_[share.node];
     const std::int64_t taken = request.needs.exclusive ? node.size.devices : share.devices;
+    on_node.devices.reserve(static_cast<std::size_t>(taken));
     for (std::size_t device = 0; device < node.devices.size() && static_cast<std::int64_t>(on_node.devices.size()) < taken; ++device)
-      if (is_offered(node, node.devices[device])) on_node.devices.push_back(static_cast<std::int64_t>(device));
+      if (is_free(node.devices[device], start, length)) on_node.devices.push_back(static_cast<std::int64_t>(device));
   }
   return fit;
 }
@@ -255,7 +251,7 @@ std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, c
   const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), stay.end, [](const Gap& g, Time time) { return g.end < time; });
   ensure(gap != device.gaps.end() && gap->start <= stay.start && stay.start < stay.end && stay.end <= gap->end,
          "a device is given only while it is free");
-  if (watched_ && gap->start <= *watched_ && *watched_ < gap->end) has_less_at_watched_ = true;
+  if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
   if (stay.cpus > 0 || stay.memory_bytes > 0) take_beside(nodes_[node], stay);
   const Gap before{gap->start, stay.start}, after{stay.end, gap->end};
   if (before.start < before.end && after.start < after.end) {
@@ -275,20 +271,22 @@ std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, c
   return previous;
 }
 
-Time KnownBounds::not_before(const Shape& shape, Duration length, Time otherwise) const {
-  const auto bounds = bounds_.find(shape);
-  if (bounds == bounds_.end()) return otherwise;
-  const auto longer = bounds->second.upper_bound(length);
-  if (longer == bounds->second.begin()) return otherwise;
-  return std::max(otherwise, std::prev(longer)->second);
+Time LengthBounds::not_before(Duration length, Time otherwise) const {
+  const auto longer = std::upper_bound(bounds_.begin(), bounds_.end(), length, [](Duration asked, const auto& bound) { return asked < bound.first; });
+  return longer == bounds_.begin() ? otherwise : std::max(otherwise, std::prev(longer)->second);
 }
 
-void KnownBounds::learn(const Shape& shape, Duration length, Time start) {
-  std::map<Duration, Time>& bounds = bounds_[shape];
-  auto next = bounds.lower_bound(length);
-  if (next != bounds.begin() && std::prev(next)->second >= start) return;  // a shorter stay already says as much
-  while (next != bounds.end() && next->second <= start) next = bounds.erase(next);
-  if (next == bounds.end() || next->first != length) bounds.emplace(length, start);
+void LengthBounds::learn(Duration length, Time start) {
+  const auto next = std::lower_bound(bounds_.begin(), bounds_.end(), length, [](const auto& bound, Duration asked) { return bound.first < asked; });
+  if (next != bounds_.begin() && std::prev(next)->second >= start) return;  // a shorter stay already says as much
+  const auto last = std::find_if(next, bounds_.end(), [&](const auto& bound) { return bound.second > start; });
+  if (last != bounds_.end() && last == next && last->first == length) return;
+  bounds_.insert(bounds_.erase(next, last), {length, start});
+}
+
+Time KnownBounds::not_before(const Shape& shape, Duration length, Time otherwise) const {
+  const auto bounds = bounds_.find(shape);
+  return bounds == bounds_.end() ? otherwise : bounds->second.not_before(length, otherwise);
 }
 
 }  // namespace ultramarine::core

@@ -71,17 +71,31 @@ struct PlaceRequest {
   const std::vector<std::vector<Interval>>* closed = nullptr;
 };
 
+/// Which lengths of stay are known not to fit before which time. It holds because a plan only ever fills the calendar up: what didn't fit
+/// once doesn't fit later, and what is longer doesn't fit where the shorter one didn't.
+class LengthBounds {
+ public:
+  /// A start that no stay of at least this length can be before.
+  Time not_before(Duration length, Time otherwise) const;
+  /// The earliest fit of that length was found to be `start`.
+  void learn(Duration length, Time start);
+
+ private:
+  std::vector<std::pair<Duration, Time>> bounds_;  // both ascend strictly
+};
+
 class Timeline {
  public:
-  /// Everything is free for ever.
-  explicit Timeline(const std::vector<TimelineNode>& nodes);
+  /// Everything is free for ever. No request is for a time before `now`.
+  explicit Timeline(const std::vector<TimelineNode>& nodes, Time now = {});
 
   /// The device is held already, until `stay.end` (its start is ignored), by a job that is ahead of the queue's jobs from position
   /// `ahead_of` on (from 0).
   void hold(std::size_t node, std::int64_t device, const Stay& stay, std::size_t ahead_of);
 
   /// The earliest place for the request; nullopt: there is never one.
-  /// Every iteration jumps to a bound that no feasible start can be before: O(devices) each, few iterations.
+  /// Every iteration jumps to a bound that no feasible start can be before, and looks only at nodes that might be ready then: what is known
+  /// not to fit on a node before some time is kept, because the calendar only fills up.
   /// Source: conservative backfill, Mu'alem & Feitelson 2001; our profile is per device, not one processor count.
   std::optional<Fit> earliest_fit(const PlaceRequest& request, const policy::Placement& placement);
 
@@ -90,10 +104,8 @@ class Timeline {
 
   /// Whether devices alone would allow `shape` on `nodes` in [start, start + length).
   bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
-  /// From now on it is noted when stays take something from gaps that reach over this time.
-  void watch(Time time) { watched_ = time; }
-  /// Whether that happened since it was last asked.
-  bool has_less_at_watched() { return std::exchange(has_less_at_watched_, false); }
+  /// Whether since this was last asked stays took something from gaps that reach over `now`.
+  bool has_less_now() { return std::exchange(has_less_now_, false); }
 
  private:
   struct Gap {
@@ -104,9 +116,6 @@ class Timeline {
     std::vector<Stay> stays;  // ascending
     Time held_until;          // by whom holds it from the beginning; only if ahead_of > 0
     std::size_t ahead_of = 0;
-    // While searching: the first gap that is long enough, and the earliest start in it.
-    std::size_t gap = 0;
-    Time soonest;
   };
   /// From `at` until the next step so much of the node is taken.
   struct Step {
@@ -117,14 +126,21 @@ class Timeline {
     TimelineNode size;
     std::vector<Device> devices;
     std::vector<Step> steps;  // ascending; the first is at the beginning of time
-    // While searching: when enough devices for a part, and for the remainder, could first be free.
-    Time part_soonest, remainder_soonest;
-    bool has_conditions = false;  // of this request: its devices' `soonest` say nothing then
+    std::vector<LengthBounds> bounds;  // by the number of devices
+  };
+  /// One half of a search: which nodes could give `count` devices, and when at the earliest; `needed` of them must at the same time.
+  struct Side {
+    std::int64_t count = 0;
+    std::size_t needed = 0;
+    std::vector<Time> soonest;    // by place in the request's nodes: a bound that is not too late
+    std::vector<char> is_exact;   // it is the very time
   };
 
-  /// Moves on to the first gap, from the device's current one, that holds `length` at or after `from`.
-  static void seek(Device& device, Time from, Duration length);
-  void summarize(Node& node, const Shape& shape);
+  void start_side(Side& side, const PlaceRequest& request, std::int64_t count, std::size_t needed);
+  /// A bound of every start at or after `start` with which the side agrees; `start` itself only if it does.
+  Time next_start(Side& side, const PlaceRequest& request, Time start);
+  /// When the node could first give `count` devices at or after `from`.
+  Time ready(std::size_t node, const PlaceRequest& request, std::int64_t count, Time from);
   /// Whether more than free devices decides when the node is ready for the request.
   bool has_conditions(std::size_t node, const PlaceRequest& request) const;
   /// When the node could first give `count` devices at or after `from`, with all that is asked beside them.
@@ -144,22 +160,23 @@ class Timeline {
   Fit place(const PlaceRequest& request, Time start, const policy::Placement& placement) const;
 
   std::vector<Node> nodes_;
-  std::vector<Time> sorted_;  // scratch of the search
-  std::optional<Time> watched_;
-  bool has_less_at_watched_ = false;
+  Time now_;
+  bool is_one_leaf_ = true;
+  bool has_less_now_ = false;
+  // Scratch of the search: of the devices of a node the gap that is looked at and the earliest start in it.
+  std::vector<std::vector<Gap>::const_iterator> gaps_;
+  std::vector<Time> soonest_, sorted_;
+  Side parts_, remainder_;
 };
 
-/// For a shape, which lengths of stay are known not to fit before which time. It holds because a plan only ever fills the calendar
-/// up: what didn't fit once doesn't fit later, and what is longer doesn't fit where the shorter one didn't.
+/// The same per shape.
 class KnownBounds {
  public:
-  /// A start that no stay of at least this length can be before.
   Time not_before(const Shape& shape, Duration length, Time otherwise) const;
-  /// The earliest fit of that length was found to be `start`.
-  void learn(const Shape& shape, Duration length, Time start);
+  void learn(const Shape& shape, Duration length, Time start) { bounds_[shape].learn(length, start); }
 
  private:
-  std::map<Shape, std::map<Duration, Time>> bounds_;  // both length and time ascend strictly
+  std::map<Shape, LengthBounds> bounds_;
 };
 
 }  // namespace ultramarine::core
