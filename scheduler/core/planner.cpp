@@ -92,8 +92,9 @@ class Planner {
       const Candidate& waits = (*order_)[next_];
       PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
       if (!is_hindered(waits, line)) {
-        if (looks_ahead) plan_in_calendar(waits, line, now_);
-        else start_or_wait(waits, line);
+        if (!looks_ahead) start_or_wait(waits, line);
+        else if (defers_) plan_or_defer(waits, line);
+        else plan_in_calendar(waits, line, now_);
       }
       if (wants_lines()) lines_[waits.position] = std::move(line);
     }
@@ -108,7 +109,8 @@ class Planner {
     if (next_ > 0) {
       const std::size_t kind = queued_[next_ - 1].kind;
       shortest_[kind] = shortest_behind_[next_ - 1];
-      if (kind != hopeful_ && !timeline_->has_less_now()) return false;
+      if (timeline_->has_less_now()) longest_now_ = timeline_->longest_from_now();
+      else if (kind != hopeful_) return false;
     }
     if (may_start(hopeful_)) return false;
     for (hopeful_ = 0; hopeful_ < shortest_.size(); ++hopeful_)
@@ -125,6 +127,8 @@ class Planner {
 
   /// For every place in the queue: the shortest stay behind it of a job of the same kind; and the shortest of all for every kind.
   void look_for_shortest() {
+    defers_ = limits_.empty() && state_.reservations.empty() && !roster_.looks_beyond_devices() && !policies_.backfill->keeps_order();
+    longest_now_ = timeline_->longest_from_now();
     shortest_.assign(roster_.kinds().size(), nobody);
     shortest_behind_.resize(queued_.size());
     for (std::size_t place = queued_.size(); place-- > 0;) {
@@ -222,6 +226,32 @@ class Planner {
 
   // ---- in the calendar
 
+  /// When only starts are asked for. What is free now ends somewhere on every device, and a stay that is longer, or that can't end by then, takes
+  /// nothing of it, wherever it will be. Such a job needs no place before another might come between it and those that start now, or is compared with
+  /// it; who starts now takes nothing from it either.
+  void plan_or_defer(const Candidate& waits, PlannedJob& line) {
+    if (waits.stay > longest_now_) return deferred_.push_back(&waits);
+    if (!deferred_.empty()) {
+      KnownBounds& bounds = bounds_[waits.view->number];
+      PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, now_));
+      request.is_bound = true;
+      const std::optional<Fit> fit = timeline_->earliest_fit(request, *policies_.placement);  // no later than its place
+      ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
+      bounds.learn(waits.shape, waits.stay, fit->start);
+      if (fit->start > now_ && fit->start + waits.stay > now_ + longest_now_) return deferred_.push_back(&waits);
+      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is for now.
+      if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
+    }
+    plan_in_calendar(waits, line, now_);
+  }
+
+  void plan_deferred() {
+    for (const Candidate* waits : std::exchange(deferred_, {})) {
+      PlannedJob unused;
+      plan_in_calendar(*waits, unused, now_);
+    }
+  }
+
   /// The earliest place from `from` on that devices and limits have.
   void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
     const Job& job = *waits.job;
@@ -233,7 +263,9 @@ class Planner {
     const std::optional<LimitReached> limit_now = room.limit;
     std::optional<Fit> fit;
     while (true) {  // until devices and limits agree; each step passes over no time at which both had room
-      fit = timeline_->earliest_fit(request_of(waits, bounds.not_before(waits.shape, waits.stay, room.at)), *policies_.placement);
+      PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, room.at));
+      request.is_bound = room.at == now_ || request.from > room.at;
+      fit = timeline_->earliest_fit(request, *policies_.placement);
       ensure(fit.has_value() || waits.own, "a shape that the free cluster holds fits at some time");
       if (!fit) {  // what is left of its reservation is too little
         line.reason.code = ReasonCode::reservation;
@@ -310,7 +342,7 @@ class Planner {
     const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.emplace_back(previous->end, previous->job);
+        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.push_back(*previous);
     return waits_for;
   }
 
@@ -473,7 +505,8 @@ class Planner {
     const Stay stay = stay_of(starts.job->job, now_, now_ + starts.stay, needs_of(starts.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices) held_.push_back({stay.end, on_node.node, device, stay});
-    const auto overtaken = std::count_if(waiting_.begin(), waiting_.end(), [&](std::size_t position) { return position < starts.position; });
+    const std::int64_t overtaken = std::count_if(waiting_.begin(), waiting_.end(), [&](std::size_t position) { return position < starts.position; }) +
+                                   static_cast<std::int64_t>(deferred_.size());
     line.backfilled = overtaken > 0;
     if (wants_lines()) return;
     choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit),
@@ -588,7 +621,10 @@ class Planner {
   std::vector<Candidate> dependent_;               // queued too, but they wait for others: behind all that don't
   std::optional<Timeline> timeline_;               // when the loop looks ahead
   std::vector<KnownBounds> bounds_;                // by the number of the class
-  static constexpr Duration nobody{std::numeric_limits<std::int64_t>::max() / 4};
+  bool defers_ = false;                            // jobs that take nothing of what is free now have no place so far
+  std::vector<const Candidate*> deferred_;         // these, in order
+  Duration longest_now_;                           // the longest stay that may begin now
+  static constexpr Duration nobody = unbounded;
   std::vector<Duration> shortest_;                 // by kind: of the jobs from the next one on; `nobody` when there is none
   std::vector<Duration> shortest_behind_;          // by position; empty: the loop goes through all
   std::size_t hopeful_ = 0;                        // a kind that may start

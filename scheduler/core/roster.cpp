@@ -199,6 +199,7 @@ void Roster::note_candidate(const Candidate& waits) {
   if (!waits.is_possible) impossible_.insert(job.job);
   if (ArraySlots::is_limited(job) || job.spec.begin_ms || job.spec.deadline_ms) own_paces_.insert(job.job);
   if (job.spec.begin_ms || job.spec.deadline_ms) dated_.insert(job.job);
+  if (job.spec.cpus_per_gpu > 0 || job.spec.memory_per_gpu_bytes > 0 || own_paces_.count(job.job) > 0) beyond_devices_.insert(job.job);
 }
 
 void Roster::order_all() {
@@ -207,6 +208,7 @@ void Roster::order_all() {
   keys_.clear();
   impossible_.clear();
   own_paces_.clear();
+  beyond_devices_.clear();
   dated_.clear();
   std::vector<const Job*> competing;
   for (const auto& [id, job] : jobs_queued()) {
@@ -265,6 +267,7 @@ void Roster::order_changed() {
 void Roster::forget(JobId id) {
   impossible_.erase(id);
   own_paces_.erase(id);
+  beyond_devices_.erase(id);
   dated_.erase(id);
   const auto key = keys_.find(id);
   if (key == keys_.end()) return;

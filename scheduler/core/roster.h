@@ -73,6 +73,7 @@ class Roster {
   const std::vector<Candidate>& running() const { return running_; }
   std::vector<Candidate> dependent();                                       // queued, and they wait for others; in order, without positions
   std::vector<JobId> impossible(Time now) const;                            // queued, and they can't run any more
+  bool looks_beyond_devices() const { return !beyond_devices_.empty(); }    // CPUs, memory or own paces among the queued
   bool has_own_paces() const { return !own_paces_.empty(); }                // limited arrays, begin times or deadlines among the queued
   /// Of a job that is neither; without a position.
   Candidate candidate(const Job& job);
@@ -114,7 +115,7 @@ class Roster {
   std::map<std::pair<std::size_t, Shape>, std::size_t> kind_of_;  // number of the class, shape
   std::vector<Candidate> queued_, running_;
   std::map<JobId, policy::OrderKey> keys_;             // of the queued
-  std::set<JobId> impossible_, own_paces_;             // of all that are queued
+  std::set<JobId> impossible_, own_paces_, beyond_devices_;  // of all that are queued
   std::set<JobId> dated_;                              // those of them with begin times or deadlines
   std::optional<Closures> closures_;
   std::optional<Time> closures_until_;                 // when the next reservation is over

@@ -17,7 +17,7 @@ Timeline::Timeline(const std::vector<TimelineNode>& nodes, Time now) : nodes_(no
     Node& node = nodes_[index];
     node.size = nodes[index];
     node.devices.resize(static_cast<std::size_t>(std::max<std::int64_t>(node.size.devices, 0)));
-    for (Device& device : node.devices) device.gaps.push_back({beginning, forever});
+    for (Device& device : node.devices) device.gaps.push_back({beginning, forever, {}});
     node.steps.push_back({beginning});
     node.bounds.resize(node.devices.size() + 1);
     if (node.size.leaf != nodes.front().leaf) is_one_leaf_ = false;
@@ -62,26 +62,32 @@ Time Timeline::after_closure(std::size_t index, const PlaceRequest& request, Tim
   return first == closed.end() || first->start >= start + request.length ? start : first->end;
 }
 
+const Timeline::Gap* Timeline::first_gap_to(const Device& device, Time time) {
+  return &*std::lower_bound(device.gaps.begin(), device.gaps.end(), time, [](const Gap& gap, Time end) { return gap.end < end; });
+}
+
 Time Timeline::devices_ready(const Node& node, std::int64_t count, Time from, Duration length) {
   if (count <= 0) return from;
   if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
   gaps_.clear();
   soonest_.clear();
   for (const Device& device : node.devices) {
-    gaps_.push_back(std::lower_bound(device.gaps.begin(), device.gaps.end(), from + length, [](const Gap& gap, Time time) { return gap.end < time; }));
+    gaps_.push_back(first_gap_to(device, from + length));
     soonest_.push_back(beginning);
   }
   while (true) {
+    std::int64_t missing = count;
     for (std::size_t device = 0; device < gaps_.size(); ++device) {
-      if (soonest_[device] >= from) continue;
-      auto& gap = gaps_[device];
-      while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
-      soonest_[device] = std::max(gap->start, from);
+      if (soonest_[device] < from) {
+        auto& gap = gaps_[device];
+        while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
+        soonest_[device] = std::max(gap->start, from);
+      }
+      if (soonest_[device] == from && --missing == 0) return from;
     }
     sorted_ = soonest_;
     const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(count - 1);
     std::nth_element(sorted_.begin(), last_needed, sorted_.end());
-    if (*last_needed == from) return from;
     from = *last_needed;  // no earlier: but who was free before may not be then
   }
 }
@@ -106,9 +112,12 @@ Time Timeline::ready(std::size_t index, const PlaceRequest& request, std::int64_
   if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
   LengthBounds& bounds = node.bounds[static_cast<std::size_t>(count)];
   const Time known = bounds.not_before(request.length, now_);
-  const Time first = devices_ready(node, count, known, request.length);
-  if (first > known) bounds.learn(request.length, first);
-  return first >= from || known == from ? first : devices_ready(node, count, from, request.length);
+  // When one node is enough, a bound of the whole request is one of each node. Else what is known of this one goes on from where it ends.
+  const bool is_enough = request.shape.parts + (request.shape.remainder > 0 ? 1 : 0) == 1;
+  const Time at = is_enough ? std::max(known, from) : known;
+  const Time first = devices_ready(node, count, at, request.length);
+  if (first > known && (!is_enough || request.is_bound || at == known)) bounds.learn(request.length, first);
+  return first >= from ? first : devices_ready(node, count, from, request.length);
 }
 
 void Timeline::start_side(Side& side, const PlaceRequest& request, std::int64_t count, std::size_t needed) {
@@ -166,8 +175,7 @@ std::optional<Fit> Timeline::earliest_fit(const PlaceRequest& request, const pol
 }
 
 bool Timeline::is_free(const Device& device, Time start, Duration length) {
-  const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), start + length, [](const Gap& g, Time time) { return g.end < time; });
-  return gap->start <= start;
+  return first_gap_to(device, start + length)->start <= start;
 }
 
 std::int64_t Timeline::usable(std::size_t index, const PlaceRequest& request, std::int64_t free, Time start) const {
@@ -188,6 +196,21 @@ bool Timeline::has_devices(const Shape& shape, const std::vector<std::size_t>& n
     for_the_remainder += free >= shape.remainder ? 1 : 0;
   }
   return for_a_part >= shape.parts && (shape.remainder == 0 || for_the_remainder >= shape.parts + 1);
+}
+
+bool Timeline::has_holders_behind(std::size_t position, Time end) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
+    return std::any_of(node.devices.begin(), node.devices.end(), [&](const Device& device) { return device.ahead_of > position && device.held_until < end; });
+  });
+}
+
+Duration Timeline::longest_from_now() const {
+  Duration longest{};
+  for (const Node& node : nodes_)
+    for (const Device& device : node.devices)
+      if (const Gap* const gap = first_gap_to(device, now_ + milliseconds(1)); gap->start <= now_)
+        longest = std::max(longest, gap->end == forever ? unbounded : gap->end - now_);
+  return longest;
 }
 
 bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position) {
@@ -246,14 +269,14 @@ void Timeline::take_beside(Node& node, const Stay& stay) {
   }
 }
 
-std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, const Stay& stay) {
+std::optional<std::pair<Time, JobId>> Timeline::add(std::size_t node, std::int64_t device_index, const Stay& stay) {
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
   const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), stay.end, [](const Gap& g, Time time) { return g.end < time; });
   ensure(gap != device.gaps.end() && gap->start <= stay.start && stay.start < stay.end && stay.end <= gap->end,
          "a device is given only while it is free");
   if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
   if (stay.cpus > 0 || stay.memory_bytes > 0) take_beside(nodes_[node], stay);
-  const Gap before{gap->start, stay.start}, after{stay.end, gap->end};
+  const Gap before{gap->start, stay.start, gap->after}, after{stay.end, gap->end, stay.job};
   if (before.start < before.end && after.start < after.end) {
     *gap = after;
     device.gaps.insert(gap, before);
@@ -264,11 +287,8 @@ std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, c
   } else {
     device.gaps.erase(gap);
   }
-  const auto position = std::upper_bound(device.stays.begin(), device.stays.end(), stay.start, [](Time time, const Stay& s) { return time < s.start; });
-  std::optional<Stay> previous;
-  if (position != device.stays.begin()) previous = *std::prev(position);
-  device.stays.insert(position, stay);
-  return previous;
+  if (before.after.value == 0) return std::nullopt;
+  return std::pair{before.start, before.after};
 }
 
 Time LengthBounds::not_before(Duration length, Time otherwise) const {

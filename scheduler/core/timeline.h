@@ -1,4 +1,4 @@
-// The calendar of devices: who holds which device from when to when, and where the gaps are. The one idea: a profile per device,
+// The calendar of devices: where the gaps between stays are, and whose stay each follows. The one idea: a profile per device,
 // not one count of processors, so a plan is a list of concrete allocations in which no device is promised twice.
 // Back-to-back stays leave no gap, so the lists of gaps stay short however many jobs are planned. What stays take of a node beside its
 // devices (CPUs, memory) is a sum over time per node; only requests that ask for it look there.
@@ -19,6 +19,7 @@
 namespace ultramarine::core {
 
 constexpr Time forever{std::numeric_limits<std::int64_t>::max()};
+constexpr Duration unbounded{std::numeric_limits<std::int64_t>::max() / 4};
 
 /// What a request asks of each of its nodes beside devices. CPUs and memory are per device; 0 = nothing.
 struct Needs {
@@ -67,6 +68,7 @@ struct PlaceRequest {
   std::size_t position = 0;  // of the job in the queue, from 0. Holders behind it are obstacles, but don't count when nodes are compared.
   const std::vector<std::size_t>& nodes;  // it may use, ascending
   Needs needs = {};
+  bool is_bound = false;  // it is known that nothing fits before `from`
   /// Per node of the timeline, when the node is closed to this job: ascending, disjoint. nullptr: never.
   const std::vector<std::vector<Interval>>* closed = nullptr;
 };
@@ -99,21 +101,25 @@ class Timeline {
   /// Source: conservative backfill, Mu'alem & Feitelson 2001; our profile is per device, not one processor count.
   std::optional<Fit> earliest_fit(const PlaceRequest& request, const policy::Placement& placement);
 
-  /// Adds a stay. The device must be free for all of it. Returns the stay that ends last before it, if there is one.
-  std::optional<Stay> add(std::size_t node, std::int64_t device, const Stay& stay);
+  /// Adds a stay. The device must be free for all of it. Returns the end of the stay that ends last before it and whose it is, if there is one.
+  std::optional<std::pair<Time, JobId>> add(std::size_t node, std::int64_t device, const Stay& stay);
 
   /// Whether devices alone would allow `shape` on `nodes` in [start, start + length).
   bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
   /// Whether since this was last asked stays took something from gaps that reach over `now`.
   bool has_less_now() { return std::exchange(has_less_now_, false); }
+  /// Whether somebody who is behind `position` holds a device until some time before `end`.
+  bool has_holders_behind(std::size_t position, Time end) const;
+  /// The longest stay that any device could take from `now` on; zero when none is free, `unbounded` when one is free for ever.
+  Duration longest_from_now() const;
 
  private:
   struct Gap {
     Time start, end;  // never empty
+    JobId after;      // whose stay ends at its start; 0 at the beginning of time
   };
   struct Device {
     std::vector<Gap> gaps;    // ascending; the last one ends `forever`
-    std::vector<Stay> stays;  // ascending
     Time held_until;          // by whom holds it from the beginning; only if ahead_of > 0
     std::size_t ahead_of = 0;
   };
@@ -156,6 +162,8 @@ class Timeline {
   /// Whether the device would be free for all of [start, start + length) but for a holder that is behind `position`.
   static bool free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position);
   static void take_beside(Node& node, const Stay& stay);
+  /// The first gap that ends at or after `time`; it must be before `forever`.
+  static const Gap* first_gap_to(const Device& device, Time time);
   static bool is_free(const Device& device, Time start, Duration length);
   Fit place(const PlaceRequest& request, Time start, const policy::Placement& placement) const;
 
@@ -164,7 +172,7 @@ class Timeline {
   bool is_one_leaf_ = true;
   bool has_less_now_ = false;
   // Scratch of the search: of the devices of a node the gap that is looked at and the earliest start in it.
-  std::vector<std::vector<Gap>::const_iterator> gaps_;
+  std::vector<const Gap*> gaps_;
   std::vector<Time> soonest_, sorted_;
   Side parts_, remainder_;
 };

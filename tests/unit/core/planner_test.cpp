@@ -434,6 +434,32 @@ TEST(Plan, HeldJobsComeLastAndHaveNoStart) {
   EXPECT_FALSE(plan.jobs[1].start_ms);
 }
 
+TEST(Planner, ToDecideItPlacesAsItPlans) {
+  PolicyConfig policy;
+  policy.launch_allowance_ms = {};
+  Driver driver(cluster_of(3, 2), policy);
+  const auto on = [&](const std::string& node, std::int64_t limit_s) {
+    JobSpec spec = spec_of({.gpus = 1}, seconds(limit_s));
+    spec.only_nodes = {node};
+    return driver.submit(spec);
+  };
+  on("node2", 100), on("node2", 100), on("node3", 200);
+  driver.round();
+  driver.submit(3, 1, seconds(50));  // in 100 s, on all nodes
+  const JobId ahead = driver.submit(1, seconds(150)), next = driver.submit(1, seconds(90));
+  for (const JobId id : {ahead, next}) driver.apply(JobHeld{id, HoldKind::user, "", ada});
+  const JobId gone = on("node1", 60);
+  const JobId behind = on("node1", 50);
+  driver.round();
+  driver.run(gone), driver.end(gone);
+  for (const JobId id : {ahead, next}) driver.apply(JobReleased{id, ada});
+  ASSERT_EQ(in_words(driver.attempt(behind).allocation), "node1:1");
+  ASSERT_EQ(driver.start_in_ms(ahead), 50'000) << "where the job behind it is";
+  ASSERT_EQ(in_words(driver.planned(next).allocation), "node1:0");
+  ASSERT_EQ(driver.start_round(), std::vector<JobId>{next});
+  EXPECT_EQ(in_words(driver.attempt(next).allocation), "node1:0");
+}
+
 TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {
   PolicyConfig policy;
   EXPECT_TRUE(policy::unknown_names(policy).empty());

@@ -63,9 +63,20 @@ class Walk {
     ASSERT_EQ(driver_.scheduler.decide(driver_.now), anew.decide(driver_.now));
     ASSERT_EQ(driver_.scheduler.plan(driver_.now), anew.plan(driver_.now));
     ASSERT_EQ(driver_.scheduler.next_wakeup(driver_.now), anew.next_wakeup(driver_.now));
+    compare_starts_with_plan();
   }
 
  private:
+  /// To decide, not everybody is planned.
+  void compare_starts_with_plan() const {
+    std::map<JobId, std::pair<Allocation, bool>> planned, chosen;
+    for (const PlannedJob& line : driver_.scheduler.plan(driver_.now).jobs)
+      if (line.start_ms == driver_.now) planned[line.job] = {line.allocation, line.backfilled};
+    for (const Decision& decision : driver_.scheduler.decide(driver_.now))
+      if (const auto* const start = std::get_if<StartJob>(&decision)) chosen[start->job] = {start->allocation, start->backfilled};
+    ASSERT_EQ(planned, chosen);
+  }
+
   template <class Which>
   std::vector<JobId> jobs(Which which) const {
     std::vector<JobId> ids;
