@@ -182,7 +182,7 @@ class Daemon final : public api::Backend {
   /// A second fold over the same entries, for questions: brought up to date when somebody asks and nobody reads it, copied afresh when somebody
   /// still does. A copy of everything after each change would hold up the next.
   struct SharedState {
-    core::Scheduler scheduler;
+    State state;
     std::int64_t sequence = 0;
     std::atomic<int> readers = 0;
   };

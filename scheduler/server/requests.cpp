@@ -7,6 +7,7 @@
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/server/daemon.h"
 
 namespace ultramarine::server {
@@ -25,14 +26,14 @@ std::shared_ptr<const State> Daemon::shared_state() {
   if (is_behind && shared_state_->readers.load(std::memory_order_acquire) > 0) shared_state_.reset();
   if (!shared_state_) {
     shared_state_ = std::make_shared<SharedState>();
-    shared_state_->scheduler = core::Scheduler(state());
+    shared_state_->state = state();
   } else {
-    for (const auto& [at, entry] : since_shared_) shared_state_->scheduler.apply(at, entry);
+    for (const auto& [at, entry] : since_shared_) core::apply_entry(shared_state_->state, at, entry);
   }
   since_shared_.clear();
   shared_state_->sequence = sequence_;
   ++shared_state_->readers;
-  return {&shared_state_->scheduler.state(), [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
+  return {&shared_state_->state, [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
 }
 
 api::SnapshotPtr Daemon::snapshot() {
