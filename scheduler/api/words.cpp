@@ -156,7 +156,7 @@ std::string why(const PlannedJob& planned, const State& state, Time now, bool wi
   const auto are_free = [&](std::int64_t count) { return free_for(waiting == state.jobs.end() ? nullptr : &waiting->second.spec, count); };
   switch (reason.code) {
     case ReasonCode::starting_now: return "Starts now.";
-    case ReasonCode::resources: return "Waits for " + asks + "; " + are_free(reason.gpus_free) + "." + then;
+    case ReasonCode::resources: return ("Waits for " + asks).append("; ").append(are_free(reason.gpus_free)).append(".").append(then);
     case ReasonCode::fragmentation:
       return "Waits for " + asks + "; " + are_free(reason.gpus_free) + ", but spread over nodes in another shape than it asks for." + then;
     case ReasonCode::priority:
