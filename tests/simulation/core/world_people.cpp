@@ -164,7 +164,7 @@ void World::check_the_world() {
   }
 }
 
-/// What a plan promises whatever happened before: who can't start has no place in it, and no array is planned beyond its limit.
+/// What a plan promises whatever happened before: who waits for others doesn't start now, and no array is planned beyond its limit.
 void World::check_the_plan() {
   if (!random_.chance(100)) return;
   std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
@@ -178,7 +178,7 @@ void World::check_the_plan() {
     const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
     const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
     if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
-    if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
+    if (waits && line.start_ms && *line.start_ms <= now_) complaints_.push_back("a start is planned for now for a job that waits for others");
     if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec, scheduler_.state().policy));
   }
   check_that_nobody_below_matters();

@@ -2,6 +2,7 @@
 // job may start, and where, given all that people and configuration have said.
 #include <algorithm>
 
+#include "scheduler/core/dependencies.h"
 #include "tests/simulation/core/world.h"
 
 namespace ultramarine::core {
@@ -53,7 +54,8 @@ void World::check_start(const State& state, const StartJob& start) {
     whole_nodes = whole_nodes && static_cast<std::int64_t>(on_node.devices.size()) == node.config.gpus;
     std::int64_t cpus = spec.cpus_per_gpu * static_cast<std::int64_t>(on_node.devices.size());
     for (const auto& [id, other] : state.jobs) cpus += other.spec.cpus_per_gpu * devices_on(other, on_node.node);
-    must(config->cpus == 0 || spec.cpus_per_gpu == 0 || cpus <= config->cpus, on_node.node + " has too few CPUs");
+    must(config->cpus == 0 || spec.cpus_per_gpu == 0 || cpus <= config->cpus,
+         on_node.node + " has too few CPUs: " + std::to_string(cpus) + " of " + std::to_string(config->cpus) + (spec.exclusive ? ", exclusive" : ""));
   }
   if (spec.exclusive) must(whole_nodes && devices >= total_gpus(spec.resources), "it doesn't get its nodes whole");
   else must(devices == total_gpus(spec.resources), "it gets another number of devices");
@@ -73,7 +75,7 @@ void World::check_own_turns(const Plan& plan) {
   std::map<std::tuple<std::string, std::string, std::string, std::string>, std::int64_t> last;
   for (const PlannedJob& line : plan.jobs) {
     const Job& job = scheduler_.state().jobs.at(line.job);
-    if (job.state != JobState::queued || job.own_turn == 0) continue;
+    if (job.state != JobState::queued || job.own_turn == 0 || awaits_others(job)) continue;  // who waits for others is behind all who don't
     std::int64_t& turn = last[{job.owner.name, job.spec.account, job.spec.partition, job.spec.qos}];
     if (job.own_turn < turn) complaints_.push_back("job " + std::to_string(line.job.value) + " is behind one that its owner put after it");
     turn = job.own_turn;
