@@ -1,6 +1,7 @@
 // Reordering among one's own jobs: they take each other's places in the queue, and nobody else's planned start may move later by it. That is
 // tried on a copy of the state before anything is recorded.
 #include <algorithm>
+#include <map>
 
 #include "scheduler/api/handlers.h"
 #include "scheduler/api/views.h"
@@ -100,13 +101,14 @@ void reorder_jobs(const ExchangePtr& exchange) {
   };
   change(exchange, choose, [exchange, request] {
     exchange->backend.ask([exchange, request](const SnapshotPtr& snapshot) {
-      JobFilter filter;
-      filter.states = {JobState::queued, JobState::held};
-      protocol::JobList list = job_list(*snapshot, filter, exchange->caller, exchange->backend.scheduler_uid());
-      std::set<JobId> named;
+      std::map<std::int64_t, protocol::JobView> by_position;
       for (const std::string& text : request.jobs)
-        for (const Job* job : named_jobs(*snapshot->state, *parse_job_name(text))) named.insert(job->job);
-      std::erase_if(list.jobs, [&](const protocol::JobView& view) { return named.count(view.details.job) == 0; });
+        for (const Job* job : named_jobs(*snapshot->state, *parse_job_name(text))) {
+          protocol::JobView view = job_view(*snapshot, *job, exchange->caller, exchange->backend.scheduler_uid());
+          if (view.planned) by_position.insert_or_assign(view.planned->position, std::move(view));
+        }
+      protocol::JobList list{.now_ms = snapshot->now_ms, .jobs = {}};
+      for (auto& [position, view] : by_position) list.jobs.push_back(std::move(view));
       exchange->answer(list);
     });
   });

@@ -34,8 +34,8 @@ class Wishes(unittest.TestCase):
         cls.cluster.up()
         cls.addClassCleanup(cls.cluster.close)
 
-    def submit(self, *arguments):
-        return self.cluster.submit("--time", "5m", *arguments)
+    def submit(self, *arguments, time="5m"):
+        return self.cluster.submit("--time", time, *arguments)
 
     def ended(self, job):
         self.assertEqual(self.cluster.wait(job), 0, self.cluster.ultra("show", job))
@@ -81,7 +81,7 @@ class Wishes(unittest.TestCase):
         self.assertEqual(view["details"]["state"], "queued", "two GPUs are free, but only four CPUs")
         self.assertEqual(view["planned"]["reason"]["code"], "resources")
         self.assertEqual(view["planned"]["reason"]["waits_for"], [holder])
-        self.assertEqual(self.ended(self.submit("--gpu-type", "L4", "--gpus", "1", "--cpus-per-gpu", "4", "--time", "1m", "--", "true")), {"l4-01": 1})
+        self.assertEqual(self.ended(self.submit("--gpu-type", "L4", "--gpus", "1", "--cpus-per-gpu", "4", "--", "true", time="1m")), {"l4-01": 1})
         self.assertEqual(self.cluster.state(waiting), "queued")
         self.cancel(holder)
         self.assertEqual(self.ended(waiting), {"l4-01": 2})

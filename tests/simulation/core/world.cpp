@@ -36,11 +36,13 @@ World::World(std::uint64_t seed) : random_(seed) {
       if (random_.chance(500)) node.cpus = random_.between(2, 24);
     }
   }
+  if (has(Habit::limits)) set_limits();
   for (const NodeConfig& node : full_cluster_.nodes) agents_[node.name].node = node.name;
   record(ClusterConfigured{full_cluster_, {}});
   PolicyConfig policy;
   if (random_.chance(250)) policy.backfill = "none";
   record(PolicyChanged{policy, {}});
+  if (has(Habit::limits)) record(PeriodStarted{now_, now_ + seconds(300), {}});
   liveness_.started_ms = now_;
   for (auto& [name, agent] : agents_) take_hello(agent);
   follow_up();
@@ -48,7 +50,7 @@ World::World(std::uint64_t seed) : random_(seed) {
 
 std::string World::faults_in_words() const {
   static const char* const names[] = {"mute", "cut_off", "reboot", "lost_gang", "rank_failure", "refused_launch", "scheduler_restart", "cluster_change"};
-  static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change"};
+  static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change", "dates", "reserve", "limits"};
   std::string words;
   for (const Fault fault : faults_) words += (words.empty() ? "" : " ") + std::string(names[static_cast<int>(fault)]);
   for (const Habit habit : habits_) words += (words.empty() ? "" : " ") + std::string(habits[static_cast<int>(habit)]);
@@ -271,7 +273,7 @@ void World::pass_time(Duration length) {
 
 void World::step() {
   Agent& agent = any_agent();
-  switch (random_.between(0, 36)) {
+  switch (random_.between(0, 37)) {
     case 0: case 1: submit(); break;
     case 2:
       if (random_.chance(300)) submit();
@@ -327,6 +329,10 @@ void World::step() {
       if (has(Habit::reorder) && random_.chance(500)) reorder();
       else if (has(Habit::policy_change) && random_.chance(100)) change_policy();
       break;
+    case 37:
+      if (has(Habit::reserve) && random_.chance(150)) reserve();
+      if (has(Habit::limits) && now_ >= scheduler_.state().period.end_ms) record(PeriodStarted{now_, now_ + seconds(300), {}});
+      break;
   }
   follow_up();
 }
@@ -342,6 +348,9 @@ void World::cancel_what_never_comes() {
 
 void World::heal() {
   faults_.clear();
+  for (AccountConfig& account : full_cluster_.accounts) account.limits = account.user_limits = {};
+  for (QosConfig& qos : full_cluster_.qos) qos.limits = qos.user_limits = {};
+  for (PartitionConfig& partition : full_cluster_.partitions) partition.limits = partition.user_limits = {};
   configure(full_cluster_);
   for (auto& [name, agent] : agents_) agent.muted = false;
   for (int round = 0; round < heal_rounds_max; ++round) {

@@ -18,7 +18,7 @@ namespace ultramarine::core {
 
 enum class Fault { mute, cut_off, reboot, lost_gang, rank_failure, refused_launch, scheduler_restart, cluster_change, count };
 /// What people do beside submitting, cancelling and requeueing.
-enum class Habit { hold, reorder, drain, wishes, policy_change, count };
+enum class Habit { hold, reorder, drain, wishes, policy_change, dates, reserve, limits, count };
 
 class World {
  public:
@@ -101,11 +101,16 @@ class World {
   void drain_or_resume();
   void change_policy();
   void add_wishes(JobSpec& spec);
+  void add_dates(JobSpec& spec);
+  void reserve();
+  void set_limits();
   void undo_what_people_did();
 
   // ---- rules (world_rules.cpp)
   void check_round(const std::vector<Decision>& decisions);
   void check_start(const State& state, const StartJob& start);
+  void check_dates(const State& state, const Job& job, const Allocation& allocation);
+  void check_limits(const State& state, const Job& job, const Allocation& allocation);
   void check_own_turns(const Plan& plan);
 
   Random random_;

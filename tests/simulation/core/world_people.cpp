@@ -26,6 +26,40 @@ void World::add_wishes(JobSpec& spec) {
   if (random_.chance(200)) spec.qos = "urgent";
 }
 
+void World::add_dates(JobSpec& spec) {
+  if (random_.chance(150)) spec.begin_ms = now_ + seconds(random_.between(1, 60));
+  if (random_.chance(150)) spec.deadline_ms = now_ + spec.time_limit_ms + seconds(random_.between(0, 200));
+}
+
+/// Some nodes are kept for an account, or for nobody; or a reservation ends before its time.
+void World::reserve() {
+  const auto& reservations = scheduler_.state().reservations;
+  if (!reservations.empty() && random_.chance(300)) return record(ReservationEnded{reservations.begin()->first, ada});
+  Reservation reservation{.name = "reservation" + std::to_string(random_.between(1, 3)), .start_ms = now_ + seconds(random_.between(0, 60)), .reason = "a demonstration", .actor = ada};
+  reservation.end_ms = reservation.start_ms + seconds(random_.between(5, 200));
+  for (const NodeConfig& node : full_cluster_.nodes)
+    if (random_.chance(400)) reservation.nodes.push_back(node.name);
+  if (random_.chance(700)) reservation.accounts = {random_.chance(600) ? "lab-a" : "lab-b"};
+  if (!reservation.nodes.empty()) record(ReservationMade{reservation, ada});
+}
+
+/// Each kind of limit for somebody, sometimes.
+void World::set_limits() {
+  std::int64_t total = 0;
+  for (const NodeConfig& node : full_cluster_.nodes) total += node.gpus;
+  const auto draw = [&](Limits& limits) {
+    if (random_.chance(250)) limits.gpus = random_.between(1, total);
+    if (random_.chance(200)) limits.jobs = random_.between(1, 4);
+    if (random_.chance(200)) limits.gpus_soft = random_.between(1, total);
+    if (random_.chance(150)) limits.gpus_floor = random_.between(1, total);
+    if (random_.chance(100)) limits.gpus_per_job = random_.between(1, total);
+  };
+  for (AccountConfig& account : full_cluster_.accounts) draw(account.limits), draw(account.user_limits);
+  for (QosConfig& qos : full_cluster_.qos) draw(qos.limits), draw(qos.user_limits);
+  for (PartitionConfig& partition : full_cluster_.partitions) draw(partition.limits), draw(partition.user_limits);
+  if (random_.chance(300)) full_cluster_.accounts[1].limits.gpu_hours_per_month = 1;
+}
+
 void World::hold_or_release() {
   const auto found = scheduler_.state().jobs.find(any_job());
   if (found == scheduler_.state().jobs.end()) return;
@@ -66,7 +100,7 @@ void World::change_policy() {
   record(PolicyChanged{policy, {}});
 }
 
-/// So that every job can run: holds and drains end.
+/// So that every job can run: holds, drains and reservations end, and so do jobs that waited for one.
 void World::undo_what_people_did() {
   std::vector<JobId> held;
   for (const auto& [id, job] : scheduler_.state().jobs)
@@ -76,6 +110,11 @@ void World::undo_what_people_did() {
   for (const auto& [name, node] : scheduler_.state().nodes)
     if (node.drain) drained.push_back(name);
   for (const std::string& node : drained) record(NodeResumed{node, ada});
+  while (!scheduler_.state().reservations.empty()) record(ReservationEnded{scheduler_.state().reservations.begin()->first, ada});
+  std::vector<JobId> without_theirs;
+  for (const auto& [id, job] : scheduler_.state().jobs)
+    if (job.state == JobState::queued && !job.spec.reservation.empty()) without_theirs.push_back(id);
+  for (const JobId id : without_theirs) record(JobCancelled{id, ada});
 }
 
 void World::submit() {
@@ -96,9 +135,13 @@ void World::submit() {
     spec.dependencies.push_back({on, static_cast<DependencyCondition>(random_.between(0, 3))});
   }
   if (has(Habit::wishes)) add_wishes(spec);
+  if (has(Habit::dates)) add_dates(spec);
+  const auto& reservations = scheduler_.state().reservations;
+  if (!reservations.empty() && random_.chance(300))
+    spec.reservation = std::next(reservations.begin(), random_.between(0, static_cast<std::int64_t>(reservations.size()) - 1))->first;
   spec.hold = has(Habit::hold) && random_.chance(50);
   const Actor& owner = anybody();
-  const auto answer = scheduler_.accept(spec, owner);
+  const auto answer = scheduler_.accept(spec, owner, now_);
   const auto* accepted = std::get_if<Accepted>(&answer);
   if (!accepted) return;
   JobSubmitted event{.job = {scheduler_.state().next_job}, .spec = accepted->spec, .actor = owner};
@@ -164,7 +207,7 @@ void World::check_the_world() {
   }
 }
 
-/// What a plan promises whatever happened before: who can't start has no place in it, and no array is planned beyond its limit.
+/// What a plan promises whatever happened before: who waits for others doesn't start now, and no array is planned beyond its limit.
 void World::check_the_plan() {
   if (!random_.chance(100)) return;
   std::map<JobId, std::vector<std::pair<Time, Time>>> stays;
@@ -178,7 +221,7 @@ void World::check_the_plan() {
     const bool waits = line.reason.code == ReasonCode::dependency || line.reason.code == ReasonCode::dependency_never;
     const bool is_waiting = awaits_others(job) && line.reason.code != ReasonCode::never_fits && line.reason.code != ReasonCode::held;
     if (waits != is_waiting) complaints_.push_back("job " + std::to_string(line.job.value) + " waits for others, or not, and the plan says otherwise");
-    if (waits && (line.start_ms || !line.allocation.empty())) complaints_.push_back("a start is planned for a job that waits for others");
+    if (waits && line.start_ms && *line.start_ms <= now_) complaints_.push_back("a start is planned for now for a job that waits for others");
     if (line.start_ms && job.array && job.array->limit > 0) stays[job.array->array].emplace_back(*line.start_ms, *line.start_ms + longest_stay(job.spec, scheduler_.state().policy));
   }
   check_that_nobody_below_matters();

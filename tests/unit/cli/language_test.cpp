@@ -110,7 +110,7 @@ TEST_F(Korean, TheSchedulersSentencesAreUnderstood) {
       {"Waits for 4 GPUs: account lab-a may use 32 GPUs at once, and 30 of them are used or promised.",
        "GPU 4개를 기다립니다: 계정 lab-a은(는) 동시에 GPU 32개까지 쓸 수 있고, 그중 30개가 사용 중이거나 약속되어 있습니다."},
       {"Waits for 8 GPUs: nodes that it would fit on are kept for maintenance night, which ends at 05:52 UTC (in 2h).",
-       "GPU 8개를 기다립니다: 들어갈 수 있는 노드가 05:52 UTC(2h 후)에 끝나는 점검 night을 위해 비워져 있습니다."},
+       "GPU 8개를 기다립니다: 들어갈 수 있는 노드가 05:52 UTC(2h 후)에 끝나는 점검 night을(를) 위해 비워져 있습니다."},
       {"65 GPUs asked, partition main has 64", "GPU 65개를 요청했지만 파티션 main에는 64개가 있습니다"},
       {"2 nodes of 9 GPUs asked, partition main has 0",
        "GPU 9개짜리 노드 2개를 요청했지만 파티션 main에는 0개가 있습니다"},

@@ -248,7 +248,7 @@ TEST(SlurmEnvironment, TellsWhatIsKeptWithItsGpus) {
   Environment environment = of_script(launch);
   EXPECT_EQ(environment.at("SLURM_CPUS_PER_GPU"), "8");
   EXPECT_EQ(environment.at("SLURM_CPUS_ON_NODE"), "24");
-  EXPECT_EQ(environment.at("SLURM_JOB_CPUS_PER_NODE"), "24(x3)");
+  EXPECT_EQ(environment.at("SLURM_JOB_CPUS_PER_NODE"), "24(x2),8");
   EXPECT_EQ(environment.at("SLURM_MEM_PER_NODE"), "12288");
   EXPECT_EQ(environment.at("SLURM_MEM_PER_CPU"), "512");
   launch.spec.exclusive = true;

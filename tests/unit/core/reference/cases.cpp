@@ -136,6 +136,10 @@ Scenario story_of(const Drawn& drawn, const PolicyConfig& policy) {
     job.spec.exclusive = drawn_job.exclusive > 0;
     for (std::size_t i = 0; i < cluster.nodes.size(); ++i)
       if ((drawn_job.only >> i & 1) != 0) job.spec.only_nodes.push_back(cluster.nodes[i].name);
+    const bool is_of_lab_a = drawn_job.user < 2;
+    const auto is_beyond = [&](int cap) { return cap > 0 && total_gpus(job.spec.resources) > cap; };  // no time could help it
+    if (is_beyond(caps.parent) || is_beyond(caps.qos) || is_beyond(caps.qos_user) || is_beyond(caps.partition) || is_beyond(caps.partition_user)) continue;
+    if (is_of_lab_a && (is_beyond(caps.account) || is_beyond(caps.user))) continue;
     if (is_possible(scenario, job)) scenario.job.push_back(job);
   }
   if (scenario.job.empty()) return scenario;

@@ -108,6 +108,9 @@ TEST(Reference, ConservativeAgreesByLength) { expect_agreement(policy_of("shorte
 TEST(Reference, ConservativeAgreesWhenJobsRunLongerThanTheyMay) {
   expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {.overdue = true}, 200);
 }
+TEST(Reference, ConservativeAgreesOnCaps) {
+  expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {.caps = true}, 300);
+}
 TEST(Reference, FifoAgrees) { expect_agreement(policy_of("submit_time", "none", "pack", seconds(0)), textbook, 200); }
 TEST(Reference, FifoSkipAgrees) { expect_agreement(policy_of("submit_time", "skip", "pack", seconds(0)), textbook, 200); }
 TEST(Reference, EasyAgrees) { expect_agreement(policy_of("submit_time", "easy", "pack", seconds(0)), textbook, 300); }

@@ -90,7 +90,7 @@ void Playback::submit(const ScenarioJob& job) {
   if (spec.command.empty()) spec.command = {"/bin/true"};
   if (spec.working_directory.empty()) spec.working_directory = "/";
   const Actor actor = actor_of(job.user);
-  const auto answer = scheduler.accept(spec, actor);
+  const auto answer = scheduler.accept(spec, actor, now);
   if (const auto* refusal = std::get_if<Refusal>(&answer))
     throw std::runtime_error("a job of the story is refused: " + refusal->field + ": " + refusal->problem + "; " + refusal->remedy);
   const JobId first{scheduler.state().next_job};
