@@ -13,7 +13,7 @@ namespace ultramarine::api {
 
 namespace {
 
-constexpr Duration farthest{3650LL * 86'400'000};  // keeps sums of times far from overflow
+constexpr Duration farthest{36'500LL * 86'400'000};  // keeps sums of times far from overflow
 constexpr std::size_t listed_max = 5;
 
 bool is_name(const std::string& text) {
@@ -28,9 +28,10 @@ std::vector<std::string> names_of(const std::vector<Named>& all) {
 }
 
 void check_times(const protocol::ReservationRequest& request, Time now) {
+  if (request.start_ms.ms <= 0) throw bad_request("start_ms", "none is given", "say when it begins, in milliseconds since 1970 (UTC)");
   if (request.end_ms <= request.start_ms) throw bad_request("end_ms", "it ends before it starts", "give a longer --duration");
   if (request.end_ms <= now) throw bad_request("end_ms", "it ended " + when(request.end_ms, now), "give a later --start or a longer --duration");
-  if (request.start_ms < now - farthest || request.end_ms > now + farthest) throw bad_request("end_ms", "it lies more than ten years away", "give nearer times");
+  if (request.start_ms < now - farthest || request.end_ms > now + farthest) throw bad_request("end_ms", "it lies more than a hundred years away", "give nearer times");
 }
 
 Reservation reservation_of(const protocol::ReservationRequest& request, const State& state, Time now, const Actor& actor) {
@@ -114,6 +115,7 @@ void make_reservation(const ExchangePtr& exchange) {
 
 void cancel_reservation(const ExchangePtr& exchange) {
   const auto request = decode_body<protocol::ReservationCancelRequest>(*exchange);
+  if (request.name.empty()) throw bad_request("name", "none is given", "`ultra reservations` lists them");
   auto ended = std::make_shared<protocol::ReservationReply>();  // filled on the daemon's thread, read after its commit
   const auto choose = [request, ended, caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const core::Scheduler& scheduler, Time) {
     const State& state = scheduler.state();

@@ -333,7 +333,10 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
   last_change = Clock::now();
   for (;;) {
     std::size_t up = 0;
-    for (const protocol::NodeView& view : client.nodes().value.nodes) up += view.node.state == NodeState::up;
+    for (const protocol::NodeView& view : client.nodes().value.nodes) {
+      const NodeState state = view.node.state;
+      up += state == NodeState::up || state == NodeState::draining || state == NodeState::drained;
+    }
     progress.show_bar(spoken("Starting nodes"), up, nodes_.size());
     if (up >= nodes_.size()) break;
     if (up != up_before) up_before = up, last_change = Clock::now();

@@ -77,7 +77,9 @@ const Reservation* Closures::first_in_the_way(const std::vector<std::size_t>& no
 
 const Reservation* reservation_of(const State& state, const Job& job) {
   const auto found = state.reservations.find(job.spec.reservation);
-  return found == state.reservations.end() ? nullptr : &found->second;
+  if (found == state.reservations.end()) return nullptr;
+  const auto& accounts = found->second.accounts;  // another reservation may have taken the name since
+  return std::find(accounts.begin(), accounts.end(), job.spec.account) == accounts.end() ? nullptr : &found->second;
 }
 
 bool misses_deadline(const Job& job, Time now) { return job.spec.deadline_ms && now + job.spec.time_limit_ms > *job.spec.deadline_ms; }

@@ -37,7 +37,7 @@ class Closures {
   std::map<std::string, std::vector<std::vector<Interval>>> closed_;
 };
 
-/// nullptr: the job names none, or it is over.
+/// nullptr: the job names none, it is over, or it is not (any more) for its account.
 const Reservation* reservation_of(const State& state, const Job& job);
 
 /// Whether it is certain that the job can't end by its deadline with all of its time limit used: not even if it started now.

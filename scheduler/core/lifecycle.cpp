@@ -270,6 +270,11 @@ void on(State& state, Time now, const JobReleased& event) {
 }
 
 void on(State& state, Time, const JobsReordered& event) {
+  if (event.jobs.empty()) return;
+  const Job& one = known_job(state, event.jobs.front());
+  // The turns of those that have ended were of an earlier order.
+  for (auto& [id, job] : state.jobs)
+    if (is_terminal(job.state) && job.owner.uid == one.owner.uid && job.spec.account == one.spec.account) job.own_turn = 0;
   std::int64_t turn = 0;
   for (const JobId id : event.jobs) known_job(state, id).own_turn = ++turn;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -35,9 +36,19 @@ void take_own_turns(std::vector<const Job*>& jobs) {
 
 }  // namespace
 
-std::vector<const Job*> in_order(const State&, std::vector<const Job*> jobs, const policy::Policies& policies, Time) {
+std::vector<const Job*> in_order(const State& state, std::vector<const Job*> jobs, const policy::Policies& policies, Time) {
+  if (std::none_of(jobs.begin(), jobs.end(), [](const Job* job) { return job->own_turn > 0; })) {
+    sort_by_key(jobs, *policies.order);
+    return jobs;
+  }
+  // Who has left the queue keeps his place, so that the others don't move up into it and overtake somebody else.
+  std::set<JobId> asked_for;
+  for (const Job* job : jobs) asked_for.insert(job->job);
+  for (const auto& [id, job] : state.jobs)
+    if (job.own_turn > 0 && asked_for.count(id) == 0) jobs.push_back(&job);
   sort_by_key(jobs, *policies.order);
   take_own_turns(jobs);
+  std::erase_if(jobs, [&](const Job* job) { return asked_for.count(job->job) == 0; });
   return jobs;
 }
 

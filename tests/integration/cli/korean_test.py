@@ -102,7 +102,7 @@ class InKorean(unittest.TestCase):
                 file.write(text)
             return path
 
-        for lines in ("--gpus=x", "--time=soon", "--frobnicate", "--ntasks=3 --nodes=2 --ntasks-per-node=1", "--hold", "--array=5-1", "--mem=lots",
+        for lines in ("--gpus=x", "--time=soon", "--frobnicate", "--ntasks=3 --nodes=2 --ntasks-per-node=1", "--input=x", "--array=5-1", "--mem=lots",
                       "--gres=gpu:a:1,gpu:b:2", "--signal=NOPE", "--dependency=singleton", "--container=x", "-x=y", "word"):
             with self.subTest(lines):
                 ran = self.home.ultra("submit", "--dry-run", script(f"#!/bin/sh\n#SBATCH {lines}\n"), environment=KOREAN)

@@ -93,7 +93,7 @@ class OnOneCluster(unittest.TestCase):
     def test_a_hold_outlives_the_scheduler(self):
         job = self.cluster.submit("--hold", "--", "true")
         self.cluster.kill_scheduler()
-        self.ok("cluster", "up")
+        self.assertTrue(self.cluster.start_scheduler())
         self.assertEqual(self.cluster.state(job), "held")
         self.ok("release", job)
         self.assertEqual(self.cluster.wait(job), 0)
@@ -116,7 +116,7 @@ class OnOneCluster(unittest.TestCase):
         self.assertEqual(reasons[0], "REASON\tUSER\tTIMESTAMP\tNODELIST")
         self.assertRegex(reasons[1], r"^new fans\troot\t\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\tnode01$")
         self.cluster.kill_scheduler()
-        self.ok("cluster", "up")
+        self.assertTrue(self.cluster.start_scheduler())
         until(lambda: self.node_state("node01") == "drained", "node01 is still drained")
         self.assertEqual(self.ok("resume", "node01").out, "node01 takes jobs again.\n")
         self.assertEqual(self.cluster.wait(big), 0)

@@ -54,7 +54,7 @@ void World::check_start(const State& state, const StartJob& start) {
     whole_nodes = whole_nodes && static_cast<std::int64_t>(on_node.devices.size()) == node.config.gpus;
     std::int64_t cpus = spec.cpus_per_gpu * static_cast<std::int64_t>(on_node.devices.size());
     for (const auto& [id, other] : state.jobs) cpus += other.spec.cpus_per_gpu * devices_on(other, on_node.node);
-    must(config->cpus == 0 || spec.cpus_per_gpu == 0 || cpus <= config->cpus,
+    must(config->cpus == 0 || spec.cpus_per_gpu == 0 || spec.exclusive || cpus <= config->cpus,
          on_node.node + " has too few CPUs: " + std::to_string(cpus) + " of " + std::to_string(config->cpus) + (spec.exclusive ? ", exclusive" : ""));
   }
   if (spec.exclusive) must(whole_nodes && devices >= total_gpus(spec.resources), "it doesn't get its nodes whole");
