@@ -241,7 +241,7 @@ class Planner {
       ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
       bounds.learn(waits.shape, waits.stay, fit->start);
       if (fit->start > now_ && fit->start + waits.stay > now_ + longest_now_) return deferred_.push_back(&waits);
-      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is for now.
+      // Nodes are compared by what jobs ahead leave of them, also those that somebody behind holds.
       if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
     }
     plan_in_calendar(waits, line, now_);
