@@ -31,6 +31,13 @@ std::int64_t charge(const State& state, const Job& job, Time from, Time to) {
   return narrowed(held * usage_factor_permille(state.cluster, job.spec.qos) / 1000);
 }
 
+ActiveJobs active_jobs(const State& state) {
+  ActiveJobs active;
+  for (const auto& [id, job] : state.jobs)
+    if (is_active(job.state)) active.emplace_hint(active.end(), id, &job);
+  return active;
+}
+
 /// A part of the shares / a part of the usage.
 Fraction level_of(std::int64_t shares, std::int64_t all_shares, std::int64_t usage, std::int64_t all_usage) {
   if (shares == 0) return {0, 1};
@@ -72,9 +79,11 @@ void charge_ended_attempt(State& state, Time now, const Job& job) {
   usage.later_as_of_ms = now;
 }
 
-FairShare::FairShare(const State& state, Time now) {
+FairShare::FairShare(const State& state, Time now) : FairShare(state, now, active_jobs(state)) {}
+
+FairShare::FairShare(const State& state, Time now, const ActiveJobs& active) {
   build_tree(state);
-  add_members(state, now);
+  add_members(state, now, active);
   sum_up(0);
   rank_all();
   rank_newcomers();
@@ -93,7 +102,7 @@ void FairShare::build_tree(const State& state) {
   }
 }
 
-void FairShare::add_members(const State& state, Time now) {
+void FairShare::add_members(const State& state, Time now, const ActiveJobs& active) {
   const Time tick = priority_tick(state.policy, now);
   for (const auto& [account, users] : state.usage) {
     const auto at = by_name_.find(account);
@@ -102,8 +111,8 @@ void FairShare::add_members(const State& state, Time now) {
       tree_[at->second].members.push_back(
           {.name = user, .usage = charged_at(usage, tick, state.policy.half_life_ms), .after_tick = usage.since_ms >= tick});
   }
-  for (const auto& [id, job] : state.jobs) {
-    if (!is_active(job.state)) continue;
+  for (const auto& [id, running] : active) {
+    const Job& job = *running;
     const auto place = find(job.spec.account, user_name(job.owner));
     if (!place) continue;
     Member& member = tree_[place->account].members[place->member];

@@ -22,11 +22,16 @@ Time priority_tick(const PolicyConfig& policy, Time now);
 /// Whom usage is charged to: his name, or "uid 1234" when the system has none for him.
 std::string user_name(const Actor& owner);
 
+/// The jobs of a state that hold devices.
+using ActiveJobs = std::map<JobId, const Job*>;
+
 /// It looks into the state that it was made from, and must not outlive it.
 class FairShare {
  public:
-  /// O(users of the tree x log + running jobs).
+  /// O(users of the tree x log + all jobs that ever were).
   FairShare(const State& state, Time now);
+  /// For whoever knows the state's active jobs. O(users of the tree x log + active jobs).
+  FairShare(const State& state, Time now, const ActiveJobs& active);
 
   /// The factor of a user's jobs, of factor_one: his place from behind / the number of users. 0 when the account is not in the tree.
   std::int64_t factor(std::string_view account, std::string_view user) const;
@@ -58,7 +63,7 @@ class FairShare {
   };
 
   void build_tree(const State& state);
-  void add_members(const State& state, Time now);
+  void add_members(const State& state, Time now, const ActiveJobs& active);
   void sum_up(std::size_t account);
   void rank_all();
   void rank_newcomers();

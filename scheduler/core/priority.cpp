@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/mp11/algorithm.hpp>
+#include <utility>
 
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/wide.h"
@@ -60,10 +61,14 @@ Time waits_since(const Job& job) {
   return since;
 }
 
-Priorities::Priorities(const State& state, Time now)
+Priorities::Priorities(const State& state, Time now) : Priorities(state, now, FairShare(state, now)) {}
+
+Priorities::Priorities(const State& state, Time now, const ActiveJobs& active) : Priorities(state, now, FairShare(state, now, active)) {}
+
+Priorities::Priorities(const State& state, Time now, FairShare fair_share)
     : state_(state),
       tick_(priority_tick(state.policy, now)),
-      fair_share_(state, now),
+      fair_share_(std::move(fair_share)),
       qos_(factors_of(state.cluster.qos)),
       partitions_(factors_of(state.cluster.partitions)),
       accounts_(factors_of(state.cluster.accounts)) {

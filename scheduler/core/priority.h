@@ -23,7 +23,10 @@ Time waits_since(const Job& job);
 ///  qos, partition, account   its priority, from 0 or the lowest (what is less) to 0 or the highest (what is more)
 class Priorities {
  public:
+  /// O(all jobs that ever were).
   Priorities(const State& state, Time now);
+  /// For whoever knows the state's active jobs. O(users + active jobs).
+  Priorities(const State& state, Time now, const ActiveJobs& active);
 
   JobPriority of(const Job& job) const;
   const FairShare& fair_share() const { return fair_share_; }
@@ -31,6 +34,7 @@ class Priorities {
   Time tick() const { return tick_; }
 
  private:
+  Priorities(const State& state, Time now, FairShare fair_share);
   std::int64_t size_factor(const Job& job) const;
   const State& state_;
   const Time tick_;

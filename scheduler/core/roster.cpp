@@ -97,7 +97,7 @@ void Roster::prepare(Time now) {
   // Priorities of one tick stay; other orders are made at no cost, and may look at the clock for those that run.
   const bool is_new_tick = order_changes_at_ && now >= *order_changes_at_;
   if (!order_changes_at_ || is_new_tick || nodes_changed_ || !changed_.empty()) {
-    policies_ = policy::make_policies(state_, now);
+    policies_ = policy::make_policies(state_, now, jobs_active());
     order_changes_at_ = policies_->order->changes_at();
   }
   if (nodes_changed_ || order_changed_ || is_reordered_ || has_shares_ || is_new_tick || policies_->preemption->ranks_running()) order_all();

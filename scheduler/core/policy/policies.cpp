@@ -53,9 +53,9 @@ void check(const std::vector<std::string>& known, const char* field, const std::
 
 }  // namespace
 
-Policies make_policies(const State& state, Time now) {
+Policies make_policies(const State& state, Time now, const std::map<JobId, const Job*>& active) {
   const PolicyConfig& policy = state.policy;
-  const Context context{state, now};
+  const Context context{state, now, active};
   return {make(orders, policy.order, context), make(backfills, policy.backfill, context), make(placements, policy.placement, context),
           make(preemptions, policy.preemption, context)};
 }

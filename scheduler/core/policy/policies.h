@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +81,7 @@ class Preemption {
 struct Context {
   const State& state;
   Time now;
+  const std::map<JobId, const Job*>& active;  // the state's jobs that hold devices
 };
 std::unique_ptr<JobOrder> submit_time(const Context& context);
 std::unique_ptr<JobOrder> shortest(const Context& context);
@@ -105,7 +107,8 @@ struct Policies {
   std::unique_ptr<Placement> placement;
   std::unique_ptr<Preemption> preemption;
 };
-Policies make_policies(const State& state, Time now);
+/// `active`: the state's jobs that hold devices.
+Policies make_policies(const State& state, Time now, const std::map<JobId, const Job*>& active);
 
 /// The names of every table, the first being what an unknown one is taken for.
 struct Names {

@@ -200,7 +200,10 @@ TEST(Priority, TheOrderIsTheOneThatTheNumbersTell) {
 
     for (std::size_t i = waiting.size(); i > 1; --i) std::swap(waiting[i - 1], waiting[static_cast<std::size_t>(random.between(0, static_cast<std::int64_t>(i) - 1))]);
     std::vector<JobId> shuffled;
-    for (const Job* job : in_order(driver.scheduler.state(), waiting, policy::make_policies(driver.scheduler.state(), driver.now), driver.now)) shuffled.push_back(job->job);
+    ActiveJobs active;
+    for (const auto& [id, job] : driver.scheduler.state().jobs)
+      if (is_active(job.state)) active.emplace(id, &job);
+    for (const Job* job : in_order(driver.scheduler.state(), waiting, policy::make_policies(driver.scheduler.state(), driver.now, active), driver.now)) shuffled.push_back(job->job);
     EXPECT_EQ(shuffled, expected);
   }
 }

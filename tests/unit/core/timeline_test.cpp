@@ -195,7 +195,7 @@ const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 20'000 : 1000;
 
 TEST(Timeline, AgreesWithATableOfSeconds) {
   const State state;
-  const policy::Context context{state, {}};
+  const policy::Context context{state, {}, {}};
   int found = 0;
   for (std::uint64_t seed = 1; seed <= cases; ++seed) {
     const auto placement = seed % 4 == 0 ? policy::pack(context) : policy::best_fit(context);
@@ -210,7 +210,7 @@ struct OneNode {
   explicit OneNode(const TimelineNode& node) : timeline({node}) {}
   std::optional<Fit> fit(std::int64_t devices, Needs needs = {}, const std::vector<std::vector<Interval>>* closed = nullptr) {
     return timeline.earliest_fit({.shape = {0, 8, devices}, .length = seconds(10), .from = at(0), .nodes = nodes, .needs = needs, .closed = closed},
-                                 *policy::best_fit({state, {}}));
+                                 *policy::best_fit({state, {}, {}}));
   }
   const State state;
   const std::vector<std::size_t> nodes{0};
@@ -250,7 +250,7 @@ std::string placed(const policy::Placement& placement, const Shape& shape, const
 TEST(BestFit, WholeNodesComeFromOneLeafIfOneHasThem) {
   // Leaf 1 has three whole nodes, leaf 2 two: two parts go to the leaf that is fuller, three to the one that holds them.
   const State state;
-  const auto best_fit = policy::best_fit({state, {}});
+  const auto best_fit = policy::best_fit({state, {}, {}});
   std::vector<policy::Offer> offers;
   for (std::size_t node = 0; node < 6; ++node) offers.push_back({.node = node, .devices = 8, .left_by_jobs_ahead = 8, .leaf = node < 3 ? 1u : 2u});
   offers[5].devices = offers[5].left_by_jobs_ahead = 3;
@@ -264,8 +264,8 @@ TEST(Pack, LooksAtWhatIsFreeAndTakesWholeNodesInOrder) {
   const State state;
   const std::vector<policy::Offer> offers{{.node = 0, .devices = 8, .left_by_jobs_ahead = 8}, {.node = 1, .devices = 3, .left_by_jobs_ahead = 8},
                                           {.node = 2, .devices = 8, .left_by_jobs_ahead = 4}};
-  EXPECT_EQ(placed(*policy::pack({state, {}}), {1, 8, 2}, offers), "0:8 1:2 ");
-  EXPECT_EQ(placed(*policy::best_fit({state, {}}), {1, 8, 2}, offers), "0:2 2:8 ");
+  EXPECT_EQ(placed(*policy::pack({state, {}, {}}), {1, 8, 2}, offers), "0:8 1:2 ");
+  EXPECT_EQ(placed(*policy::best_fit({state, {}, {}}), {1, 8, 2}, offers), "0:2 2:8 ");
 }
 
 }  // namespace
