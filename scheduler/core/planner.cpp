@@ -462,34 +462,52 @@ class Planner {
     return std::none_of(closed.begin(), closed.end(), [&](const Interval& one) { return one.start < now_ + waits.stay && one.end > now_; });
   }
 
-  /// What the first job that has to wait was promised: enough is free for it at `at`, as far as can be seen.
+  /// What the first job that has to wait was promised: enough is free for it at `at`, and its limits have room, as far as can be seen.
   struct Promise {
     Time at;
     Candidate first;
-    Rooms rooms;  // as they will be then
+    Rooms rooms;           // as they will be then
+    LimitCalendar limits;  // with it from then on
   };
 
-  /// The earliest time by which enough is free for it. (Lifka 1995; per node, not one count.)
+  /// The earliest time by which enough is free for it. (Lifka 1995; per node, not one count.) Ends of jobs and of reservations make room.
   void promise(const Candidate& first) {
     std::sort(held_.begin(), held_.end(), [](const Held& a, const Held& b) { return a.end < b.end; });
+    std::set<Time> times;
+    for (const Held& held : held_) times.insert(held.end);
+    if (first.view->closed)
+      for (const std::size_t node : first.view->nodes)
+        for (const Interval& closed : (*first.view->closed)[node])
+          if (closed.end > now_) times.insert(closed.end);
     Rooms rooms = rooms_;
-    for (auto held = held_.begin(); held != held_.end();) {
-      const Time at = held->end;
-      for (; held != held_.end() && held->end == at; ++held) rooms.give_back(held->node, held->device, held->stay);
-      if (!rooms.has_room(request_of(first, at))) continue;
-      promise_.emplace(Promise{at, first, std::move(rooms)});
+    for (auto [held, at] = std::pair{held_.begin(), times.begin()}; at != times.end(); ++at) {
+      for (; held != held_.end() && held->end <= *at; ++held) rooms.give_back(held->node, held->device, held->stay);
+      if (!rooms.has_room(request_of(first, *at))) continue;
+      const Time allowed = limits_.earliest(*first.job, first.gpus, *at, first.stay).at;
+      if (allowed > *at) {
+        times.insert(allowed);
+        continue;
+      }
+      LimitCalendar limits = limits_;
+      limits.take(*first.job, first.gpus, *at, *at + first.stay);
+      promise_.emplace(Promise{*at, first, std::move(rooms), std::move(limits)});
       return;
     }
   }
 
   /// Whether the first job that waits can still have what it was promised when this one starts now; if so, that is noted.
   bool keeps_promise(const Fit& fit, const Candidate& starts) {
-    if (now_ + starts.stay <= promise_->at) return true;
-    const Needs needs = needs_of(starts.job->spec);
-    promise_->rooms.take(fit, needs);
-    if (promise_->rooms.has_room(request_of(promise_->first, promise_->at))) return true;
-    promise_->rooms.give_back(fit, needs);
-    return false;
+    if (promise_->limits.earliest(*starts.job, starts.gpus, now_, starts.stay).limit) return false;
+    if (now_ + starts.stay > promise_->at) {
+      const Needs needs = needs_of(starts.job->spec);
+      promise_->rooms.take(fit, needs);
+      if (!promise_->rooms.has_room(request_of(promise_->first, promise_->at))) {
+        promise_->rooms.give_back(fit, needs);
+        return false;
+      }
+    }
+    promise_->limits.take(*starts.job, gpus_of(fit), now_, now_ + starts.stay);
+    return true;
   }
 
   void try_shortest_first() {

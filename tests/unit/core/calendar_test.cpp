@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "scheduler/core/planner.h"
 #include "tests/unit/core/builders.h"
@@ -53,6 +54,22 @@ TEST_F(Dates, MaintenanceKeepsJobsOffThatWouldRunIntoIt) {
   EXPECT_TRUE(driver.round().empty());
   driver.now = in(5);
   EXPECT_EQ(driver.start_round(), std::vector<JobId>{longer});
+}
+
+TEST_F(Dates, WithEasyTheFirstThatWaitsIsPromisedTheEndOfAReservation) {
+  // Nobody runs, so no end of a job makes room for the first; the end of the maintenance does.
+  for (const char* backfill : {"easy", "easy_sjf"}) {
+    SCOPED_TRACE(backfill);
+    driver = Driver(cluster_of(2, 4), {.backfill = backfill});
+    reserve("night", {"node1"}, in(1), in(2));
+    const JobId first = submit(8, 3), in_the_way = submit(1, 10), before = submit(4, 1), ends_by_then = submit(2, 2);
+    EXPECT_EQ(reason(in_the_way), ReasonCode::priority);
+    const std::vector<JobId> started = driver.start_round();
+    EXPECT_EQ(std::set<JobId>(started.begin(), started.end()), (std::set<JobId>{before, ends_by_then}));
+    driver.now = in(2);
+    for (const JobId job : started) driver.run(job), driver.end(job);
+    EXPECT_EQ(driver.start_round(), std::vector<JobId>{first}) << "as promised";
+  }
 }
 
 TEST_F(Dates, AReservationOfOneNodeLeavesTheOther) {

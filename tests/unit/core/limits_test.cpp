@@ -105,6 +105,34 @@ TEST(HardCap, WithoutBackfillHoldsNobodyElseUp) {
   EXPECT_EQ(driver.planned(second).reason.code, ReasonCode::limit);
 }
 
+TEST(HardCap, WithEasyNobodyTakesWhatTheFirstThatWaitsWillNeedOfIt) {
+  // The first is promised 6 devices in an hour. Somebody else of the lab would leave it those, but not what it needs of the lab's cap then.
+  struct Case {
+    Limits limits;
+    bool leaves_room_for_half_an_hour;  // that ends by then
+  };
+  for (const Case& one : {Case{{.gpus = 6}, true}, Case{{.jobs = 1}, true}, Case{{.gpu_hours_per_month = 6}, false}}) {
+    for (const char* backfill : {"easy", "easy_sjf"}) {
+      SCOPED_TRACE(backfill);
+      ClusterConfig cluster = labs();
+      cluster.accounts[0].limits = one.limits;
+      Driver driver(cluster, {.backfill = backfill, .launch_allowance_ms = {}});
+      driver.apply(PeriodStarted{driver.now - hours(24), driver.now + hours(240), {}});
+      const JobId guest = submit(driver, {.gpus = 4, .account = "guests"});
+      EXPECT_EQ(driver.start_round(), std::vector<JobId>{guest});
+      const JobId first = submit(driver, {.gpus = 6}), in_the_way = submit(driver, {.account = "lab-b", .limit = hours(5)}),
+                  short_one = submit(driver, {.account = "lab-b", .limit = minutes(30)}), stranger = submit(driver, {.gpus = 2, .account = "guests", .limit = hours(9)});
+      EXPECT_FALSE(driver.planned(in_the_way).start_ms);
+      const std::vector<JobId> started = driver.start_round();
+      EXPECT_EQ(started, one.leaves_room_for_half_an_hour ? (std::vector<JobId>{short_one, stranger}) : std::vector<JobId>{stranger});
+      driver.now = driver.now + hours(1);
+      for (const JobId job : {guest, short_one})
+        if (driver.state(job) == JobState::starting) driver.run(job), driver.end(job);
+      EXPECT_EQ(driver.start_round(), std::vector<JobId>{first}) << "as promised";
+    }
+  }
+}
+
 TEST(Limit, ThatAQueuedJobExceedsByItselfHoldsItUntilTheLimitIsChanged) {
   Driver driver(labs());
   const JobId wide = submit(driver, {.gpus = 4}), running = submit(driver, {.gpus = 8});
