@@ -285,6 +285,18 @@ TEST_F(CudaKernels, AWholeModelsLossesAndGradients) {
   }
 }
 
+TEST_F(CudaKernels, WhatThePlugInCopiedToTheDeviceIsThereForEveryStream) {
+  const collectives::CudaPlugin& plugin = *collectives::cuda_plugin().plugin;
+  const std::size_t count = 2'000'000;
+  for (float round = 1; round < 6; ++round) {
+    const std::vector<float> values(count, round);
+    const auto array = room(count);
+    stream_->synchronize();
+    plugin.copy_to_device(array.data(), values.data(), array.bytes());
+    EXPECT_TRUE(down(array) == values) << "round " << round;
+  }
+}
+
 TEST_F(CudaKernels, AnEventOrdersTwoStreams) {
   const auto second = device_->make_stream();
   const auto event = device_->make_event();

@@ -94,6 +94,7 @@ cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::si
                    Arguments... arguments) {
   FAKE_CUDA_ENTER(cudaLaunchKernel);
   if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidConfiguration);
+  fake::load_kernel(reinterpret_cast<const void*>(kernel));
   Call<Parameters...> call{kernel, {argument(static_cast<Parameters>(arguments))...}};
   return fake::remember(fake::enqueue(
       stream, [=]() mutable { run_grid(grid, block, shared_bytes, Call<Parameters...>::thread, &call); }));
