@@ -63,11 +63,12 @@ std::string plain_name(const char* mangled) {
   return colon == std::string::npos ? name : name.substr(colon + 2);
 }
 
+/// `refused`: the error for a shape that no GPU takes.
 cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments, std::size_t shared_bytes,
-                   cudaStream_t stream) {
+                   cudaStream_t stream, cudaError_t refused) {
   const auto name = registered_functions().find(function);
   if (name == registered_functions().end()) return cudaErrorInvalidDeviceFunction;
-  if (!is_valid_launch(grid, block, shared_bytes)) return cudaErrorInvalidConfiguration;
+  if (!is_valid_launch(grid, block, shared_bytes)) return refused;
   const auto found = emulated_kernels().find(name->second);
   if (found == emulated_kernels().end()) violation("kernel %s has no emulation in this process", name->second.c_str());
   const EmulatedKernel kernel = found->second;
@@ -109,12 +110,13 @@ using namespace ultramarine::fake;
 FAKE_API cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments,
                                       std::size_t shared_bytes, cudaStream_t stream) {
   FAKE_CUDA_ENTER(cudaLaunchKernel);
-  return remember(launch(function, grid, block, arguments, shared_bytes, stream));
+  return remember(launch(function, grid, block, arguments, shared_bytes, stream, cudaErrorInvalidConfiguration));
 }
 FAKE_API cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* configuration, const void* function,
                                          void** arguments) {
-  return cudaLaunchKernel(function, configuration->gridDim, configuration->blockDim, arguments,
-                          configuration->dynamicSmemBytes, configuration->stream);
+  FAKE_CUDA_ENTER(cudaLaunchKernel);
+  return remember(launch(function, configuration->gridDim, configuration->blockDim, arguments,
+                         configuration->dynamicSmemBytes, configuration->stream, cudaErrorInvalidValue));
 }
 FAKE_API cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(function));

@@ -93,7 +93,7 @@ template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
                    Arguments... arguments) {
   FAKE_CUDA_ENTER(cudaLaunchKernel);
-  if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidConfiguration);
+  if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidValue);
   fake::load_kernel(reinterpret_cast<const void*>(kernel));
   Call<Parameters...> call{kernel, {argument(static_cast<Parameters>(arguments))...}};
   return fake::remember(fake::enqueue(
