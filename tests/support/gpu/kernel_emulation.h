@@ -58,7 +58,7 @@ T argument(T value) {
   if constexpr (std::is_pointer_v<T>) {
     return static_cast<T>(fake::host_view(value));
   } else {
-    static_assert(std::is_arithmetic_v<T>,
+    static_assert(std::is_arithmetic_v<T> || requires { requires T::holds_no_pointers; },
                   "kernel arguments are numbers and pointers: a pointer inside a struct would be missed");
     return value;
   }
