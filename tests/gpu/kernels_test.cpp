@@ -76,7 +76,7 @@ TEST_F(CudaKernels, Linear) {
 }
 
 TEST_F(CudaKernels, LinearOfManyRows) {
-  // Large tiles forward, and backward a few deep ones.
+  // Large tiles, and backward a few of them, whose depth is shared out.
   linear(33'700, 3, 100, 1e-5);
   linear(1100, 65, 5, 1e-5);
 }

@@ -93,14 +93,14 @@ cudaError_t attention_forward(AttentionShape shape, const float* qkv, float* pro
   const Lie rows = in_qkv(shape), scores = in_scores(shape);
   cudaError_t error =
       multiply(product_of_heads(shape, length, head_width, rows, transposed(rows), scores, attention_scale(shape)), qkv,
-               qkv + shape.width, nullptr, probabilities, stream);
+               qkv + shape.width, nullptr, probabilities, nullptr, stream);
   if (error == cudaSuccess) {
     error =
         launch(attention_softmax_kernel, attention_grid(shape), dim3(row_threads), 0, stream, length, probabilities);
   }
   if (error != cudaSuccess) return error;
   return multiply(product_of_heads(shape, head_width, length, scores, rows, in_out(shape)), probabilities,
-                  qkv + 2 * shape.width, nullptr, out, stream);
+                  qkv + 2 * shape.width, nullptr, out, nullptr, stream);
 }
 
 cudaError_t attention_backward(AttentionShape shape, const float* qkv, const float* probabilities, const float* d_out,
@@ -112,10 +112,10 @@ cudaError_t attention_backward(AttentionShape shape, const float* qkv, const flo
   float *d_queries = d_qkv, *d_keys = d_qkv + width, *d_values = d_qkv + 2 * width;
   // Values, probabilities, scores, queries, keys.
   cudaError_t error = multiply(product_of_heads(shape, head_width, length, transposed(scores), d_rows, rows),
-                               probabilities, d_out, nullptr, d_values, stream);
+                               probabilities, d_out, nullptr, d_values, nullptr, stream);
   if (error == cudaSuccess) {
     error = multiply(product_of_heads(shape, length, head_width, d_rows, transposed(rows), scores), d_out, values,
-                     nullptr, scratch, stream);
+                     nullptr, scratch, nullptr, stream);
   }
   if (error == cudaSuccess) {
     error = launch(attention_scores_kernel, attention_grid(shape), dim3(row_threads), 0, stream, length, probabilities,
@@ -123,11 +123,11 @@ cudaError_t attention_backward(AttentionShape shape, const float* qkv, const flo
   }
   if (error == cudaSuccess) {
     error = multiply(product_of_heads(shape, head_width, length, scores, rows, rows, scale), scratch, keys, nullptr,
-                     d_queries, stream);
+                     d_queries, nullptr, stream);
   }
   if (error != cudaSuccess) return error;
   return multiply(product_of_heads(shape, head_width, length, transposed(scores), rows, rows, scale), scratch, queries,
-                  nullptr, d_keys, stream);
+                  nullptr, d_keys, nullptr, stream);
 }
 
 }  // namespace ultramarine::trainer::cuda

@@ -51,7 +51,7 @@ __device__ inline float block_max(float value) { return block_reduce(value, Larg
 
 // Sums over the columns of a matrix: a block takes a few neighbouring columns (32 bytes of each row), and its lanes
 // take the rows in turn.
-constexpr int column_lanes = 32, columns_of_block = 8, column_threads = column_lanes * columns_of_block;
+constexpr int column_lanes = 64, columns_of_block = 8, column_threads = column_lanes * columns_of_block;
 
 inline dim3 column_blocks_for(std::size_t columns) { return blocks_for(columns, columns_of_block); }
 

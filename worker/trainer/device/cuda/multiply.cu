@@ -1,17 +1,19 @@
 // Products of matrices in float32. A block makes a tile of the result: it brings a slice of each factor into shared
 // memory, and each of its threads multiplies a few rows with a few columns of them in registers, while the next slices
-// are on their way. Every sum runs along the depth in one order that depends on the shape alone.
+// are on their way. Where tiles are few and the depth is great, parts of the depth are made apart and added. Every sum
+// has one order, which depends on the shape alone.
 #include "worker/trainer/device/cuda/multiply.h"
+
+#include <algorithm>
 
 #include "worker/trainer/device/cuda/block.h"
 
 namespace ultramarine::trainer::cuda {
 
-constexpr int side = 16;        // threads along the rows, and along the columns, of a tile
-constexpr int slice = 16;       // of the depth that is in shared memory at a time
-constexpr int piece = 4;        // neighbouring rows or columns of a thread: 16 bytes
-constexpr int deep_groups = 3;  // of threads that share out the depth of a tile, where tiles are few
-constexpr int group_threads = side * side;
+constexpr int side = 16;   // threads along the rows, and along the columns, of a tile
+constexpr int slice = 16;  // of the depth that is in shared memory at a time
+constexpr int piece = 4;   // neighbouring rows or columns of a thread: 16 bytes
+constexpr int tile_threads = side * side;
 
 /// Rows (or columns) of a tile whose threads have `micro` of them each.
 template <int micro>
@@ -33,31 +35,31 @@ struct Share {
   int in_shared, shared_distance;
 
   __device__ Share(const float* factor, std::size_t outer_stride, std::size_t depth_stride, int outer_begin,
-                   int outer_end, int depth_end, int group, int thread)
+                   int outer_end, int depth_begin, int depth_end, int thread)
       : depth(depth_end) {
     constexpr int width = tile_width<micro>, row = row_of_slice<micro>;
     const bool along_depth = depth_stride == 1;
     const int own_outer = along_depth ? thread / slice : thread % width,
               own_k = along_depth ? thread % slice : thread / width;
-    const int outer_distance = along_depth ? group_threads / slice : 0, outer = outer_begin + own_outer;
+    const int outer_distance = along_depth ? tile_threads / slice : 0, outer = outer_begin + own_outer;
     inside = outer >= outer_end ? 0 : along_depth ? (outer_end - outer - 1) / outer_distance + 1 : micro;
-    k_distance = along_depth ? 0 : group_threads / width;
-    k = group * slice + own_k;
+    k_distance = along_depth ? 0 : tile_threads / width;
+    k = depth_begin + own_k;
     next = factor + static_cast<std::size_t>(outer) * outer_stride + static_cast<std::size_t>(k) * depth_stride;
     distance =
         static_cast<std::size_t>(outer_distance) * outer_stride + static_cast<std::size_t>(k_distance) * depth_stride;
     in_shared = own_k * row + own_outer;
     shared_distance = k_distance * row + outer_distance;
   }
-  /// Takes the elements and goes on by `step` of the depth.
-  __device__ void load(int step, std::size_t depth_stride, float* values) {
+  /// Takes the elements and goes on to the next slice.
+  __device__ void load(std::size_t depth_stride, float* values) {
     ULTRAMARINE_UNROLL
     for (int i = 0; i < micro; ++i) {
       const bool has = i < inside && k + i * k_distance < depth;
       values[i] = has ? next[static_cast<std::size_t>(i) * distance] : 0.0F;
     }
-    k += step;
-    next += static_cast<std::size_t>(step) * depth_stride;
+    k += slice;
+    next += slice * depth_stride;
   }
   __device__ void store(const float* values, float* shared) const {
     ULTRAMARINE_UNROLL
@@ -70,42 +72,33 @@ __device__ inline int place_in_tile(int thread, int i) {
   return i / piece * (side * piece) + thread * piece + i % piece;
 }
 
-/// Elements of shared memory for a slice of each factor, for each group.
-template <int tall, int wide, int groups>
-constexpr int shared_elements = groups*(slice_elements<tall> + slice_elements<wide>);
-
-/// One tile, whose threads have tall x wide elements each; `shared` has shared_elements of them.
-template <int tall, int wide, int groups>
-__device__ inline void multiply_tile(const Product& product, const float* a, const float* b, const float* bias,
-                                     float* out, float* shared) {
-  static_assert(tall * wide * group_threads <= shared_elements<tall, wide, groups> || groups == 1);
-  const int thread = static_cast<int>(threadIdx.x) % group_threads,
-            group = static_cast<int>(threadIdx.x) / group_threads;
-  const int x = thread % side, y = thread / side;
-  const int rows = static_cast<int>(product.rows), columns = static_cast<int>(product.columns),
-            depth = static_cast<int>(product.depth);
+/// One tile, whose threads have tall x wide elements each, of the part of the depth that is the block's.
+template <int tall, int wide>
+__device__ inline void multiply_tile(const Product& product, int depth_of_part, const float* a, const float* b,
+                                     const float* bias, float* out, float* a_shared, float* b_shared) {
+  const int thread = static_cast<int>(threadIdx.x), x = thread % side, y = thread / side;
+  const int rows = static_cast<int>(product.rows), columns = static_cast<int>(product.columns);
   const unsigned row_tiles = static_cast<unsigned>((rows + tile_width<tall> - 1) / tile_width<tall>);
   const std::size_t number = blockIdx.x / row_tiles, sample = number / product.heads, head = number % product.heads;
   const int first_row = static_cast<int>(blockIdx.x % row_tiles) * tile_width<tall>,
             first_column = static_cast<int>(blockIdx.y) * tile_width<wide>;
+  const int depth = static_cast<int>(product.depth), depth_begin = static_cast<int>(blockIdx.z) * depth_of_part,
+            depth_end = depth_begin + depth_of_part < depth ? depth_begin + depth_of_part : depth;
   Share<tall> of_a(a + sample * product.a_sample + head * product.a_head, product.a_row, product.a_column, first_row,
-                   rows, depth, group, thread);
+                   rows, depth_begin, depth_end, thread);
   Share<wide> of_b(b + sample * product.b_sample + head * product.b_head, product.b_column, product.b_row, first_column,
-                   columns, depth, group, thread);
-  float* a_shared = shared + group * shared_elements<tall, wide, 1>;
-  float* b_shared = a_shared + slice_elements<tall>;
+                   columns, depth_begin, depth_end, thread);
 
   float sums[tall][wide] = {}, next_a[tall], next_b[wide];
-  constexpr int step = slice * groups;
-  of_a.load(step, product.a_column, next_a);
-  of_b.load(step, product.b_row, next_b);
-  for (int begin = 0; begin < depth; begin += step) {
+  of_a.load(product.a_column, next_a);
+  of_b.load(product.b_row, next_b);
+  for (int begin = depth_begin; begin < depth_end; begin += slice) {
     of_a.store(next_a, a_shared);
     of_b.store(next_b, b_shared);
     __syncthreads();
-    if (begin + step < depth) {
-      of_a.load(step, product.a_column, next_a);
-      of_b.load(step, product.b_row, next_b);
+    if (begin + slice < depth_end) {
+      of_a.load(product.a_column, next_a);
+      of_b.load(product.b_row, next_b);
     }
     ULTRAMARINE_UNROLL
     for (int k = 0; k < slice; ++k) {
@@ -122,22 +115,8 @@ __device__ inline void multiply_tile(const Product& product, const float* a, con
     }
     __syncthreads();
   }
-  // The groups' sums, in their order, through the memory of the slices.
-  ULTRAMARINE_UNROLL
-  for (int other = 1; other < groups; ++other) {
-    ULTRAMARINE_UNROLL
-    for (int i = 0; i < tall * wide; ++i) {
-      if (group == other) shared[i * group_threads + thread] = sums[i / wide][i % wide];
-    }
-    __syncthreads();
-    ULTRAMARINE_UNROLL
-    for (int i = 0; i < tall * wide; ++i) {
-      if (group == 0) sums[i / wide][i % wide] += shared[i * group_threads + thread];
-    }
-    __syncthreads();
-  }
-  if (group != 0) return;
-  out += sample * product.out_sample + head * product.out_head;
+  out += sample * product.out_sample + head * product.out_head +
+         blockIdx.z * static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns);
   ULTRAMARINE_UNROLL
   for (int i = 0; i < tall; ++i) {
     const int row = first_row + place_in_tile(y, i);
@@ -153,47 +132,92 @@ __device__ inline void multiply_tile(const Product& product, const float* a, con
   }
 }
 
-__global__ void __launch_bounds__(group_threads)
-    multiply_kernel(Product product, const float* a, const float* b, const float* bias, float* out) {
-  __shared__ __align__(16) float shared[shared_elements<4, 4, 1>];
-  multiply_tile<4, 4, 1>(product, a, b, bias, out, shared);
+__global__ void __launch_bounds__(tile_threads)
+    multiply_kernel(Product product, int depth_of_part, const float* a, const float* b, const float* bias, float* out) {
+  __shared__ __align__(16) float a_shared[slice_elements<4>];
+  __shared__ __align__(16) float b_shared[slice_elements<4>];
+  multiply_tile<4, 4>(product, depth_of_part, a, b, bias, out, a_shared, b_shared);
 }
 ULTRAMARINE_KERNEL(multiply_kernel);
 
 /// With tiles of twice the size: fewer bytes for each product.
-__global__ void __launch_bounds__(group_threads, 2)
-    multiply_large_kernel(Product product, const float* a, const float* b, const float* bias, float* out) {
-  __shared__ __align__(16) float shared[shared_elements<8, 4, 1>];
-  multiply_tile<8, 4, 1>(product, a, b, bias, out, shared);
+__global__ void __launch_bounds__(tile_threads, 2)
+    multiply_large_kernel(Product product, int depth_of_part, const float* a, const float* b, const float* bias,
+                          float* out) {
+  __shared__ __align__(16) float a_shared[slice_elements<8>];
+  __shared__ __align__(16) float b_shared[slice_elements<4>];
+  multiply_tile<8, 4>(product, depth_of_part, a, b, bias, out, a_shared, b_shared);
 }
 ULTRAMARINE_KERNEL(multiply_large_kernel);
 
-/// With several times the threads on each tile.
-__global__ void __launch_bounds__(group_threads* deep_groups)
-    multiply_deep_kernel(Product product, const float* a, const float* b, const float* bias, float* out) {
-  __shared__ __align__(16) float shared[shared_elements<4, 4, deep_groups>];
-  multiply_tile<4, 4, deep_groups>(product, a, b, bias, out, shared);
+/// The parts' results [parts, rows, columns], in their order, into out.
+__global__ void add_parts_kernel(Product product, int parts, const float* results, const float* bias, float* out) {
+  const std::size_t i = thread_number(), count = product.rows * product.columns;
+  if (i >= count) return;
+  const std::size_t column = i % product.columns;
+  float sum = results[i];
+  for (int part = 1; part < parts; ++part) sum += results[static_cast<std::size_t>(part) * count + i];
+  if (bias) sum += bias[column];
+  float* at = out + i / product.columns * product.out_row + column;
+  *at = product.accumulate ? *at + sum : sum;
 }
-ULTRAMARINE_KERNEL(multiply_deep_kernel);
+ULTRAMARINE_KERNEL(add_parts_kernel);
+
+namespace {
+
+/// How a product is made: by the shape alone, so that the same call adds in the same order.
+struct Plan {
+  bool large = false;
+  dim3 grid;
+  std::size_t depth_of_part = 0;
+};
 
 template <int tall, int wide>
-static dim3 tiles_of(const Product& product) {
+dim3 tiles_of(const Product& product) {
   const auto parts = [](std::size_t count, std::size_t width) { return (count + width - 1) / width; };
   return dim3(static_cast<unsigned>(parts(product.rows, tile_width<tall>) * product.samples * product.heads),
               static_cast<unsigned>(parts(product.columns, tile_width<wide>)));
 }
 
-cudaError_t multiply(const Product& product, const float* a, const float* b, const float* bias, float* out,
-                     cudaStream_t stream) {
+Plan plan_of(const Product& product, bool has_scratch) {
   constexpr std::size_t enough_tiles = 264;  // two for each multiprocessor of an H100
-  constexpr std::size_t deep = 1024;
+  constexpr std::size_t deep = 512;          // of a part of the depth, at least
   const auto number = [](dim3 grid) { return static_cast<std::size_t>(grid.x) * grid.y; };
-  const dim3 tiles = tiles_of<4, 4>(product), large_tiles = tiles_of<8, 4>(product);
-  if (product.rows > tile_width<4> && number(large_tiles) >= enough_tiles)
-    return launch(multiply_large_kernel, large_tiles, dim3(group_threads), 0, stream, product, a, b, bias, out);
-  if (product.depth >= deep && number(tiles) < enough_tiles)
-    return launch(multiply_deep_kernel, tiles, dim3(group_threads * deep_groups), 0, stream, product, a, b, bias, out);
-  return launch(multiply_kernel, tiles, dim3(group_threads), 0, stream, product, a, b, bias, out);
+  const bool may_split = has_scratch && product.samples * product.heads == 1 && product.depth >= 2 * deep;
+  Plan plan{.grid = tiles_of<4, 4>(product), .depth_of_part = product.depth};
+  const dim3 large = tiles_of<8, 4>(product);
+  plan.large = product.rows > tile_width<4> && (number(large) >= enough_tiles || may_split);
+  if (plan.large) plan.grid = large;
+  if (may_split && number(plan.grid) < enough_tiles) {
+    const std::size_t parts = std::clamp<std::size_t>(2 * enough_tiles / number(plan.grid), 1, product.depth / deep);
+    plan.depth_of_part = ((product.depth + parts - 1) / parts + slice - 1) / slice * slice;
+    plan.grid.z = static_cast<unsigned>((product.depth + plan.depth_of_part - 1) / plan.depth_of_part);
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::size_t multiply_scratch(const Product& product) {
+  const unsigned parts = plan_of(product, true).grid.z;
+  return parts > 1 ? parts * product.rows * product.columns : 0;
+}
+
+cudaError_t multiply(const Product& product, const float* a, const float* b, const float* bias, float* out,
+                     float* scratch, cudaStream_t stream) {
+  const Plan plan = plan_of(product, scratch != nullptr);
+  const auto start = [&](const Product& made, const float* with_bias, float* to) {
+    return launch(plan.large ? multiply_large_kernel : multiply_kernel, plan.grid, dim3(tile_threads), 0, stream, made,
+                  plan.depth_of_part, a, b, with_bias, to);
+  };
+  if (plan.grid.z == 1) return start(product, bias, out);
+  Product of_parts = product;
+  of_parts.out_row = product.columns;
+  of_parts.accumulate = false;
+  const cudaError_t error = start(of_parts, nullptr, scratch);
+  if (error != cudaSuccess) return error;
+  return launch(add_parts_kernel, blocks_for(product.rows * product.columns), dim3(element_threads), 0, stream, product,
+                plan.grid.z, scratch, bias, out);
 }
 
 }  // namespace ultramarine::trainer::cuda

@@ -22,8 +22,10 @@ struct Product {
   std::size_t a_sample = 0, a_head = 0, b_sample = 0, b_head = 0, out_sample = 0, out_head = 0;
 };
 
-/// No bias if null.
+/// Elements of scratch with which multiply(product, ...) is faster; often none.
+std::size_t multiply_scratch(const Product& product);
+/// No bias if null; scratch may be null, too.
 cudaError_t multiply(const Product& product, const float* a, const float* b, const float* bias, float* out,
-                     cudaStream_t stream);
+                     float* scratch, cudaStream_t stream);
 
 }  // namespace ultramarine::trainer::cuda
