@@ -234,16 +234,20 @@ class Planner {
     if (!deferred_.empty()) {
       KnownBounds& bounds = bounds_[waits.view->number];
       PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, now_));
+      if (is_beyond_now(request.from, waits.stay)) return deferred_.push_back(&waits);
       request.is_bound = true;
       const std::optional<Fit> fit = timeline_->earliest_fit(request, *policies_.placement);  // no later than its place
       ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
       bounds.learn(waits.shape, waits.stay, fit->start);
-      if (fit->start > now_ && fit->start + waits.stay > now_ + longest_now_) return deferred_.push_back(&waits);
+      if (is_beyond_now(fit->start, waits.stay)) return deferred_.push_back(&waits);
       // Nodes are compared by what jobs ahead leave of them, also where somebody behind is for now.
       if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
     }
     plan_in_calendar(waits, line, now_);
   }
+
+  /// Of a stay that doesn't begin before `start`: whether it takes nothing of what is free now.
+  bool is_beyond_now(Time start, Duration stay) const { return start > now_ && start + stay > now_ + longest_now_; }
 
   void plan_deferred() {
     for (const Candidate* waits : std::exchange(deferred_, {})) {
