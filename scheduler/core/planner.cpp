@@ -86,7 +86,7 @@ class Planner {
     if (policies_.preemption->ranks_running()) return run_ranking();
     if (looks_ahead) timeline_.emplace(roster_.sizes(), now_);
     for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
-    if (looks_ahead && !wants_lines()) look_for_shortest();
+    if (looks_ahead && !wants_lines() && rooms_.free() > 0) look_for_shortest();
     order_ = &queued_;
     for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
