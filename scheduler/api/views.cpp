@@ -69,12 +69,13 @@ struct BesideTheJob {
   std::int64_t gpus = 0;
   std::optional<PlannedJob> planned;
   std::string why;
+  std::optional<protocol::PriorityOfJob> priority;
   std::optional<protocol::ProgressView> progress;
   std::map<std::string, std::vector<std::int64_t>> pids;
   std::optional<std::int64_t> exit_code;
   std::optional<protocol::ArrayView> array;
 };
-BOOST_DESCRIBE_STRUCT(BesideTheJob, (), (gpus, planned, why, progress, pids, exit_code, array))
+BOOST_DESCRIBE_STRUCT(BesideTheJob, (), (gpus, planned, why, priority, progress, pids, exit_code, array))
 
 /// Makes `view` (a JobView's or its own kind) that of the job, whatever it was before; it keeps its memory. `planned`: its line of the plan, or
 /// nullptr.
@@ -107,7 +108,10 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Calle
 protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
                           std::int64_t scheduler_uid) {
   protocol::JobView view = job_view(snapshot, *jobs.front(), caller, scheduler_uid);
-  if (name.index || !core::names_array(*jobs.front())) return view;
+  if (name.index || !core::names_array(*jobs.front())) {
+    view.priority = priority_of(snapshot, *jobs.front());
+    return view;
+  }
   view.array.emplace().count = static_cast<std::int64_t>(jobs.size());
   view.details.state = state_of_all(jobs);
   view.details.attempts.clear();

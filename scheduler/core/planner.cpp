@@ -46,6 +46,7 @@ class Planner {
     lines_.resize(queued_.size() + dependent_.size());
     run(policies_.backfill->plans_everybody());
     if (wants_lines()) plan_dependent();
+    count_overtaken();
     Plan plan{now_, std::move(lines_)};
     std::vector<const Job*> held;
     for (const auto& [id, job] : roster_.jobs_held()) held.push_back(job);
@@ -63,6 +64,7 @@ class Planner {
     // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
     const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() && !roster_.has_own_paces();
     run(policies_.backfill->plans_everybody() && !order_decides);
+    count_overtaken();
     return std::move(choices_);
   }
 
@@ -297,7 +299,7 @@ class Planner {
       return;
     }
     if (fit->start == now_) {
-      start(waits, *fit, line);
+      start(waits, *fit);
       return;
     }
     if (wants_lines()) {
@@ -446,7 +448,7 @@ class Planner {
       line.start_ms = now_;
       line.end_ms = now_ + job.spec.time_limit_ms;
       if (wants_lines()) line.allocation = in_names(*fit);
-      start(waits, *fit, line);
+      start(waits, *fit);
       return;
     }
     if (ArraySlots::is_limited(job)) return;
@@ -501,20 +503,43 @@ class Planner {
     next_ = static_cast<std::size_t>(-1);
   }
 
+  /// Who is not tried any more, because nothing is free, may yet wait ahead of one that starts.
+  void note_untried() {
+    const std::size_t last = started_.empty() ? 0 : *std::max_element(started_.begin(), started_.end());
+    for (; next_ < order_->size(); ++next_) {
+      const Candidate& waits = (*order_)[next_];
+      PlannedJob unused;
+      if (waits.position < last && !is_hindered(waits, unused)) start_or_wait(waits, unused);
+    }
+  }
+
   // ---- what both share
 
   /// It starts now.
-  void start(const Candidate& starts, const Fit& fit, PlannedJob& line) {
+  void start(const Candidate& starts, const Fit& fit) {
     rooms_.take(fit, needs_of(starts.job->spec));
     const Stay stay = stay_of(starts.job->job, now_, now_ + starts.stay, needs_of(starts.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices) held_.push_back({stay.end, on_node.node, device, stay});
-    const std::int64_t overtaken = std::count_if(waiting_.begin(), waiting_.end(), [&](std::size_t position) { return position < starts.position; }) +
-                                   static_cast<std::int64_t>(deferred_.size());
-    line.backfilled = overtaken > 0;
+    started_.push_back(starts.position);
     if (wants_lines()) return;
-    choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit),
-                               .backfilled = overtaken > 0, .overtaken = overtaken});
+    choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit)});
+  }
+
+  /// When all have had their turn: whoever is tried later may be ahead, and wait.
+  void count_overtaken() {
+    if (order_ == &by_length_ && !wants_lines()) note_untried();
+    for (const Candidate* waits : deferred_) waiting_.push_back(waits->position);
+    std::sort(waiting_.begin(), waiting_.end());
+    for (std::size_t i = 0; i < started_.size(); ++i) {
+      const auto overtaken = std::lower_bound(waiting_.begin(), waiting_.end(), started_[i]) - waiting_.begin();
+      if (wants_lines()) {
+        lines_[started_[i]].backfilled = overtaken > 0;
+      } else {
+        choices_.starts[i].overtaken = overtaken;
+        choices_.starts[i].backfilled = overtaken > 0;
+      }
+    }
   }
 
   Allocation in_names(const Fit& fit) const {
@@ -611,7 +636,7 @@ class Planner {
       line.end_ms = now_ + starts.job->spec.time_limit_ms;
       line.reason.code = ReasonCode::starting_now;
       if (wants_lines()) line.allocation = in_names(fit);
-      start(starts, fit, line);
+      start(starts, fit);
     }
     if (wants_lines()) lines_[starts.position] = std::move(line);
   }
@@ -642,6 +667,7 @@ class Planner {
   std::map<JobId, DependencyView> dependencies_;
   std::map<JobId, Span> spans_;                 // of what runs and is planned, if somebody waits for others
   std::vector<std::size_t> waiting_;            // positions of jobs that wait their turn
+  std::vector<std::size_t> started_;            // positions of those that start now
   bool first_waiting_ = false;
   Time latest_start_ = now_;                    // of the jobs ahead
   std::vector<JobId> waits_of_latest_;

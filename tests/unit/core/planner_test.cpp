@@ -1,6 +1,8 @@
 // Planned starts, allocations and reasons, case by case.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "scheduler/core/planner.h"
 #include "scheduler/core/policy/policies.h"
 #include "tests/unit/core/builders.h"
@@ -225,6 +227,26 @@ TEST(Backfill, EasySjfTriesTheShortestFirst) {
   EXPECT_EQ(driver.start_round(), std::vector<JobId>{shorter});
   EXPECT_EQ(driver.attempt(shorter).attempt, 1);
   EXPECT_EQ(driver.planned(longer).reason.code, ReasonCode::priority);
+}
+
+TEST(Backfill, EasySjfCountsAllJobsAheadThatDontStart) {
+  // Whoever is tried after a shorter one may be ahead of it, and then starts in the same round or not.
+  Driver driver(cluster_of(1, 8), textbook("submit_time", "easy_sjf"));
+  driver.submit(4, hours(1));
+  driver.round();
+  driver.submit(6, hours(1));
+  const JobId longest = driver.submit(2, hours(9)), long_one = driver.submit(1, hours(5)), short_one = driver.submit(1, hours(2));
+  driver.submit(spec_of({.gpus = 9}, hours(1)));  // it can't run at all: nobody overtakes it
+  const JobId shortest = driver.submit(2, hours(1));
+  for (const JobId job : {short_one, shortest}) EXPECT_TRUE(driver.planned(job).backfilled);
+  EXPECT_FALSE(driver.planned(longest).backfilled);
+  std::map<JobId, std::int64_t> overtaken;
+  for (const Decision& decision : driver.round())
+    if (const auto* start = std::get_if<StartJob>(&decision)) {
+      overtaken[start->job] = start->overtaken;
+      EXPECT_TRUE(start->backfilled);
+    }
+  EXPECT_EQ(overtaken, (std::map<JobId, std::int64_t>{{long_one, 2}, {short_one, 2}, {shortest, 2}}));
 }
 
 TEST(Order, ShortestServesTheShortestTimeLimit) {
