@@ -242,7 +242,7 @@ class Planner {
       ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
       bounds.learn(waits.shape, waits.stay, fit->start);
       if (is_beyond_now(fit->start, waits.stay)) return deferred_.push_back(&waits);
-      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is for now.
+      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is still running.
       if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
     }
     plan_in_calendar(waits, line, now_);
