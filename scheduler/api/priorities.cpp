@@ -9,6 +9,15 @@
 
 namespace ultramarine::api {
 
+std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, const Job& job) {
+  const PolicyConfig& policy = snapshot.state->policy;
+  if (job.state != JobState::queued || policy.order != "multifactor") return std::nullopt;
+  // As of the plan, so that the numbers are those that its order was made from.
+  const core::Priorities priorities(*snapshot.state, snapshot.plan->now_ms);
+  return protocol::PriorityOfJob{priorities.of(job), priorities.weights(), priorities.tick(),
+                                 policy.first_after_max_age ? std::optional(policy.max_age_ms) : std::nullopt};
+}
+
 namespace {
 
 std::string parameter(const Exchange& exchange, const std::string& name) {

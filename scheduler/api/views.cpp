@@ -19,7 +19,8 @@ const PlannedJob* planned_job(const Plan& plan, JobId job) {
   return found == plan.jobs.end() ? nullptr : &*found;
 }
 
-void add_liveness(const Snapshot& snapshot, const Job& job, protocol::JobView& view) {
+template <class View>
+void add_liveness(const Snapshot& snapshot, const Job& job, View& view) {
   if (!is_active(job.state) || job.attempts.empty()) return;
   // Of the newest gang that has any: a script is shown by what it runs.
   const Attempt& attempt = job.attempts.back();
@@ -63,15 +64,27 @@ std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
 
 namespace {
 
-/// Makes `view` that of the job, whatever it was before; it keeps its memory. `planned`: its line of the plan, or nullptr.
-void make_view(protocol::JobView& view, const Snapshot& snapshot, const Job& job, const PlannedJob* planned, const Caller& caller,
-               std::int64_t scheduler_uid) {
-  if (may_handle(caller, job, *snapshot.state, scheduler_uid)) view.details = job;
-  else view.details = redacted(job, caller);
+/// What a JobView has beside the job itself, by the same names and in the same order. Lists write the job from the state, without a copy.
+struct BesideTheJob {
+  std::int64_t gpus = 0;
+  std::optional<PlannedJob> planned;
+  std::string why;
+  std::optional<protocol::PriorityOfJob> priority;
+  std::optional<protocol::ProgressView> progress;
+  std::map<std::string, std::vector<std::int64_t>> pids;
+  std::optional<std::int64_t> exit_code;
+  std::optional<protocol::ArrayView> array;
+};
+BOOST_DESCRIBE_STRUCT(BesideTheJob, (), (gpus, planned, why, priority, progress, pids, exit_code, array))
+
+/// Makes `view` (a JobView's or its own kind) that of the job, whatever it was before; it keeps its memory. `planned`: its line of the plan, or
+/// nullptr.
+template <class View>
+void derive(View& view, const Snapshot& snapshot, const Job& job, const PlannedJob* planned, bool with_users) {
   view.gpus = gpus_of(job, planned);
   if (planned) view.planned = *planned;
   else view.planned.reset();
-  view.why = planned ? why(*planned, *snapshot.state, snapshot.now_ms, caller.identified) : "";
+  view.why = planned ? why(*planned, *snapshot.state, snapshot.now_ms, with_users) : "";
   view.progress.reset();
   view.pids.clear();
   add_liveness(snapshot, job, view);
@@ -81,9 +94,11 @@ void make_view(protocol::JobView& view, const Snapshot& snapshot, const Job& job
 }  // namespace
 
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
+  const bool is_handled = may_handle(caller, job, *snapshot.state, scheduler_uid);
   protocol::JobView view;
-  make_view(view, snapshot, job, planned_job(*snapshot.plan, job.job), caller, scheduler_uid);
-  if (!may_handle(caller, job, *snapshot.state, scheduler_uid)) return view;
+  view.details = is_handled ? job : redacted(job, caller);
+  derive(view, snapshot, job, planned_job(*snapshot.plan, job.job), caller.identified);
+  if (!is_handled) return view;
   if (job.environment_of) view.details.environment_names = snapshot.state->environment_names.at(*job.environment_of);
   // What all elements share is kept with the first.
   if (job.array && job.array->array != job.job) view.details.spec.script = snapshot.state->jobs.at(job.array->array).spec.script;
@@ -93,7 +108,10 @@ protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Calle
 protocol::JobView view_of(const Snapshot& snapshot, const JobName& name, const std::vector<const Job*>& jobs, const Caller& caller,
                           std::int64_t scheduler_uid) {
   protocol::JobView view = job_view(snapshot, *jobs.front(), caller, scheduler_uid);
-  if (name.index || !core::names_array(*jobs.front())) return view;
+  if (name.index || !core::names_array(*jobs.front())) {
+    view.priority = priority_of(snapshot, *jobs.front());
+    return view;
+  }
   view.array.emplace().count = static_cast<std::int64_t>(jobs.size());
   view.details.state = state_of_all(jobs);
   view.details.attempts.clear();
@@ -154,13 +172,22 @@ std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, con
   const std::size_t usual_row_bytes = which == protocol::Members::all ? 2200 : 1000;
   std::string text = "{\"now_ms\":" + std::to_string(snapshot.now_ms.ms) + ",\"jobs\":[";
   text.reserve(text.size() + order.size() * usual_row_bytes);
-  protocol::JobView row;
+  BesideTheJob row;
   for (const auto& entry : order) {
     const Job& job = *std::get<const Job*>(entry);
-    make_view(row, snapshot, job, planned(job.job), caller, scheduler_uid);
-    if (auto& script = row.details.spec.script) script->text.clear();
-    if (text.back() == '}') text += ',';
+    derive(row, snapshot, job, planned(job.job), caller.identified);
+    text += text.back() == '}' ? ",{\"details\":" : "{\"details\":";
+    const bool is_handled = may_handle(caller, job, *snapshot.state, scheduler_uid);
+    if (is_handled && !job.spec.script) {
+      protocol::append_json(text, job, which);
+    } else {
+      Job shown = is_handled ? job : redacted(job, caller);
+      if (shown.spec.script) shown.spec.script->text.clear();
+      protocol::append_json(text, shown, which);
+    }
+    const std::size_t brace = text.size();
     protocol::append_json(text, row, which);
+    text[brace] = ',';  // one object with the job: no job is without GPUs, so there is a member to go on with
   }
   return text += "]}";
 }

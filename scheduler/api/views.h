@@ -40,6 +40,10 @@ protocol::GangView gang_view(const NamedGang& gang);
 /// whole. `planned`: its line of the plan, or nullptr.
 std::int64_t gpus_of(const Job& job, const PlannedJob* planned);
 
+/// What its place in the order is made of. nullopt: it doesn't wait, or the policy orders by something else. O(all jobs).
+std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, const Job& job);
+
+/// Without its priority.
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);
 /// The JSON text of a protocol::JobList: those that hold devices first, then queued ones in the order of the plan, then ended ones, newest first.
 /// Written row by row: of a long queue a list of values takes longer to make than its text.

@@ -45,10 +45,13 @@ std::string expectation(const PlannedJob& planned, const State& state, Time now)
   if (!planned.start_ms) return "";
   if (*planned.start_ms <= now) return " Expected to start at any moment.";
   std::string text = " Expected to start " + when(*planned.start_ms, now);
-  std::vector<std::string> jobs;
-  for (const JobId job : planned.reason.waits_for) jobs.push_back(named(job, state));
-  if (!jobs.empty()) text += (jobs.size() == 1 ? " when job " : " when jobs ") + joined(jobs) + (jobs.size() == 1 ? " ends" : " end");
-  return text + ".";
+  const std::vector<JobId>& jobs = planned.reason.waits_for;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    text += i > 0 ? (i + 1 == jobs.size() ? " and " : ", ") : jobs.size() == 1 ? " when job " : " when jobs ";
+    text += named(jobs[i], state);
+  }
+  if (!jobs.empty()) text += jobs.size() == 1 ? " ends" : " end";
+  return text += ".";
 }
 
 /// The nodes that the job may use and that take nothing new, by what ails them: "node[03-04] (down), node07 (suspect)".
@@ -153,7 +156,7 @@ std::string why(const PlannedJob& planned, const State& state, Time now, bool wi
   const auto are_free = [&](std::int64_t count) { return free_for(waiting == state.jobs.end() ? nullptr : &waiting->second.spec, count); };
   switch (reason.code) {
     case ReasonCode::starting_now: return "Starts now.";
-    case ReasonCode::resources: return "Waits for " + asks + "; " + are_free(reason.gpus_free) + "." + then;
+    case ReasonCode::resources: return ("Waits for " + asks).append("; ").append(are_free(reason.gpus_free)).append(".").append(then);
     case ReasonCode::fragmentation:
       return "Waits for " + asks + "; " + are_free(reason.gpus_free) + ", but spread over nodes in another shape than it asks for." + then;
     case ReasonCode::priority:

@@ -10,6 +10,7 @@
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/names.h"
@@ -223,7 +224,7 @@ Problem check_times(const State& state, const PartitionConfig& partition, JobSpe
   const Duration longest = std::min(partition.max_time_ms, time_limit_max);
   Duration without_refusal = longest;  // what a time limit that isn't said may be at most
   LimitTable limits(state);
-  for (const std::size_t subject : limits.of(spec, actor.name)) without_refusal = std::min(without_refusal, limits.subject(subject).limits.max_time_ms.value_or(longest));
+  for (const std::size_t subject : limits.of(spec, user_name(actor))) without_refusal = std::min(without_refusal, limits.subject(subject).limits.max_time_ms.value_or(longest));
   if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, without_refusal);
   if (spec.time_limit_ms == longest_time_limit) spec.time_limit_ms = without_refusal;
   if (spec.time_limit_ms.ms <= 0) return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " is not a length of time", "ask for at least 1s");
@@ -243,7 +244,7 @@ Problem check_limits(const State& state, const PartitionConfig& partition, const
     largest_node = std::max(largest_node, node->gpus);
   }
   const std::int64_t gpus = gpus_at_most(spec, shape_of(spec.resources, most_of_a_node), largest_node);
-  const auto exceeded = LimitTable(state).exceeded(spec, actor.name, gpus, longest_stay(spec, state.policy));
+  const auto exceeded = LimitTable(state).exceeded(spec, user_name(actor), gpus, longest_stay(spec, state.policy));
   if (!exceeded) return std::nullopt;
   const char* const field = spec.resources.gpus > 0 ? "resources.gpus" : "resources.nodes";
   const std::string who = subject_in_words(*exceeded), most = std::to_string(exceeded->limit);

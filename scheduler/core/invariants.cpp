@@ -22,6 +22,7 @@ class Check {
     check_nodes();
     check_request_keys();
     check_charges();
+    check_period();
     check_usage();
     check_arrays();
     check_dependencies();
@@ -184,6 +185,22 @@ class Check {
       const std::string user = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
       must(charged[job.spec.account].count(user) == 1, "job " + std::to_string(id.value), "belongs to nobody who is charged");
     }
+  }
+
+  /// What counts in the month is what ended attempts held in it, once by account, by QOS and by partition.
+  void check_period() {
+    std::int64_t held = 0;
+    for (const auto& [id, job] : state_.jobs) {
+      for (const Attempt& attempt : job.attempts) {
+        if (!attempt.ended_ms) continue;
+        const std::int64_t start = std::max(attempt.decided_ms.ms, state_.period.start_ms.ms), end = std::min(attempt.ended_ms->ms, state_.period.end_ms.ms);
+        for (const NodeAllocation& on_node : attempt.allocation) held += std::max<std::int64_t>(end - start, 0) * static_cast<std::int64_t>(on_node.devices.size());
+      }
+    }
+    std::map<std::string, std::int64_t> counted;
+    for (const auto& [key, gpu_ms] : state_.period.held_gpu_ms) counted[key.substr(0, key.find(' '))] += gpu_ms;
+    for (const char* by : {"account", "qos", "partition"})
+      must(counted[by] == held, "the month", "counts " + std::to_string(counted[by]) + " GPU-ms by " + by + ", and " + std::to_string(held) + " were held");
   }
 
   void check_arrays() {

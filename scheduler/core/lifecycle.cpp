@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -447,21 +446,7 @@ void on(State& state, Time now, const RejectJob& decision) {
   stop_awaiting(state, job.job);
 }
 
-/// The promise that everything else rests on, checked again where it would be broken.
-void ensure_devices_are_free(const State& state, const Round& round) {
-  std::set<std::pair<std::string, std::int64_t>> held;
-  const auto hold = [&](const Allocation& allocation) {
-    for (const NodeAllocation& on_node : allocation)
-      for (const std::int64_t device : on_node.devices) ensure(held.emplace(on_node.node, device).second, "no device is held twice");
-  };
-  for (const auto& [id, job] : state.jobs)
-    if (const Attempt* open = open_attempt(job)) hold(open->allocation);
-  for (const Decision& decision : round.decisions)
-    if (const auto* start = std::get_if<StartJob>(&decision)) hold(start->allocation);
-}
-
 void on(State& state, Time now, const Round& round) {
-  ensure_devices_are_free(state, round);
   if (!round.decisions.empty()) ++state.rounds;
   for (const Decision& decision : round.decisions) std::visit([&](const auto& alternative) { on(state, now, alternative); }, decision);
 }

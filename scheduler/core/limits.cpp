@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/fair_share.h"
 
 namespace ultramarine::core {
 namespace {
@@ -213,13 +214,13 @@ Time LimitCalendar::earliest_step(const StepFunction& steps, KnownBounds& bounds
 }
 
 std::optional<LimitReached> LimitCalendar::exceeded(const Job& job, std::int64_t gpus, Duration stay) {
-  return table_.exceeded(job.spec, job.owner.name, gpus, stay);
+  return table_.exceeded(job.spec, user_name(job.owner), gpus, stay);
 }
 
 LimitCalendar::Room LimitCalendar::earliest(const Job& job, std::int64_t gpus, Time from, Duration stay) {
   Room room{from, std::nullopt, {}};
   if (table_.empty()) return room;
-  const std::vector<std::size_t>& numbers = table_.of(job.spec, job.owner.name);
+  const std::vector<std::size_t>& numbers = table_.of(job.spec, user_name(job.owner));
   std::size_t last = 0;
   LimitKind kind = LimitKind::gpus;
   const auto wait = [&](std::size_t number, LimitKind by, Time until) {
@@ -256,7 +257,7 @@ LimitCalendar::Room LimitCalendar::earliest(const Job& job, std::int64_t gpus, T
 
 void LimitCalendar::take(const Job& job, std::int64_t gpus, Time start, Time end) {
   if (table_.empty()) return;
-  for (const std::size_t number : table_.of(job.spec, job.owner.name)) {
+  for (const std::size_t number : table_.of(job.spec, user_name(job.owner))) {
     const Limits& limits = table_.subject(number).limits;
     Account& taken = account(number);
     if (limits.gpus) taken.gpus.add(std::max(start, now_), end, gpus);
@@ -278,7 +279,7 @@ std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& 
   for (const Job* job : in_order) {
     const std::int64_t gpus = is_active(job->state) ? gpus_of(job->attempts.back().allocation) : total_gpus(job->spec.resources);
     Share& share = shares.emplace_back();
-    for (const std::size_t number : table.of(job->spec, job->owner.name)) {
+    for (const std::size_t number : table.of(job->spec, user_name(job->owner))) {
       if (number >= taken.size()) taken.resize(number + 1);
       const Subject& subject = table.subject(number);
       const Limits& limits = subject.limits;
@@ -313,7 +314,7 @@ void charge_period(Period& period, const Job& job, const Attempt& attempt) {
   if (gpu_ms == 0) return;
   for (const auto& [scope, of] : {std::pair{LimitScope::account, &job.spec.account}, std::pair{LimitScope::qos, &job.spec.qos},
                                   std::pair{LimitScope::partition, &job.spec.partition}})
-    period.held_gpu_ms[period_key(scope, *of, job.owner.name)] += gpu_ms;
+    period.held_gpu_ms[period_key(scope, *of, user_name(job.owner))] += gpu_ms;
 }
 
 void start_period(State& state, Time start, Time end) {

@@ -2,20 +2,21 @@
 #include "scheduler/core/planner.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
+#include <optional>
 #include <set>
-#include <string_view>
-#include <tuple>
+#include <utility>
 
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/calendar.h"
 #include "scheduler/core/dependencies.h"
-#include "scheduler/core/eligible.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/rooms.h"
+#include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
 
@@ -23,30 +24,6 @@ namespace ultramarine::core {
 namespace {
 
 constexpr std::size_t waits_for_max = 5;
-
-/// What the planner keeps per class of requests.
-struct ClassView {
-  std::vector<std::int64_t> configured_devices;  // that each node could give it at most, whatever its state
-  std::int64_t gpus_per_node_max = 0;
-  std::vector<std::size_t> nodes;                // that take new gangs; indices of the timeline
-  std::vector<std::int64_t> devices;             // that those could give it at most
-  std::int64_t largest_node = 0;                 // devices of the largest of its nodes, whatever its state
-  const std::vector<std::vector<Interval>>* closed = nullptr;  // when reservations close nodes to it
-  KnownBounds bounds;
-};
-
-/// A job that waits, or one that runs and would wait again if it yielded.
-struct Candidate {
-  const Job* job = nullptr;
-  std::size_t position = 0;   // in the order, from 0; of one that runs: how many that wait are ahead of it
-  ClassView* view = nullptr;  // nullptr: its partition is gone
-  Shape shape;
-  Duration stay;
-  bool is_possible = false;   // the whole cluster can hold it
-  std::int64_t gpus = 0;      // that it holds at most
-  const Reservation* own = nullptr;                          // inside which it runs
-  const std::optional<LimitReached>* soft_cap = nullptr;     // beyond which it would borrow; nullptr: none
-};
 
 /// A stay that is given back at its end.
 struct Held {
@@ -60,31 +37,21 @@ Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per
 
 class Planner {
  public:
-  Planner(const State& state, Time now)
-      : state_(state), now_(now), policies_(policy::make_policies(state, now)), nodes_(usable_nodes()), sizes_(node_sizes()), timeline_(sizes_),
-        rooms_(sizes_), closures_(state, nodes_, now), limits_(state, now) {
-    std::vector<const Job*> competing, dependent;
-    for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::queued || is_active(job.state)) (awaits_others(job) ? dependent : competing).push_back(&job);
-    for (const Job* job : in_order(state_, std::move(competing), policies_, now_)) ranking_.push_back(candidate(*job));
-    sort_by_share();
-    for (Candidate& ranked : ranking_) {
-      ranked.position = queued_.size();
-      if (ranked.job->state == JobState::queued) queued_.push_back(ranked);
-    }
-    for (const Job* job : in_order(state_, std::move(dependent), policies_, now_)) dependent_.push_back(candidate(*job));
-  }
+  Planner(const State& state, Roster& roster, Time now)
+      : state_(state), now_(now), roster_(roster), policies_(roster.policies()), nodes_(roster.nodes()), queued_(roster.queued()), bounds_(roster.classes()),
+        rooms_(roster.sizes()), limits_(state, now) {}
 
   Plan plan() {
+    dependent_ = roster_.dependent();
     lines_.resize(queued_.size() + dependent_.size());
     run(policies_.backfill->plans_everybody());
     if (wants_lines()) plan_dependent();
+    count_overtaken();
     Plan plan{now_, std::move(lines_)};
     std::vector<const Job*> held;
-    for (const auto& [id, job] : state_.jobs)
-      if (job.state == JobState::held) held.push_back(&job);
+    for (const auto& [id, job] : roster_.jobs_held()) held.push_back(job);
     for (const Job* job : in_order(state_, std::move(held), policies_, now_)) {
-      Candidate waits = candidate(*job);
+      Candidate waits = roster_.candidate(*job);
       waits.position = plan.jobs.size();
       plan.jobs.push_back(first_line(waits));
       plan.jobs.back().reason.code = ReasonCode::held;
@@ -93,90 +60,15 @@ class Planner {
   }
 
   Choices choose() {
-    for (const std::vector<Candidate>* waiting : {&queued_, &dependent_})
-      for (const Candidate& waits : *waiting)
-        if (!waits.is_possible || misses_deadline(*waits.job, now_)) choices_.impossible.push_back(waits.job->job);
+    choices_.impossible = roster_.impossible(now_);
     // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
-    const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() &&
-                               std::none_of(queued_.begin(), queued_.end(), [](const Candidate& waits) {
-                                 return ArraySlots::is_limited(*waits.job) || waits.job->spec.begin_ms || waits.job->spec.deadline_ms;
-                               });
+    const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() && !roster_.has_own_paces();
     run(policies_.backfill->plans_everybody() && !order_decides);
+    count_overtaken();
     return std::move(choices_);
   }
 
  private:
-  // ---- what is looked up
-
-  std::vector<const NodeConfig*> usable_nodes() const {
-    std::vector<const NodeConfig*> nodes;
-    for (const NodeConfig& config : state_.cluster.nodes) {
-      const auto node = state_.nodes.find(config.name);
-      if (node != state_.nodes.end() && node->second.state == NodeState::up) nodes.push_back(&config);
-    }
-    std::sort(nodes.begin(), nodes.end(), [](const NodeConfig* a, const NodeConfig* b) { return comes_before(a->name, b->name); });
-    return nodes;
-  }
-
-  std::vector<TimelineNode> node_sizes() {
-    std::vector<TimelineNode> sizes;
-    std::map<std::string_view, std::size_t> leaves;
-    for (std::size_t index = 0; index < nodes_.size(); ++index) {
-      const NodeConfig& node = *nodes_[index];
-      node_index_.emplace(node.name, index);
-      const std::size_t leaf = leaves.try_emplace(node.leaf, leaves.size()).first->second;
-      sizes.push_back({.devices = node.gpus, .cpus = node.cpus, .memory_bytes = node.memory_bytes, .leaf = leaf});
-    }
-    return sizes;
-  }
-
-  /// Made when the first job of its class is met. nullptr: its partition is gone.
-  ClassView* view_of(const Job& job) {
-    const auto known = views_.find(job.spec);
-    if (known != views_.end()) return &known->second;
-    const PartitionConfig* partition = find_partition(state_.cluster, job.spec.partition);
-    if (!partition) return nullptr;
-    ClassView view;
-    for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
-      view.configured_devices.push_back(gpus);
-      view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
-      view.largest_node = std::max(view.largest_node, node->gpus);
-      const auto index = node_index_.find(node->name);
-      if (index == node_index_.end() || !closures_.may_use(job.spec.reservation, index->second)) continue;
-      view.nodes.push_back(index->second);
-      view.devices.push_back(gpus);
-    }
-    view.closed = closures_.closed_to(job.spec.reservation);
-    return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
-  }
-
-  Candidate candidate(const Job& job) {
-    Candidate waits{.job = &job, .view = view_of(job)};
-    if (!waits.view) return waits;
-    waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
-    waits.stay = longest_stay(job.spec, state_.policy);
-    waits.is_possible = fits(waits.shape, waits.view->configured_devices);
-    waits.gpus = gpus_at_most(job.spec, waits.shape, waits.view->largest_node);
-    waits.own = reservation_of(state_, job);
-    return waits;
-  }
-
-  /// By share class, and within a class as they stand.
-  void sort_by_share() {
-    std::vector<const Job*> jobs;
-    for (const Candidate& ranked : ranking_) jobs.push_back(ranked.job);
-    shares_ = shares_of(state_, jobs);
-    if (shares_.empty()) return;
-    std::vector<Candidate> sorted;
-    for (const ShareClass share : {ShareClass::floor, ShareClass::normal, ShareClass::borrower})
-      for (std::size_t place = 0; place < ranking_.size(); ++place) {
-        if (shares_[place].share != share) continue;
-        sorted.push_back(ranking_[place]);
-        if (share == ShareClass::borrower) sorted.back().soft_cap = &shares_[place].soft_cap;
-      }
-    ranking_ = std::move(sorted);
-  }
-
   /// Elements of one array depend on the same.
   const DependencyView& dependencies_of(const Job& job) {
     const auto [view, is_new] = dependencies_.try_emplace(job.array ? job.array->array : job.job);
@@ -194,27 +86,58 @@ class Planner {
   /// `looks_ahead`: in the calendar; else at the present alone.
   void run(bool looks_ahead) {
     if (policies_.preemption->ranks_running()) return run_ranking();
-    enter_running();
+    if (looks_ahead) timeline_.emplace(roster_.sizes(), now_);
+    for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
+    if (looks_ahead && !wants_lines() && rooms_.free() > 0) look_for_shortest();
     order_ = &queued_;
-    for (next_ = 0; next_ < order_->size(); ++next_) {
+    for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
       PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
       if (!is_hindered(waits, line)) {
-        if (looks_ahead) plan_in_calendar(waits, line, now_);
-        else start_or_wait(waits, line);
+        if (!looks_ahead) start_or_wait(waits, line);
+        else if (defers_) plan_or_defer(waits, line);
+        else plan_in_calendar(waits, line, now_);
       }
       if (wants_lines()) lines_[waits.position] = std::move(line);
-      else if (nobody_else_can_start()) break;
     }
   }
 
   bool wants_lines() const { return !lines_.empty(); }
 
-  bool nobody_else_can_start() const { return rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order()); }
+  /// Of those from the next one on.
+  bool nobody_else_can_start() {
+    if (rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order())) return true;
+    if (shortest_behind_.empty()) return false;
+    if (next_ > 0) {
+      const std::size_t kind = queued_[next_ - 1].kind;
+      shortest_[kind] = shortest_behind_[next_ - 1];
+      if (timeline_->has_less_now()) longest_now_ = timeline_->longest_from_now();
+      else if (kind != hopeful_) return false;
+    }
+    if (may_start(hopeful_)) return false;
+    for (hopeful_ = 0; hopeful_ < shortest_.size(); ++hopeful_)
+      if (may_start(hopeful_)) return false;
+    return true;
+  }
 
-  void enter_running() {
-    for (const Candidate& ranked : ranking_)
-      if (is_active(ranked.job->state)) enter_running(*ranked.job, ranked.position);
+  /// Whether the shortest job of this kind from the next one on would find devices now. What is planned later only fills the calendar up.
+  bool may_start(std::size_t kind) const {
+    if (kind == 0 || kind >= shortest_.size() || shortest_[kind] == nobody) return false;
+    const Kind& asked = roster_.kinds()[kind];
+    return timeline_->has_devices(asked.shape, asked.view->nodes, now_, shortest_[kind]);
+  }
+
+  /// For every place in the queue: the shortest stay behind it of a job of the same kind; and the shortest of all for every kind.
+  void look_for_shortest() {
+    defers_ = limits_.empty() && state_.reservations.empty() && !roster_.looks_beyond_devices() && !policies_.backfill->keeps_order();
+    longest_now_ = timeline_->longest_from_now();
+    shortest_.assign(roster_.kinds().size(), nobody);
+    shortest_behind_.resize(queued_.size());
+    for (std::size_t place = queued_.size(); place-- > 0;) {
+      const Candidate& waits = queued_[place];
+      shortest_behind_[place] = shortest_[waits.kind];
+      shortest_[waits.kind] = std::min(shortest_[waits.kind], waits.stay);
+    }
   }
 
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
@@ -226,13 +149,13 @@ class Planner {
     if (!dependent_.empty()) spans_[job.job] = {std::max(job.attempts.back().decided_ms, now_ + seconds(1) - state_.policy.launch_allowance_ms), end};
     const Stay stay = stay_of(job.job, job.attempts.back().decided_ms, end, needs_of(job.spec));
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
-      const auto index = node_index_.find(on_node.node);
-      if (index == node_index_.end()) continue;  // the node gives nothing to new jobs anyway
+      const auto index = roster_.index_of(on_node.node);
+      if (!index) continue;  // the node gives nothing to new jobs anyway
       for (const std::int64_t device : on_node.devices) {
-        if (device >= nodes_[index->second]->gpus) continue;  // taken out of the configuration since
-        timeline_.hold(index->second, device, stay, ahead_of);
-        rooms_.hold(index->second, device, stay, ahead_of);
-        held_.push_back({end, index->second, device, stay});
+        if (device >= nodes_[*index]->gpus) continue;  // taken out of the configuration since
+        if (timeline_) timeline_->hold(*index, device, stay, ahead_of);
+        rooms_.hold(*index, device, stay, ahead_of);
+        held_.push_back({end, *index, device, stay});
       }
     }
   }
@@ -305,25 +228,57 @@ class Planner {
 
   // ---- in the calendar
 
+  /// When only starts are asked for. What is free now ends somewhere on every device, and a stay that is longer, or that can't end by then, takes
+  /// nothing of it, wherever it will be. Such a job needs no place before another might come between it and those that start now, or is compared with
+  /// it; who starts now takes nothing from it either.
+  void plan_or_defer(const Candidate& waits, PlannedJob& line) {
+    if (waits.stay > longest_now_) return deferred_.push_back(&waits);
+    if (!deferred_.empty()) {
+      KnownBounds& bounds = bounds_[waits.view->number];
+      PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, now_));
+      if (is_beyond_now(request.from, waits.stay)) return deferred_.push_back(&waits);
+      request.is_bound = true;
+      const std::optional<Fit> fit = timeline_->earliest_fit(request, *policies_.placement);  // no later than its place
+      ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
+      bounds.learn(waits.shape, waits.stay, fit->start);
+      if (is_beyond_now(fit->start, waits.stay)) return deferred_.push_back(&waits);
+      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is still running.
+      if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
+    }
+    plan_in_calendar(waits, line, now_);
+  }
+
+  /// Of a stay that doesn't begin before `start`: whether it takes nothing of what is free now.
+  bool is_beyond_now(Time start, Duration stay) const { return start > now_ && start + stay > now_ + longest_now_; }
+
+  void plan_deferred() {
+    for (const Candidate* waits : std::exchange(deferred_, {})) {
+      PlannedJob unused;
+      plan_in_calendar(*waits, unused, now_);
+    }
+  }
+
   /// The earliest place from `from` on that devices and limits have.
   void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
     const Job& job = *waits.job;
     const JobSpec& spec = job.spec;
-    ClassView& view = *waits.view;
+    KnownBounds& bounds = bounds_[waits.view->number];
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
     const Time allowed = std::max({from, spec.begin_ms.value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
     LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
     const std::optional<LimitReached> limit_now = room.limit;
     std::optional<Fit> fit;
     while (true) {  // until devices and limits agree; each step passes over no time at which both had room
-      fit = timeline_.earliest_fit(request_of(waits, view.bounds.not_before(waits.shape, waits.stay, room.at)), *policies_.placement);
+      PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, room.at));
+      request.is_bound = room.at == now_ || request.from > room.at;
+      fit = timeline_->earliest_fit(request, *policies_.placement);
       ensure(fit.has_value() || waits.own, "a shape that the free cluster holds fits at some time");
       if (!fit) {  // what is left of its reservation is too little
         line.reason.code = ReasonCode::reservation;
         line.reason.reservation = spec.reservation;
         return;
       }
-      if (room.at == now_) view.bounds.learn(waits.shape, waits.stay, fit->start);
+      if (room.at == now_) bounds.learn(waits.shape, waits.stay, fit->start);
       if (fit->start == room.at) break;
       room = limits_.earliest(job, waits.gpus, fit->start, waits.stay);
       if (room.at == fit->start) break;
@@ -344,7 +299,7 @@ class Planner {
       return;
     }
     if (fit->start == now_) {
-      start(waits, *fit, line);
+      start(waits, *fit);
       return;
     }
     if (wants_lines()) {
@@ -393,7 +348,7 @@ class Planner {
     const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_.add(on_node.node, device, stay)) waits_for.emplace_back(previous->end, previous->job);
+        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.push_back(*previous);
     return waits_for;
   }
 
@@ -493,7 +448,7 @@ class Planner {
       line.start_ms = now_;
       line.end_ms = now_ + job.spec.time_limit_ms;
       if (wants_lines()) line.allocation = in_names(*fit);
-      start(waits, *fit, line);
+      start(waits, *fit);
       return;
     }
     if (ArraySlots::is_limited(job)) return;
@@ -548,19 +503,43 @@ class Planner {
     next_ = static_cast<std::size_t>(-1);
   }
 
+  /// Who is not tried any more, because nothing is free, may yet wait ahead of one that starts.
+  void note_untried() {
+    const std::size_t last = started_.empty() ? 0 : *std::max_element(started_.begin(), started_.end());
+    for (; next_ < order_->size(); ++next_) {
+      const Candidate& waits = (*order_)[next_];
+      PlannedJob unused;
+      if (waits.position < last && !is_hindered(waits, unused)) start_or_wait(waits, unused);
+    }
+  }
+
   // ---- what both share
 
   /// It starts now.
-  void start(const Candidate& starts, const Fit& fit, PlannedJob& line) {
+  void start(const Candidate& starts, const Fit& fit) {
     rooms_.take(fit, needs_of(starts.job->spec));
     const Stay stay = stay_of(starts.job->job, now_, now_ + starts.stay, needs_of(starts.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices) held_.push_back({stay.end, on_node.node, device, stay});
-    const auto overtaken = std::count_if(waiting_.begin(), waiting_.end(), [&](std::size_t position) { return position < starts.position; });
-    line.backfilled = overtaken > 0;
+    started_.push_back(starts.position);
     if (wants_lines()) return;
-    choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit),
-                               .backfilled = overtaken > 0, .overtaken = overtaken});
+    choices_.starts.push_back({.job = starts.job->job, .attempt = static_cast<std::int64_t>(starts.job->attempts.size()) + 1, .allocation = in_names(fit)});
+  }
+
+  /// When all have had their turn: whoever is tried later may be ahead, and wait.
+  void count_overtaken() {
+    if (order_ == &by_length_ && !wants_lines()) note_untried();
+    for (const Candidate* waits : deferred_) waiting_.push_back(waits->position);
+    std::sort(waiting_.begin(), waiting_.end());
+    for (std::size_t i = 0; i < started_.size(); ++i) {
+      const auto overtaken = std::lower_bound(waiting_.begin(), waiting_.end(), started_[i]) - waiting_.begin();
+      if (wants_lines()) {
+        lines_[started_[i]].backfilled = overtaken > 0;
+      } else {
+        choices_.starts[i].overtaken = overtaken;
+        choices_.starts[i].backfilled = overtaken > 0;
+      }
+    }
   }
 
   Allocation in_names(const Fit& fit) const {
@@ -584,7 +563,7 @@ class Planner {
       reason.code = reason.gpus_free >= reason.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
       return;
     }
-    const Reservation* const in_the_way = fits(waits.shape, open) ? nullptr : closures_.first_in_the_way(view.nodes, now_, waits.stay);
+    const Reservation* const in_the_way = fits(waits.shape, open) ? nullptr : roster_.closures().first_in_the_way(view.nodes, now_, waits.stay);
     reason.code = in_the_way ? ReasonCode::reservation : ReasonCode::priority;
     if (!in_the_way) return;
     reason.until_ms = in_the_way->end_ms;
@@ -596,9 +575,15 @@ class Planner {
   /// All unfinished jobs take their places on empty nodes in the policy's order. Who runs there already stays; who runs and has no place, or
   /// another one, yields first.
   void run_ranking() {
-    Rooms empty(sizes_);
+    std::vector<Candidate> ranking = queued_;
+    ranking.insert(ranking.end(), roster_.running().begin(), roster_.running().end());
+    // Who runs is ahead of the one that waits at its position.
+    std::stable_sort(ranking.begin(), ranking.end(), [](const Candidate& a, const Candidate& b) {
+      return std::pair{a.position, a.job->state == JobState::queued} < std::pair{b.position, b.job->state == JobState::queued};
+    });
+    Rooms empty(roster_.sizes());
     std::vector<std::pair<const Candidate*, Fit>> chosen;
-    for (const Candidate& ranked : ranking_) {
+    for (const Candidate& ranked : ranking) {
       PlannedJob unused;
       if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
       if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
@@ -615,7 +600,7 @@ class Planner {
     std::map<JobId, const Fit*> places;
     for (const auto& [ranked, fit] : chosen) places.emplace(ranked->job->job, &fit);
     bool in_the_way = false;
-    for (const Candidate& ranked : ranking_) {
+    for (const Candidate& ranked : ranking) {
       if (!is_active(ranked.job->state)) continue;
       const auto place = places.find(ranked.job->job);
       if (place != places.end() && runs_there(*ranked.job, *place->second)) {
@@ -651,34 +636,38 @@ class Planner {
       line.end_ms = now_ + starts.job->spec.time_limit_ms;
       line.reason.code = ReasonCode::starting_now;
       if (wants_lines()) line.allocation = in_names(fit);
-      start(starts, fit, line);
+      start(starts, fit);
     }
     if (wants_lines()) lines_[starts.position] = std::move(line);
   }
 
   const State& state_;
   const Time now_;
-  const policy::Policies policies_;
-  std::map<std::string_view, std::size_t> node_index_;
-  const std::vector<const NodeConfig*> nodes_;  // up, in node order
-  const std::vector<TimelineNode> sizes_;       // of those
-  Timeline timeline_;
-  Rooms rooms_;                                 // now, and after the starts chosen so far
-  std::map<RequestClass, ClassView, ByRequestClass> views_;
-  std::vector<Candidate> ranking_;              // all that wait or run, in the policy's order
-  std::vector<Candidate> queued_;               // those of them that wait
-  std::vector<Candidate> dependent_;            // queued too, but they wait for others: behind all that don't
-  std::vector<Share> shares_;
+  Roster& roster_;
+  const policy::Policies& policies_;
+  const std::vector<const NodeConfig*>& nodes_;    // up, in node order
+  const std::vector<Candidate>& queued_;           // in the policy's order
+  std::vector<Candidate> dependent_;               // queued too, but they wait for others: behind all that don't
+  std::optional<Timeline> timeline_;               // when the loop looks ahead
+  std::vector<KnownBounds> bounds_;                // by the number of the class
+  bool defers_ = false;                            // jobs that take nothing of what is free now have no place so far
+  std::vector<const Candidate*> deferred_;         // these, in order
+  Duration longest_now_;                           // the longest stay that may begin now
+  static constexpr Duration nobody = unbounded;
+  std::vector<Duration> shortest_;                 // by kind: of the jobs from the next one on; `nobody` when there is none
+  std::vector<Duration> shortest_behind_;          // by position; empty: the loop goes through all
+  std::size_t hopeful_ = 0;                        // a kind that may start
+  Rooms rooms_;                                    // now, and after the starts chosen so far
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served
   std::size_t next_ = 0;                        // in that
   std::vector<Held> held_;
   ArraySlots array_slots_;
-  Closures closures_;
   LimitCalendar limits_;
   std::map<JobId, DependencyView> dependencies_;
   std::map<JobId, Span> spans_;                 // of what runs and is planned, if somebody waits for others
   std::vector<std::size_t> waiting_;            // positions of jobs that wait their turn
+  std::vector<std::size_t> started_;            // positions of those that start now
   bool first_waiting_ = false;
   Time latest_start_ = now_;                    // of the jobs ahead
   std::vector<JobId> waits_of_latest_;
@@ -698,8 +687,8 @@ Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
   return std::max(start + job.spec.time_limit_ms + job.spec.stop_grace_ms, now + seconds(1));
 }
 
-Plan make_plan(const State& state, Time now) { return Planner(state, now).plan(); }
+Plan make_plan(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).plan(); }
 
-Choices choose(const State& state, Time now) { return Planner(state, now).choose(); }
+Choices choose(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).choose(); }
 
 }  // namespace ultramarine::core

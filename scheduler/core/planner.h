@@ -10,8 +10,10 @@
 
 namespace ultramarine::core {
 
-/// Every queued and held job.
-Plan make_plan(const State& state, Time now);
+class Roster;
+
+/// Every queued and held job. The roster must be prepared for `now`; it is of this state.
+Plan make_plan(const State& state, Roster& roster, Time now);
 
 /// What the plan says must happen now.
 struct Choices {
@@ -19,7 +21,7 @@ struct Choices {
   std::vector<JobId> impossible; // no state of this cluster can run them
   std::vector<JobId> yielding;   // running jobs that give back their devices first; then nobody starts in this round
 };
-Choices choose(const State& state, Time now);
+Choices choose(const State& state, Roster& roster, Time now);
 
 /// How long a job holds its devices at most, from the decision: launch allowance + time limit + stop grace. The allowance is kept free in the
 /// calendar, so that a launch which takes its normal time moves no planned start. (The time limit counts from the ranks' start.)

@@ -2,6 +2,7 @@
 // threads, no random numbers, no logging. Four drivers run it: the daemon, the simulator, what-if questions, fault tests.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -28,8 +29,12 @@ struct Accepted {
 
 class Scheduler {
  public:
-  Scheduler() = default;
+  Scheduler();
   explicit Scheduler(State state);  // from a snapshot
+  Scheduler(const Scheduler& other);
+  Scheduler(Scheduler&& other) noexcept;
+  Scheduler& operator=(Scheduler other) noexcept;
+  ~Scheduler();
 
   /// The only way state changes. `ensure`s that the entry is legal in this state (check first with the questions below);
   /// reports of ended or older attempts must be filtered out by `is_current`.
@@ -46,7 +51,7 @@ class Scheduler {
   /// When `decide` could next choose something without a new event; nullopt: only an event can change the answer.
   std::optional<Time> next_wakeup(Time now) const;
 
-  const State& state() const { return state_; }
+  const State& state() const;
   /// 128 bits in hex over all of the state in canonical order. The same journal gives the same hash on any compiler.
   std::string state_hash() const;
   std::string policy_hash() const;
@@ -60,11 +65,12 @@ class Scheduler {
   bool is_current(JobId job, std::int64_t attempt) const;  // that attempt exists, is the newest and has not ended
 
  private:
-  State state_;
+  struct Inside;
+  std::unique_ptr<Inside> inside_;  // the state, and what is derived from it. The questions above may only be asked by one thread at a time.
 };
 
 /// The version of planning: raised when the same state may lead to other decisions. Recorded in every round.
-constexpr std::int64_t planner_version = 3;
+constexpr std::int64_t planner_version = 4;
 
 /// Sums that hold in every reachable state: no device held twice, held + free = total, a gang whole or absent, terminal
 /// states keep nothing ... Returns one sentence per violation; empty = all hold.

@@ -58,8 +58,8 @@ std::string Hasher::hex() const {
   return digits;
 }
 
-std::string Scheduler::state_hash() const { return hash_of(state_); }
-std::string Scheduler::policy_hash() const { return hash_of(state_.policy); }
+std::string Scheduler::state_hash() const { return hash_of(state()); }
+std::string Scheduler::policy_hash() const { return hash_of(state().policy); }
 std::string Scheduler::state_shape() {
   Hasher hasher;
   add_shape<State>(hasher);

@@ -12,13 +12,15 @@ constexpr Time beginning{std::numeric_limits<std::int64_t>::min()};
 
 }  // namespace
 
-Timeline::Timeline(const std::vector<TimelineNode>& nodes) : nodes_(nodes.size()) {
+Timeline::Timeline(const std::vector<TimelineNode>& nodes, Time now) : nodes_(nodes.size()), now_(now) {
   for (std::size_t index = 0; index < nodes.size(); ++index) {
     Node& node = nodes_[index];
     node.size = nodes[index];
     node.devices.resize(static_cast<std::size_t>(std::max<std::int64_t>(node.size.devices, 0)));
-    for (Device& device : node.devices) device.gaps.push_back({beginning, forever});
+    for (Device& device : node.devices) device.gaps.push_back({beginning, forever, {}});
     node.steps.push_back({beginning});
+    node.bounds.resize(node.devices.size() + 1);
+    if (node.size.leaf != nodes.front().leaf) is_one_leaf_ = false;
   }
 }
 
@@ -29,31 +31,6 @@ void Timeline::hold(std::size_t node, std::int64_t device_index, const Stay& sta
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
   device.held_until = stay.end;
   device.ahead_of = ahead_of;
-}
-
-void Timeline::seek(Device& device, Time from, Duration length) {
-  while (true) {
-    const Gap& gap = device.gaps[device.gap];  // the last gap holds everything, so this ends
-    const Time start = std::max(gap.start, from);
-    if (gap.end - length >= start) {
-      device.soonest = start;
-      return;
-    }
-    ++device.gap;
-  }
-}
-
-void Timeline::summarize(Node& node, const Shape& shape) {
-  sorted_.clear();
-  for (const Device& device : node.devices) sorted_.push_back(device.soonest);
-  std::sort(sorted_.begin(), sorted_.end());
-  const auto when_free = [&](std::int64_t count) {
-    if (count <= 0) return beginning;
-    const auto index = static_cast<std::size_t>(count) - 1;
-    return index < sorted_.size() ? sorted_[index] : forever;
-  };
-  node.part_soonest = when_free(shape.devices_per_part);
-  node.remainder_soonest = when_free(shape.remainder);
 }
 
 bool Timeline::has_conditions(std::size_t index, const PlaceRequest& request) const {
@@ -85,18 +62,34 @@ Time Timeline::after_closure(std::size_t index, const PlaceRequest& request, Tim
   return first == closed.end() || first->start >= start + request.length ? start : first->end;
 }
 
+const Timeline::Gap* Timeline::first_gap_to(const Device& device, Time time) {
+  return &*std::lower_bound(device.gaps.begin(), device.gaps.end(), time, [](const Gap& gap, Time end) { return gap.end < end; });
+}
+
 Time Timeline::devices_ready(const Node& node, std::int64_t count, Time from, Duration length) {
   if (count <= 0) return from;
   if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
-  sorted_.clear();
+  gaps_.clear();
+  soonest_.clear();
   for (const Device& device : node.devices) {
-    auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), from + length, [](const Gap& g, Time time) { return g.end < time; });
-    while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
-    sorted_.push_back(std::max(gap->start, from));
+    gaps_.push_back(first_gap_to(device, from + length));
+    soonest_.push_back(beginning);
   }
-  const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(count - 1);
-  std::nth_element(sorted_.begin(), last_needed, sorted_.end());
-  return *last_needed;
+  while (true) {
+    std::int64_t missing = count;
+    for (std::size_t device = 0; device < gaps_.size(); ++device) {
+      if (soonest_[device] < from) {
+        auto& gap = gaps_[device];
+        while (gap->end - length < std::max(gap->start, from)) ++gap;  // the last gap holds everything
+        soonest_[device] = std::max(gap->start, from);
+      }
+      if (soonest_[device] == from && --missing == 0) return from;
+    }
+    sorted_ = soonest_;
+    const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(count - 1);
+    std::nth_element(sorted_.begin(), last_needed, sorted_.end());
+    from = *last_needed;  // no earlier: but who was free before may not be then
+  }
 }
 
 Time Timeline::ready_under_conditions(std::size_t index, const PlaceRequest& request, std::int64_t count, Time from) {
@@ -113,66 +106,76 @@ Time Timeline::ready_under_conditions(std::size_t index, const PlaceRequest& req
   }
 }
 
+Time Timeline::ready(std::size_t index, const PlaceRequest& request, std::int64_t count, Time from) {
+  if (has_conditions(index, request)) return ready_under_conditions(index, request, count, from);
+  Node& node = nodes_[index];
+  if (static_cast<std::size_t>(count) > node.devices.size()) return forever;
+  LengthBounds& bounds = node.bounds[static_cast<std::size_t>(count)];
+  const Time known = bounds.not_before(request.length, now_);
+  // When one node is enough, a bound of the whole request is one of each node. Else what is known of this one goes on from where it ends.
+  const bool is_enough = request.shape.parts + (request.shape.remainder > 0 ? 1 : 0) == 1;
+  const Time at = is_enough ? std::max(known, from) : known;
+  const Time first = devices_ready(node, count, at, request.length);
+  if (first > known && (!is_enough || request.is_bound || at == known)) bounds.learn(request.length, first);
+  return first >= from ? first : devices_ready(node, count, from, request.length);
+}
+
+void Timeline::start_side(Side& side, const PlaceRequest& request, std::int64_t count, std::size_t needed) {
+  side.count = count;
+  side.needed = needed;
+  side.is_exact.assign(request.nodes.size(), 0);
+  side.soonest.clear();
+  if (needed == 0) return;
+  for (const std::size_t index : request.nodes) {
+    const Node& node = nodes_[index];
+    const bool is_small = static_cast<std::size_t>(count) > node.devices.size();
+    side.soonest.push_back(is_small ? forever : node.bounds[static_cast<std::size_t>(count)].not_before(request.length, request.from));
+  }
+}
+
+Time Timeline::next_start(Side& side, const PlaceRequest& request, Time start) {
+  if (side.needed == 0) return start;
+  for (std::size_t place = 0; place < side.soonest.size(); ++place) {
+    if (side.soonest[place] >= start) continue;
+    side.soonest[place] = start;
+    side.is_exact[place] = 0;
+  }
+  while (true) {
+    // `needed` nodes must be ready, so the needed-th soonest is a bound; it is as good as what it rests on.
+    sorted_ = side.soonest;
+    const auto last_needed = sorted_.begin() + static_cast<std::ptrdiff_t>(side.needed - 1);
+    std::nth_element(sorted_.begin(), last_needed, sorted_.end());
+    const Time bound = *last_needed;
+    if (bound == forever) return forever;
+    bool is_settled = true;
+    for (std::size_t place = 0; place < side.soonest.size(); ++place) {
+      if (side.is_exact[place] || side.soonest[place] > bound) continue;
+      const Time soonest = ready(request.nodes[place], request, side.count, side.soonest[place]);
+      is_settled = is_settled && soonest <= bound;
+      side.soonest[place] = soonest;
+      side.is_exact[place] = 1;
+    }
+    if (is_settled) return bound;
+  }
+}
+
 std::optional<Fit> Timeline::earliest_fit(const PlaceRequest& request, const policy::Placement& placement) {
   const Shape& shape = request.shape;
-  const Duration length = request.length;
-  for (const std::size_t index : request.nodes) {
-    Node& node = nodes_[index];
-    node.has_conditions = has_conditions(index, request);
-    if (node.has_conditions) {
-      node.part_soonest = ready_under_conditions(index, request, shape.devices_per_part, request.from);
-      node.remainder_soonest = ready_under_conditions(index, request, shape.remainder, request.from);
-      continue;
-    }
-    for (Device& device : node.devices) {
-      const auto first = std::lower_bound(device.gaps.begin(), device.gaps.end(), request.from + length,
-                                          [](const Gap& gap, Time time) { return gap.end < time; });
-      device.gap = static_cast<std::size_t>(first - device.gaps.begin());
-      seek(device, request.from, length);
-    }
-    summarize(node, shape);
-  }
   const auto parts = static_cast<std::size_t>(shape.parts);
   if (request.nodes.size() < parts + (shape.remainder > 0 ? 1 : 0)) return std::nullopt;
-
+  start_side(parts_, request, shape.devices_per_part, parts);
+  start_side(remainder_, request, shape.remainder, shape.remainder > 0 ? parts + 1 : 0);
   Time start = request.from;
-  std::vector<Time> soonest;
-  // A lower bound of every feasible start: `needed` nodes must be ready, so the needed-th soonest is.
-  const auto bound = [&](Time Node::*ready, std::size_t needed) {
-    soonest.clear();
-    for (const std::size_t index : request.nodes) soonest.push_back(nodes_[index].*ready);
-    const auto last_needed = soonest.begin() + static_cast<std::ptrdiff_t>(needed - 1);
-    std::nth_element(soonest.begin(), last_needed, soonest.end());
-    return *last_needed;
-  };
   while (true) {
-    Time next = start;
-    if (parts > 0) next = std::max(next, bound(&Node::part_soonest, parts));
-    if (shape.remainder > 0) next = std::max(next, bound(&Node::remainder_soonest, parts + 1));
+    const Time next = std::max(next_start(parts_, request, start), next_start(remainder_, request, start));
     if (next == forever) return std::nullopt;
     if (next == start) return place(request, start, placement);
     start = next;
-    for (const std::size_t index : request.nodes) {
-      Node& node = nodes_[index];
-      if (node.has_conditions) {
-        if (node.part_soonest < start) node.part_soonest = ready_under_conditions(index, request, shape.devices_per_part, start);
-        if (node.remainder_soonest < start) node.remainder_soonest = ready_under_conditions(index, request, shape.remainder, start);
-        continue;
-      }
-      bool changed = false;
-      for (Device& device : node.devices) {
-        if (device.soonest >= start) continue;
-        seek(device, start, length);
-        changed = true;
-      }
-      if (changed) summarize(node, shape);
-    }
   }
 }
 
 bool Timeline::is_free(const Device& device, Time start, Duration length) {
-  const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), start + length, [](const Gap& g, Time time) { return g.end < time; });
-  return gap->start <= start;
+  return first_gap_to(device, start + length)->start <= start;
 }
 
 std::int64_t Timeline::usable(std::size_t index, const PlaceRequest& request, std::int64_t free, Time start) const {
@@ -184,6 +187,32 @@ std::int64_t Timeline::usable(std::size_t index, const PlaceRequest& request, st
   return free;
 }
 
+bool Timeline::has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const {
+  std::int64_t for_a_part = 0, for_the_remainder = 0;
+  for (const std::size_t index : nodes) {
+    std::int64_t free = 0;
+    for (const Device& device : nodes_[index].devices) free += is_free(device, start, length) ? 1 : 0;
+    for_a_part += free >= shape.devices_per_part ? 1 : 0;
+    for_the_remainder += free >= shape.remainder ? 1 : 0;
+  }
+  return for_a_part >= shape.parts && (shape.remainder == 0 || for_the_remainder >= shape.parts + 1);
+}
+
+bool Timeline::has_holders_behind(std::size_t position, Time end) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
+    return std::any_of(node.devices.begin(), node.devices.end(), [&](const Device& device) { return device.ahead_of > position && device.held_until < end; });
+  });
+}
+
+Duration Timeline::longest_from_now() const {
+  Duration longest{};
+  for (const Node& node : nodes_)
+    for (const Device& device : node.devices)
+      if (const Gap* const gap = first_gap_to(device, now_ + milliseconds(1)); gap->start <= now_)
+        longest = std::max(longest, gap->end == forever ? unbounded : gap->end - now_);
+  return longest;
+}
+
 bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position) {
   if (device.ahead_of <= position || device.held_until <= start) return false;
   const Gap& first = device.gaps.front();  // gaps come after who holds the device now
@@ -192,23 +221,23 @@ bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Dura
 
 Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Placement& placement) const {
   const Duration length = request.length;
-  const auto is_offered = [&](const Node& node, const Device& device) {
-    return node.has_conditions ? is_free(device, start, length) : device.soonest == start;
-  };
   std::vector<policy::Offer> offers;
-  offers.reserve(request.nodes.size());
-  for (const std::size_t index : request.nodes) {
+  for (std::size_t at = 0; at < request.nodes.size(); ++at) {
+    // Who is not ready offers too little; it only tells how full its leaf is.
+    const bool may_be_ready = (parts_.needed > 0 && parts_.soonest[at] <= start) || (remainder_.needed > 0 && remainder_.soonest[at] <= start);
+    if (is_one_leaf_ && !may_be_ready) continue;
+    const std::size_t index = request.nodes[at];
     const Node& node = nodes_[index];
     policy::Offer& offer = offers.emplace_back();
     offer.node = index;
     offer.leaf = node.size.leaf;
     for (const Device& device : node.devices) {
-      if (is_offered(node, device))
+      if (is_free(device, start, length))
         ++offer.devices, ++offer.left_by_jobs_ahead;
       else if (free_but_for_who_is_behind(device, start, length, request.position))
         ++offer.left_by_jobs_ahead;
     }
-    if (node.has_conditions) offer.devices = usable(index, request, offer.devices, start);
+    if (has_conditions(index, request)) offer.devices = usable(index, request, offer.devices, start);
   }
   Fit fit{start, {}};
   for (const policy::NodeShare& share : placement.place(request.shape, offers)) {
@@ -216,8 +245,9 @@ Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Place
     on_node.node = share.node;
     const Node& node = nodes_[share.node];
     const std::int64_t taken = request.needs.exclusive ? node.size.devices : share.devices;
+    on_node.devices.reserve(static_cast<std::size_t>(taken));
     for (std::size_t device = 0; device < node.devices.size() && static_cast<std::int64_t>(on_node.devices.size()) < taken; ++device)
-      if (is_offered(node, node.devices[device])) on_node.devices.push_back(static_cast<std::int64_t>(device));
+      if (is_free(node.devices[device], start, length)) on_node.devices.push_back(static_cast<std::int64_t>(device));
   }
   return fit;
 }
@@ -239,13 +269,14 @@ void Timeline::take_beside(Node& node, const Stay& stay) {
   }
 }
 
-std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, const Stay& stay) {
+std::optional<std::pair<Time, JobId>> Timeline::add(std::size_t node, std::int64_t device_index, const Stay& stay) {
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
   const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), stay.end, [](const Gap& g, Time time) { return g.end < time; });
   ensure(gap != device.gaps.end() && gap->start <= stay.start && stay.start < stay.end && stay.end <= gap->end,
          "a device is given only while it is free");
+  if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
   if (stay.cpus > 0 || stay.memory_bytes > 0) take_beside(nodes_[node], stay);
-  const Gap before{gap->start, stay.start}, after{stay.end, gap->end};
+  const Gap before{gap->start, stay.start, gap->after}, after{stay.end, gap->end, stay.job};
   if (before.start < before.end && after.start < after.end) {
     *gap = after;
     device.gaps.insert(gap, before);
@@ -256,27 +287,26 @@ std::optional<Stay> Timeline::add(std::size_t node, std::int64_t device_index, c
   } else {
     device.gaps.erase(gap);
   }
-  const auto position = std::upper_bound(device.stays.begin(), device.stays.end(), stay.start, [](Time time, const Stay& s) { return time < s.start; });
-  std::optional<Stay> previous;
-  if (position != device.stays.begin()) previous = *std::prev(position);
-  device.stays.insert(position, stay);
-  return previous;
+  if (before.after.value == 0) return std::nullopt;
+  return std::pair{before.start, before.after};
+}
+
+Time LengthBounds::not_before(Duration length, Time otherwise) const {
+  const auto longer = std::upper_bound(bounds_.begin(), bounds_.end(), length, [](Duration asked, const auto& bound) { return asked < bound.first; });
+  return longer == bounds_.begin() ? otherwise : std::max(otherwise, std::prev(longer)->second);
+}
+
+void LengthBounds::learn(Duration length, Time start) {
+  const auto next = std::lower_bound(bounds_.begin(), bounds_.end(), length, [](const auto& bound, Duration asked) { return bound.first < asked; });
+  if (next != bounds_.begin() && std::prev(next)->second >= start) return;  // a shorter stay already says as much
+  const auto last = std::find_if(next, bounds_.end(), [&](const auto& bound) { return bound.second > start; });
+  if (last != bounds_.end() && last == next && last->first == length) return;
+  bounds_.insert(bounds_.erase(next, last), {length, start});
 }
 
 Time KnownBounds::not_before(const Shape& shape, Duration length, Time otherwise) const {
   const auto bounds = bounds_.find(shape);
-  if (bounds == bounds_.end()) return otherwise;
-  const auto longer = bounds->second.upper_bound(length);
-  if (longer == bounds->second.begin()) return otherwise;
-  return std::max(otherwise, std::prev(longer)->second);
-}
-
-void KnownBounds::learn(const Shape& shape, Duration length, Time start) {
-  std::map<Duration, Time>& bounds = bounds_[shape];
-  auto next = bounds.lower_bound(length);
-  if (next != bounds.begin() && std::prev(next)->second >= start) return;  // a shorter stay already says as much
-  while (next != bounds.end() && next->second <= start) next = bounds.erase(next);
-  if (next == bounds.end() || next->first != length) bounds.emplace(length, start);
+  return bounds == bounds_.end() ? otherwise : bounds->second.not_before(length, otherwise);
 }
 
 }  // namespace ultramarine::core

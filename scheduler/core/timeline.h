@@ -1,4 +1,4 @@
-// The calendar of devices: who holds which device from when to when, and where the gaps are. The one idea: a profile per device,
+// The calendar of devices: where the gaps between stays are, and whose stay each follows. The one idea: a profile per device,
 // not one count of processors, so a plan is a list of concrete allocations in which no device is promised twice.
 // Back-to-back stays leave no gap, so the lists of gaps stay short however many jobs are planned. What stays take of a node beside its
 // devices (CPUs, memory) is a sum over time per node; only requests that ask for it look there.
@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "scheduler/core/policy/policies.h"
@@ -18,6 +19,7 @@
 namespace ultramarine::core {
 
 constexpr Time forever{std::numeric_limits<std::int64_t>::max()};
+constexpr Duration unbounded{std::numeric_limits<std::int64_t>::max() / 4};
 
 /// What a request asks of each of its nodes beside devices. CPUs and memory are per device; 0 = nothing.
 struct Needs {
@@ -66,39 +68,60 @@ struct PlaceRequest {
   std::size_t position = 0;  // of the job in the queue, from 0. Holders behind it are obstacles, but don't count when nodes are compared.
   const std::vector<std::size_t>& nodes;  // it may use, ascending
   Needs needs = {};
+  bool is_bound = false;  // it is known that nothing fits before `from`
   /// Per node of the timeline, when the node is closed to this job: ascending, disjoint. nullptr: never.
   const std::vector<std::vector<Interval>>* closed = nullptr;
 };
 
+/// Which lengths of stay are known not to fit before which time. It holds because a plan only ever fills the calendar up: what didn't fit
+/// once doesn't fit later, and what is longer doesn't fit where the shorter one didn't.
+class LengthBounds {
+ public:
+  /// A start that no stay of at least this length can be before.
+  Time not_before(Duration length, Time otherwise) const;
+  /// The earliest fit of that length was found to be `start`.
+  void learn(Duration length, Time start);
+
+ private:
+  std::vector<std::pair<Duration, Time>> bounds_;  // both ascend strictly
+};
+
 class Timeline {
  public:
-  /// Everything is free for ever.
-  explicit Timeline(const std::vector<TimelineNode>& nodes);
+  /// Everything is free for ever. No request is for a time before `now`.
+  explicit Timeline(const std::vector<TimelineNode>& nodes, Time now = {});
 
   /// The device is held already, until `stay.end` (its start is ignored), by a job that is ahead of the queue's jobs from position
   /// `ahead_of` on (from 0).
   void hold(std::size_t node, std::int64_t device, const Stay& stay, std::size_t ahead_of);
 
   /// The earliest place for the request; nullopt: there is never one.
-  /// Every iteration jumps to a bound that no feasible start can be before: O(devices) each, few iterations.
+  /// Every iteration jumps to a bound that no feasible start can be before, and looks only at nodes that might be ready then: what is known
+  /// not to fit on a node before some time is kept, because the calendar only fills up.
   /// Source: conservative backfill, Mu'alem & Feitelson 2001; our profile is per device, not one processor count.
   std::optional<Fit> earliest_fit(const PlaceRequest& request, const policy::Placement& placement);
 
-  /// Adds a stay. The device must be free for all of it. Returns the stay that ends last before it, if there is one.
-  std::optional<Stay> add(std::size_t node, std::int64_t device, const Stay& stay);
+  /// Adds a stay. The device must be free for all of it. Returns the end of the stay that ends last before it and whose it is, if there is one.
+  std::optional<std::pair<Time, JobId>> add(std::size_t node, std::int64_t device, const Stay& stay);
+
+  /// Whether devices alone would allow `shape` on `nodes` in [start, start + length).
+  bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
+  /// Whether since this was last asked stays took something from gaps that reach over `now`.
+  bool has_less_now() { return std::exchange(has_less_now_, false); }
+  /// Whether somebody who is behind `position` holds a device until some time before `end`.
+  bool has_holders_behind(std::size_t position, Time end) const;
+  /// The longest stay that any device could take from `now` on; zero when none is free, `unbounded` when one is free for ever.
+  Duration longest_from_now() const;
 
  private:
   struct Gap {
     Time start, end;  // never empty
+    JobId after;      // whose stay ends at its start; 0 at the beginning of time
   };
   struct Device {
     std::vector<Gap> gaps;    // ascending; the last one ends `forever`
-    std::vector<Stay> stays;  // ascending
     Time held_until;          // by whom holds it from the beginning; only if ahead_of > 0
     std::size_t ahead_of = 0;
-    // While searching: the first gap that is long enough, and the earliest start in it.
-    std::size_t gap = 0;
-    Time soonest;
   };
   /// From `at` until the next step so much of the node is taken.
   struct Step {
@@ -109,14 +132,21 @@ class Timeline {
     TimelineNode size;
     std::vector<Device> devices;
     std::vector<Step> steps;  // ascending; the first is at the beginning of time
-    // While searching: when enough devices for a part, and for the remainder, could first be free.
-    Time part_soonest, remainder_soonest;
-    bool has_conditions = false;  // of this request: its devices' `soonest` say nothing then
+    std::vector<LengthBounds> bounds;  // by the number of devices
+  };
+  /// One half of a search: which nodes could give `count` devices, and when at the earliest; `needed` of them must at the same time.
+  struct Side {
+    std::int64_t count = 0;
+    std::size_t needed = 0;
+    std::vector<Time> soonest;    // by place in the request's nodes: a bound that is not too late
+    std::vector<char> is_exact;   // it is the very time
   };
 
-  /// Moves on to the first gap, from the device's current one, that holds `length` at or after `from`.
-  static void seek(Device& device, Time from, Duration length);
-  void summarize(Node& node, const Shape& shape);
+  void start_side(Side& side, const PlaceRequest& request, std::int64_t count, std::size_t needed);
+  /// A bound of every start at or after `start` with which the side agrees; `start` itself only if it does.
+  Time next_start(Side& side, const PlaceRequest& request, Time start);
+  /// When the node could first give `count` devices at or after `from`.
+  Time ready(std::size_t node, const PlaceRequest& request, std::int64_t count, Time from);
   /// Whether more than free devices decides when the node is ready for the request.
   bool has_conditions(std::size_t node, const PlaceRequest& request) const;
   /// When the node could first give `count` devices at or after `from`, with all that is asked beside them.
@@ -132,24 +162,29 @@ class Timeline {
   /// Whether the device would be free for all of [start, start + length) but for a holder that is behind `position`.
   static bool free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position);
   static void take_beside(Node& node, const Stay& stay);
+  /// The first gap that ends at or after `time`; it must be before `forever`.
+  static const Gap* first_gap_to(const Device& device, Time time);
   static bool is_free(const Device& device, Time start, Duration length);
   Fit place(const PlaceRequest& request, Time start, const policy::Placement& placement) const;
 
   std::vector<Node> nodes_;
-  std::vector<Time> sorted_;  // scratch of the search
+  Time now_;
+  bool is_one_leaf_ = true;
+  bool has_less_now_ = false;
+  // Scratch of the search: of the devices of a node the gap that is looked at and the earliest start in it.
+  std::vector<const Gap*> gaps_;
+  std::vector<Time> soonest_, sorted_;
+  Side parts_, remainder_;
 };
 
-/// For a shape, which lengths of stay are known not to fit before which time. It holds because a plan only ever fills the calendar
-/// up: what didn't fit once doesn't fit later, and what is longer doesn't fit where the shorter one didn't.
+/// The same per shape.
 class KnownBounds {
  public:
-  /// A start that no stay of at least this length can be before.
   Time not_before(const Shape& shape, Duration length, Time otherwise) const;
-  /// The earliest fit of that length was found to be `start`.
-  void learn(const Shape& shape, Duration length, Time start);
+  void learn(const Shape& shape, Duration length, Time start) { bounds_[shape].learn(length, start); }
 
  private:
-  std::map<Shape, std::map<Duration, Time>> bounds_;  // both length and time ascend strictly
+  std::map<Shape, LengthBounds> bounds_;
 };
 
 }  // namespace ultramarine::core

@@ -211,6 +211,15 @@ struct ArrayView {
 };
 BOOST_DESCRIBE_STRUCT(ArrayView, (), (count, states))
 
+/// What a waiting job's place in the order is made of: the same numbers as in PriorityList.
+struct PriorityOfJob {
+  JobPriority details;
+  PriorityFactors weights;
+  Time tick_ms;                        // when the numbers were taken; they stay until the next tick
+  std::optional<Duration> max_age_ms;  // who has waited so long is ahead of all who have not; absent: nobody is for that
+};
+BOOST_DESCRIBE_STRUCT(PriorityOfJob, (), (details, weights, tick_ms, max_age_ms))
+
 /// A job with what is derived from state, plan and liveness. Of a whole array (`array` set): its first element with the state of all (ended only
 /// when every element has), without attempts, and the highest exit code.
 struct JobView {
@@ -218,12 +227,13 @@ struct JobView {
   std::int64_t gpus = 0;
   std::optional<PlannedJob> planned;    // while queued
   std::string why;                      // while queued: the reason in one sentence
+  std::optional<PriorityOfJob> priority;  // of one job, while queued, if the policy orders by it; not in lists
   std::optional<ProgressView> progress; // while running
   std::map<std::string, std::vector<std::int64_t>> pids;  // node -> pids by local rank, while running
   std::optional<std::int64_t> exit_code;  // of the job as a shell would see it (128 + signal), once ended; 125: our system failed it
   std::optional<ArrayView> array;
 };
-BOOST_DESCRIBE_STRUCT(JobView, (), (details, gpus, planned, why, progress, pids, exit_code, array))
+BOOST_DESCRIBE_STRUCT(JobView, (), (details, gpus, planned, why, priority, progress, pids, exit_code, array))
 
 struct JobList {
   Time now_ms;

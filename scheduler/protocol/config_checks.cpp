@@ -75,6 +75,17 @@ void check_limits(const Limits& limits, const std::string& path, const TomlReade
   if (limits.gpus_per_job) check_not_negative(*limits.gpus_per_job, path + ".gpus_per_job", reader);
   if (limits.gpu_hours_per_month) check_not_negative(*limits.gpu_hours_per_month, path + ".gpu_hours_per_month", reader);
   if (limits.max_time_ms) check_positive(*limits.max_time_ms, path + ".max_time_ms", reader);
+  for (const auto& [field, value] : {std::pair{"gpus_soft", limits.gpus_soft}, std::pair{"gpus_floor", limits.gpus_floor}})
+    if (value && limits.gpus && *value > *limits.gpus)
+      reader.fail(path + "." + field, std::to_string(*value) + " is more than the " + std::to_string(*limits.gpus) + " of gpus, beyond which nothing runs",
+                  "lower it, or raise gpus");
+}
+
+/// Of a section whose limits are for all together and for each user.
+template <class Section>
+void check_both_limits(const Section& section, const std::string& path, const TomlReader& reader) {
+  check_limits(section.limits, path + ".limits", reader);
+  check_limits(section.user_limits, path + ".user_limits", reader);
 }
 
 /// Names of a list of sections, each valid and only once.
@@ -163,6 +174,7 @@ std::vector<PartitionConfig> checked_partitions(const ClusterLayout& layout, con
       }
     }
     partition.nodes = names.empty() ? node_names : std::move(names);
+    check_both_limits(partition, path, reader);
     check_positive(partition.default_time_ms, path + ".default_time_ms", reader);
     check_positive(partition.max_time_ms, path + ".max_time_ms", reader);
     if (partition.default_time_ms > partition.max_time_ms) {
@@ -185,7 +197,7 @@ std::vector<AccountConfig> checked_accounts(const ClusterLayout& layout, const T
   for (std::size_t i = 0; i < accounts.size(); ++i) {
     const std::string path = at("account", i);
     check_range(accounts[i].shares, 1, 1'000'000, path + ".shares", reader);
-    check_limits(accounts[i].limits, path + ".limits", reader);
+    check_both_limits(accounts[i], path, reader);
     for (std::size_t k = 0; k < accounts[i].members.size(); ++k) {
       const std::string& member = accounts[i].members[k];
       if (member.empty() || member == "@") reader.fail(at(path + ".members", k), "a member has no name", "write a user, \"@group\" or \"*\"");
@@ -214,7 +226,7 @@ std::vector<QosConfig> checked_qos(const ClusterLayout& layout, const TomlReader
   for (std::size_t i = 0; i < qos.size(); ++i) {
     check_not_negative(qos[i].usage_factor_permille, at("qos", i) + ".usage_factor_permille", reader);
     check_range(qos[i].priority, -1'000'000'000, 1'000'000'000, at("qos", i) + ".priority", reader);
-    check_limits(qos[i].limits, at("qos", i) + ".limits", reader);
+    check_both_limits(qos[i], at("qos", i), reader);
   }
   if (std::find(names.begin(), names.end(), "normal") == names.end()) qos.push_back({.name = "normal"});
   return qos;

@@ -261,6 +261,7 @@ void Daemon::commit() {
     crash_point("after_commit_before_reply");
   }
   for (const auto& answer : std::exchange(after_commit_, {})) answer();
+  look_at_new_plan();
   notify_watchers();
 }
 

@@ -125,6 +125,7 @@ class Daemon final : public api::Backend {
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
   std::shared_ptr<const State> shared_state();
+  void look_at_new_plan();
   void keep_for_shared_state(std::vector<std::pair<Time, Entry>> entries);
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
@@ -182,14 +183,15 @@ class Daemon final : public api::Backend {
   /// A second fold over the same entries, for questions: brought up to date when somebody asks and nobody reads it, copied afresh when somebody
   /// still does. A copy of everything after each change would hold up the next.
   struct SharedState {
-    core::Scheduler scheduler;
+    State state;
     std::int64_t sequence = 0;
     std::atomic<int> readers = 0;
   };
   std::shared_ptr<SharedState> shared_state_;
   std::vector<std::pair<Time, Entry>> since_shared_;  // what it lacks
   // Other parts of snapshots for questions, kept until they have changed.
-  std::shared_ptr<const Plan> shared_plan_;
+  std::shared_ptr<const Plan> shared_plan_, former_plan_;
+  bool has_new_plan_ = false;
   std::shared_ptr<const core::Liveness> shared_liveness_;
   std::shared_ptr<api::StateHash> shared_hash_;
   std::int64_t shared_hash_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;

@@ -7,6 +7,7 @@
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/server/daemon.h"
 
 namespace ultramarine::server {
@@ -25,14 +26,14 @@ std::shared_ptr<const State> Daemon::shared_state() {
   if (is_behind && shared_state_->readers.load(std::memory_order_acquire) > 0) shared_state_.reset();
   if (!shared_state_) {
     shared_state_ = std::make_shared<SharedState>();
-    shared_state_->scheduler = core::Scheduler(state());
+    shared_state_->state = state();
   } else {
-    for (const auto& [at, entry] : since_shared_) shared_state_->scheduler.apply(at, entry);
+    for (const auto& [at, entry] : since_shared_) core::apply_entry(shared_state_->state, at, entry);
   }
   since_shared_.clear();
   shared_state_->sequence = sequence_;
   ++shared_state_->readers;
-  return {&shared_state_->scheduler.state(), [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
+  return {&shared_state_->state, [shared = shared_state_](const State*) { shared->readers.fetch_sub(1, std::memory_order_release); }};
 }
 
 api::SnapshotPtr Daemon::snapshot() {
@@ -41,9 +42,9 @@ api::SnapshotPtr Daemon::snapshot() {
     shared_hash_sequence_ = sequence_;
   }
   if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
-    shared_plan_ = std::make_shared<const Plan>(scheduler_.plan(now_));
+    former_plan_ = std::exchange(shared_plan_, std::make_shared<const Plan>(scheduler_.plan(now_)));
     shared_plan_sequence_ = sequence_;
-    exporter_.on_slips(slips_.on_plan(state(), *shared_plan_));
+    has_new_plan_ = true;
   }
   if (shared_liveness_version_ != liveness_version_) {
     shared_liveness_ = std::make_shared<const core::Liveness>(liveness_);
@@ -60,6 +61,13 @@ api::SnapshotPtr Daemon::snapshot() {
   answer->http = http_;
   answer->agents = agents_;
   return answer;
+}
+
+/// What a new plan brings besides the answer, once that is on its way.
+void Daemon::look_at_new_plan() {
+  former_plan_.reset();
+  if (!std::exchange(has_new_plan_, false)) return;
+  exporter_.on_slips(slips_.on_plan(state(), *shared_plan_));
 }
 
 void Daemon::ask(std::function<void(api::SnapshotPtr)> done) {

@@ -24,6 +24,10 @@ int main(int argument_count, char** arguments) {
   app.add_flag("--plots", options.plots, "Draw charts into that folder as PNG and SVG: waits, utilization, slowdown (needs gnuplot)");
   app.add_flag("--json", options.json, "Print one JSON object instead of the table");
   app.add_flag("--skip-bad-rows", options.skip_bad_rows, "Count rows that make no sense and go on without them");
+  app.add_flag("--slips", options.slips,
+               "Count planned starts that moved later, by cause: jobs that arrived above in the order, earlier or later ends, another order at a tick of\n"
+               "the priorities ... and harm: starts that moved because a job below started, which must be none. Takes a plan after every event, so\n"
+               "many times as long");
   app.add_option("--jobs", options.jobs, "Only the first N jobs")->check(CLI::PositiveNumber)->type_name("N");
   app.set_version_flag("--version", std::string("ultra-simulate ") + ULTRAMARINE_VERSION);
   try {

@@ -64,6 +64,11 @@ Summary summarize(const std::string& policy, const Trace& trace, const Replay& r
   Summary summary;
   summary.policy = policy;
   summary.refused = static_cast<std::int64_t>(replay.refused.size());
+  for (const SlipsOfCause& counted : replay.slips) {
+    const SlipTotal total{counted.slips, in_seconds(counted.later.ms)};
+    if (counted.cause == core::SlipCause::overtaken) summary.harm = total;
+    else summary.slips.emplace(boost::describe::enum_to_string(counted.cause, ""), total);
+  }
   std::vector<double> waits, turnarounds, slowdowns, first_waits;
   std::map<std::string, std::vector<double>> slowdowns_of_account;
   std::vector<std::pair<std::vector<double>, std::vector<double>>> of_size(size_classes().size());

@@ -7,11 +7,14 @@
 //   utilization       sum of gpus x runtime / (GPUs of the cluster x makespan)
 //   ... while jobs arrive: GPUs that run jobs / GPUs of the cluster, averaged from the first to the last submit
 //   fairness          Jain's index (Jain, Chiu & Hawe 1984) of the accounts' mean bounded slowdowns: 1 = all are slowed alike, 1/n = one of n bears it all
+//   slips             planned starts that moved later than they were planned last, each under one cause: node_loss, reservation, configuration, boost,
+//                     order_change, arrival_above, early_end, late_end; harm: one that moved because a job below it in the order started
 // Percentiles are nearest rank. Jobs that never ran count nowhere but in `never_ran`.
 #pragma once
 
 #include <boost/describe.hpp>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +36,13 @@ struct SizeClass {
 };
 BOOST_DESCRIBE_STRUCT(SizeClass, (), (gpus, jobs, wait_s, bounded_slowdown))
 
+/// How often and by how long in all.
+struct SlipTotal {
+  std::int64_t slips = 0;
+  double later_s = 0;
+};
+BOOST_DESCRIBE_STRUCT(SlipTotal, (), (slips, later_s))
+
 struct Summary {
   std::string policy;
   std::int64_t jobs = 0, refused = 0, never_ran = 0;
@@ -43,9 +53,11 @@ struct Summary {
   std::int64_t preemptions = 0;
   std::optional<double> fairness;  // absent: the trace has no accounts
   std::vector<SizeClass> sizes;    // only those that have jobs
+  std::map<std::string, SlipTotal> slips;  // by cause, all but harm; empty: not counted
+  std::optional<SlipTotal> harm;           // absent: not counted
 };
 BOOST_DESCRIBE_STRUCT(Summary, (), (policy, jobs, refused, never_ran, wait_s, turnaround_s, bounded_slowdown, first_wait_s_mean, makespan_s, utilization,
-                                    utilization_while_jobs_arrive, preemptions, fairness, sizes))
+                                    utilization_while_jobs_arrive, preemptions, fairness, sizes, slips, harm))
 
 Summary summarize(const std::string& policy, const Trace& trace, const Replay& replay);
 

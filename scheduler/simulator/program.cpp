@@ -116,7 +116,8 @@ int simulate(const ProgramOptions& options) {
   std::vector<Result> results;
   for (const PolicyConfig& policy : policies) {
     Bar bar(policy.name, trace.jobs.size());
-    Replay replayed = replay(trace, cluster.cluster, policy, estimate, [&](std::size_t ended) { bar.show(ended); });
+    Replay replayed = replay(trace, cluster.cluster, policy, estimate, [&](std::size_t ended) { bar.show(ended); },
+                             options.slips ? Slips::counted : Slips::ignored);
     Summary summary = summarize(policy.name, trace, replayed);
     results.push_back({std::move(summary), std::move(replayed)});
   }

@@ -23,6 +23,11 @@ std::string length(double value_s) { return protocol::format_duration(seconds(st
 std::string ratio(double value) { return rounded(value, 2); }
 std::string percent(double value) { return rounded(value * 100, 1) + " %"; }
 
+/// "3, 2h 5m in all"
+std::string slips_text(const SlipTotal& total) {
+  return total.slips == 0 ? "0" : std::to_string(total.slips) + ", " + length(total.later_s) + " in all";
+}
+
 /// Whole seconds where it can, thousandths where it must.
 std::string seconds_text(Time time) {
   if (time.ms % 1000 == 0) return std::to_string(time.ms / 1000);
@@ -127,6 +132,17 @@ std::string table_of(const Setting& setting, const std::vector<Result>& results)
     table.row("fairness of accounts", "", [](const Summary& summary) { return summary.fairness ? rounded(*summary.fairness, 3) : "-"; });
   table.by_size("mean wait by GPUs", &SizeClass::wait_s, length);
   table.by_size("slowdown by GPUs", &SizeClass::bounded_slowdown, ratio);
+  if (any([](const Summary& summary) { return summary.harm.has_value(); })) {
+    std::string heading = "planned starts moved later";
+    for (const auto& [cause, unused] : results.front().summary.slips) {
+      if (!any([&](const Summary& summary) { return summary.slips.at(cause).slips > 0; })) continue;
+      std::string words = cause;
+      std::replace(words.begin(), words.end(), '_', ' ');
+      table.row(heading, words, [&](const Summary& summary) { return slips_text(summary.slips.at(cause)); });
+      heading.clear();
+    }
+    table.row("harm", "", [](const Summary& summary) { return slips_text(*summary.harm); });
+  }
   if (any([](const Summary& summary) { return summary.never_ran > 0; }))
     table.row("jobs that never ran", "", [](const Summary& summary) { return std::to_string(summary.never_ran); });
   return "trace " + setting.trace + ": " + std::to_string(setting.rows) + " jobs; cluster " + setting.cluster + ": " + std::to_string(setting.cluster_gpus) +

@@ -93,15 +93,19 @@ bool counts_months(const ClusterConfig& cluster) {
 
 class World {
  public:
-  World(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress)
+  World(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips)
       : adapted_(trace, std::move(cluster), estimate), estimate_(estimate), progress_(progress), counts_months_(counts_months(adapted_.cluster)) {
+    if (slips == Slips::counted) {
+      slips_.emplace();
+      for (std::size_t cause = 0; cause < core::slip_causes; ++cause) replay_.slips.push_back({static_cast<core::SlipCause>(cause), 0, {}});
+    }
     now_ = adapted_.rows.empty() ? Time{} : arrival(adapted_.rows.front());
     replay_.notes = adapted_.notes;
-    scheduler_.apply(now_, ClusterConfigured{adapted_.cluster, {}});
-    scheduler_.apply(now_, PolicyChanged{policy, {}});
+    apply(ClusterConfigured{adapted_.cluster, {}});
+    apply(PolicyChanged{policy, {}});
     for (const NodeConfig& node : adapted_.cluster.nodes) {
       replay_.cluster_gpus += node.gpus;
-      scheduler_.apply(now_, NodeJoined{.node = node.name, .boot_id = "simulated"});
+      apply(NodeJoined{.node = node.name, .boot_id = "simulated"});
     }
     policy_hash_ = scheduler_.policy_hash();
   }
@@ -128,6 +132,22 @@ class World {
     std::int64_t gpus = 0;
   };
 
+  void apply(const Entry& entry) {
+    scheduler_.apply(now_, entry);
+    if (slips_) slips_->on_entry(entry, scheduler_.state());
+  }
+
+  /// After each event, so that each slip has one cause: after all ends of an instant, after each arrival, after the choice and after its starts.
+  /// (Between two ends of one instant a job would seem to be overdue that isn't.)
+  void look_at_plan() {
+    if (!slips_) return;
+    for (const core::Slip& slip : slips_->on_plan(scheduler_.state(), scheduler_.plan(now_))) {
+      SlipsOfCause& counted = replay_.slips[static_cast<std::size_t>(slip.cause)];
+      ++counted.slips;
+      counted.later = counted.later + slip.later;
+    }
+  }
+
   static Time arrival(const TraceJob& row) { return Time{} + seconds(row.submit_s); }
 
   std::optional<Time> next_instant() {
@@ -145,7 +165,8 @@ class World {
   void start_month() {
     const PeriodStarted month = month_of(now_);
     month_end_ = month.end_ms;
-    scheduler_.apply(now_, month);
+    apply(month);
+    look_at_plan();
   }
 
   void end_jobs() {
@@ -156,6 +177,7 @@ class World {
       ++ended_;
       if (progress_) progress_(ended_);
     }
+    look_at_plan();
   }
 
   void submit_jobs() {
@@ -182,7 +204,8 @@ class World {
       return;
     }
     const JobId job{scheduler_.state().next_job};
-    scheduler_.apply(now_, JobSubmitted{.job = job, .spec = std::get<core::Accepted>(std::move(answer)).spec, .actor = actor});
+    apply(JobSubmitted{.job = job, .spec = std::get<core::Accepted>(std::move(answer)).spec, .actor = actor});
+    look_at_plan();
     runs_.push_back({.remaining = seconds(row.runtime_s), .gpus = row.gpus});
     replay_.jobs.push_back({.row = index});
     ++waiting_;
@@ -196,7 +219,8 @@ class World {
   bool hold_round() {
     std::vector<Decision> decisions = scheduler_.decide(now_);
     if (decisions.empty()) return false;
-    scheduler_.apply(now_, Round{now_, core::planner_version, policy_hash_, decisions});
+    apply(Round{now_, core::planner_version, policy_hash_, decisions});
+    look_at_plan();
     bool given_back = false;
     for (const Decision& decision : decisions) {
       if (const auto* start = std::get_if<StartJob>(&decision)) {
@@ -209,11 +233,12 @@ class World {
         --waiting_;
       }
     }
+    look_at_plan();
     return given_back;
   }
 
   void begin(const StartJob& start) {
-    scheduler_.apply(now_, GangStarted{.job = start.job, .attempt = start.attempt});
+    apply(GangStarted{.job = start.job, .attempt = start.attempt});
     Run& started = touch(start.job);
     started.since = now_;
     ends_.emplace(now_ + started.remaining, start.job);
@@ -233,8 +258,8 @@ class World {
     gpus_ -= running.gpus;
     if (how == Outcome::preempted) ++waiting_;
     const std::int64_t attempt = outcome(job).attempts;
-    scheduler_.apply(now_, GangFinished{.job = job, .attempt = attempt, .outcome = how});
-    scheduler_.apply(now_, AttemptEnded{.job = job, .attempt = attempt, .outcome = how});
+    apply(GangFinished{.job = job, .attempt = attempt, .outcome = how});
+    apply(AttemptEnded{.job = job, .attempt = attempt, .outcome = how});
   }
 
   /// Only what is true at the end of an instant counts: a job that is moved to other devices never stopped running.
@@ -271,13 +296,14 @@ class World {
   std::vector<JobId> touched_;              // that started or stopped in this instant, some more than once
   std::int64_t gpus_ = 0, waiting_ = 0;
   std::map<std::string, std::int64_t> uids_;
+  std::optional<core::SlipCounter> slips_;
   Replay replay_;
 };
 
 }  // namespace
 
-Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress) {
-  return World(trace, std::move(cluster), policy, estimate, progress).run();
+Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips) {
+  return World(trace, std::move(cluster), policy, estimate, progress, slips).run();
 }
 
 }  // namespace ultramarine::simulator

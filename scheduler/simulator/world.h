@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/core/slips.h"
 #include "scheduler/model/cluster.h"
 #include "scheduler/simulator/traces/trace.h"
 
@@ -39,19 +40,31 @@ struct Load {
   std::int64_t waiting = 0;
 };
 
+/// Planned starts that moved later under one cause (see core/slips.h).
+struct SlipsOfCause {
+  core::SlipCause cause = core::SlipCause::overtaken;
+  std::int64_t slips = 0;
+  Duration later;  // all of them together
+};
+
 struct Replay {
   std::int64_t cluster_gpus = 0;
   std::vector<JobOutcome> jobs;     // that the cluster took, in the trace's order; one without an end could never start
   std::vector<RefusedJob> refused;
   std::vector<Load> load;           // ascending
+  std::vector<SlipsOfCause> slips;  // every cause, in the order of the causes, harm last; empty: not counted
   std::vector<std::string> notes;   // for people: what of the trace the cluster does not know
 };
 
 /// Called now and then with the number of ended jobs.
 using Progress = std::function<void(std::size_t ended)>;
 
+/// To count them takes a plan after every event.
+enum class Slips { ignored, counted };
+
 /// Runs the whole trace. Partitions and QOS that the cluster doesn't have become its first partition and `normal`; accounts are added to it,
 /// and are open to everybody. Partitions allow the longest time limit of the trace, because its jobs ran. Deterministic.
-Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress = {});
+Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress = {},
+              Slips slips = Slips::ignored);
 
 }  // namespace ultramarine::simulator

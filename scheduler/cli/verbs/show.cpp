@@ -208,6 +208,32 @@ void show_array(const protocol::JobView& view, Page& page) {
     page.line(state, ranges_text(indices) + " (" + std::to_string(indices.size()) + ")");
 }
 
+/// What its place in the queue is made of.
+void show_priority(const protocol::PriorityOfJob& priority, Page& page, Context& context, Time now) {
+  using Align = Table::Align;
+  const JobPriority& shown = priority.details;
+  page.section(spoken("Priority"));
+  page.line(spoken("sum"), std::to_string(shown.priority));
+  page.line(spoken("taken"), when(priority.tick_ms, now));
+  if (priority.max_age_ms) {
+    const std::string age = protocol::format_duration(*priority.max_age_ms);
+    page.line(spoken("max age"), shown.waited_max_age ? spoken("it has waited for {0} or longer, and is ahead of all that have not", age)
+                                                      : spoken("it has not waited for {0} so far", age));
+  }
+  Table table({{spoken("FACTOR")}, {spoken("VALUE"), Align::right}, {spoken("WEIGHT"), Align::right}, {spoken("PRODUCT"), Align::right}});
+  const auto add = [&](const std::string& name, std::int64_t PriorityFactors::*factor) {
+    table.add({name, part_of_one(shown.factors.*factor), std::to_string(priority.weights.*factor), std::to_string(shown.weighted.*factor)});
+  };
+  add(spoken("age"), &PriorityFactors::age);
+  add(spoken("fair-share"), &PriorityFactors::fair_share);
+  add(spoken("size"), &PriorityFactors::size);
+  add(spoken("qos"), &PriorityFactors::qos);
+  add(spoken("partition"), &PriorityFactors::partition);
+  add(spoken("account"), &PriorityFactors::account);
+  table.add({spoken("nice"), "", "", std::to_string(-shown.nice)});
+  table.write(context.out, context.terminal);
+}
+
 }  // namespace
 
 void write_job(const protocol::JobView& view, Context& context) {
@@ -255,6 +281,7 @@ void write_job(const protocol::JobView& view, Context& context) {
     }
     page.line(spoken("why"), heard(view.why));
   }
+  if (view.priority) show_priority(*view.priority, page, context, now);
   if (view.progress) {
     page.section(spoken("Progress"));
     char loss[32];

@@ -145,6 +145,33 @@ class OnOneCluster(unittest.TestCase):
         self.ok("reserve", "brief", "--maintenance", "--nodes", "node02", "--start", "now", "--duration", "2s", "--reason", "a moment")
         until(lambda: self.reservations() == [], "the end of the reservation")
 
+    def nodes_of(self, job):
+        return [part["node"] for part in self.cluster.show(job)["details"]["attempts"][-1]["allocation"]]
+
+    def test_jobs_run_inside_and_outside_of_a_reservation(self):
+        self.ok("reserve", "course", "--nodes", "node02", "--accounts", "default", "--start", "now", "--duration", "2h", "--reason", "a course")
+        inside = self.cluster.submit("--reservation", "course", "--time", "10m", "--gpus", 1, "--", "true")
+        self.assertEqual(self.cluster.wait(inside), 0)
+        self.assertEqual(self.nodes_of(inside), ["node02"])
+        outside = self.cluster.submit("--gpus", 4, "--time", "10m", "--", "true")
+        self.assertEqual(self.cluster.wait(outside), 0)
+        self.assertEqual(self.nodes_of(outside), ["node01"])
+        both = self.cluster.submit("--gpus", 8, "--time", "10m", "--", "true")
+        view = self.cluster.show(both)
+        self.assertEqual((view["details"]["state"], view["planned"]["reason"]["code"], view["planned"]["reason"]["reservation"]), ("queued", "reservation", "course"))
+        self.assertIn("no reservation \"curse\"", self.refused(2, "submit", "--reservation", "curse", "--", "true"))
+        self.assertEqual(self.ok("reserve", "--cancel", "course").code, 0)
+        self.assertEqual(self.cluster.wait(both), 0)
+
+    def test_nothing_starts_that_would_run_into_a_maintenance(self):
+        self.ok("reserve", "fans", "--maintenance", "--nodes", "node[01-02]", "--start", "now+30m", "--duration", "1h", "--reason", "new fans")
+        long = self.cluster.submit("--time", "1h", "--", "true")
+        brief = self.cluster.submit("--time", "5m", "--", "true")
+        self.assertEqual(self.cluster.wait(brief), 0)
+        view = self.cluster.show(long)
+        self.assertEqual((view["details"]["state"], view["planned"]["reason"]["code"]), ("queued", "reservation"))
+        self.assertGreaterEqual(view["planned"]["start_ms"], self.ok("reservations", "--json").json()["reservations"][0]["end_ms"])
+
     # ---- reorder
 
     def test_ones_own_jobs_change_places(self):

@@ -45,6 +45,29 @@ class OnOneCluster(unittest.TestCase):
             for name, factor in job["details"]["factors"].items():
                 self.assertEqual(job["details"]["weighted"][name], factor * shown["weights"][name] // 1_000_000_000, name)
 
+    def test_each_waiting_job_is_shown_with_the_same_numbers(self):
+        for job in self.waiting.values():
+            def at_one_tick():
+                listed, text, shown = self.home.json("priority"), self.home.ultra("show", str(job)).out, self.home.json("show", str(job))
+                return listed["tick_ms"] == shown["priority"]["tick_ms"] and (listed, text, shown)
+
+            listed, text, shown = until(at_one_tick, "all are of one tick")
+            line = next(one for one in listed["jobs"] if one["name"] == str(job))
+            self.assertEqual(shown["priority"]["details"], line["details"])
+            self.assertEqual(shown["priority"]["weights"], listed["weights"])
+            self.assertEqual(shown["priority"]["max_age_ms"], listed["max_age_ms"])
+            self.assertEqual(shown["planned"]["position"], line["position"])
+            self.assertIn(f"place\t{line['position']} in the queue\n", text)
+            rows = dict(row.split("\t", 1) for row in text[text.index("\nPriority\n"):].splitlines()[2:] if "\t" in row)
+            self.assertEqual(rows["sum"], str(line["details"]["priority"]))
+            self.assertEqual(rows["max age"], "it has not waited for 7d so far")
+            self.assertEqual(rows["nice"], "\t\t0")
+            for word, name in (("age", "age"), ("fair-share", "fair_share"), ("size", "size"), ("qos", "qos"), ("partition", "partition"), ("account", "account")):
+                value, weight, product = rows[word].split("\t")
+                self.assertEqual((int(weight), int(product)), (listed["weights"][name], line["details"]["weighted"][name]), word)
+                self.assertAlmostEqual(float(value), line["details"]["factors"][name] / 1e9, delta=1.1e-6)
+        self.assertIsNone(self.home.json("show", str(self.runs))["priority"])
+
     def test_the_table_has_the_columns_of_sprio(self):
         table = [line.split("\t") for line in self.home.ultra("priority").out.splitlines()]
         self.assertEqual(table[0], "JOBID PARTITION PRIORITY SITE AGE ASSOC FAIRSHARE JOBSIZE PARTITION QOS NICE TRES".split())

@@ -30,7 +30,7 @@ POLICIES = {"true": ["fifo", "fifo-skip", "easy", "easy-sjf", "sjf", "sjf-skip",
 def simulate(trace, place, estimate, policies, out):
     """The JSON object, with each policy's summary under its name and the rows of its CSV beside that."""
     ran = subprocess.run([SIMULATE, "--trace", trace, "--cluster", SOURCE / f"configs/clusters/compare-{place}.toml", "--estimate", estimate, "--policy",
-                          ",".join(policies), "--out", out, "--json"], capture_output=True, text=True, timeout=600)
+                          ",".join(policies), "--out", out, "--json"], capture_output=True, text=True, timeout=3000)
     if ran.returncode != 0:
         raise AssertionError(f"{trace} {place} {estimate}: exit code {ran.returncode}: {ran.stderr}")
     summaries = {one["policy"]: one for one in json.loads(ran.stdout)["policies"]}

@@ -107,6 +107,26 @@ class Program(unittest.TestCase):
         self.assertIn("fairness of accounts", ran.stdout)
         self.assertNotIn("fairness", run("--trace", TRACE, "--cluster", CLUSTER, "--policy", "fifo").stdout)
 
+    def test_slips_by_cause_and_no_harm(self):
+        words = ("--trace", TRACE, "--cluster", CLUSTER, "--policy", "default", "--policy", "fifo", "--estimate", "limit")
+        shown = run(*words, "--slips")
+        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+        self.assertRegex(shown.stdout, r"\nplanned starts moved later +\w+ \w+ +\d+")
+        self.assertRegex(shown.stdout, r"\nharm +0 +0\n")
+        plain = run(*words).stdout
+        self.assertNotIn("harm", plain)
+        self.assertTrue(shown.stdout.splitlines()[4].split() == plain.splitlines()[4].split(), "counting changes nothing")
+        for words_more, counted in ((("--slips",), True), ((), False)):
+            for policy in json.loads(run(*words, "--json", *words_more).stdout)["policies"]:
+                self.assertEqual(policy["harm"], {"slips": 0, "later_s": 0} if counted else None)
+                self.assertEqual(sorted(policy["slips"]), ["arrival_above", "boost", "configuration", "early_end", "late_end", "node_loss", "order_change",
+                                                           "reservation"] if counted else [])
+                moved = any(cause["slips"] > 0 and cause["later_s"] > 0 for cause in policy["slips"].values())
+                self.assertTrue(moved == counted or policy["policy"] == "fifo")
+        told = run("--help").stdout
+        self.assertIn("harm", told)
+        self.assertIn("many times as long", told)
+
     def test_only_the_first_jobs(self):
         ran = run("--trace", TRACE, "--cluster", CLUSTER, "--jobs", 3, "--json")
         self.assertEqual(json.loads(ran.stdout)["rows"], 3)

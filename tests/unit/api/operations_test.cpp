@@ -2,6 +2,9 @@
 // is said when it can't be.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -345,6 +348,51 @@ TEST_F(Reload, SaysWhatChangesAndTakesItOverWhole) {
   Agent fresh{*scheduler_, loop_, "node07"};
   fresh.join();
   EXPECT_EQ(nodes(scheduler_->ask("GET", "/v1/nodes")).at("node07").node.state, NodeState::up);
+}
+
+TEST_F(Reload, AWaitingJobIsShownWithThePriorityThatOrdersIt) {
+  const auto explained = [&](std::int64_t job) { return scheduler_->job({job}).priority; };
+  EXPECT_FALSE(explained(1)) << "submit_time orders by no priority";
+  files_->policy.order = "multifactor";
+  files_->policy.weights = {{"age", 1000}, {"fair_share", 100}, {"size", 5000}, {"qos", 10}, {"partition", 20}, {"account", 30}};
+  files_->policy.max_age_ms = hours(1);
+  files_->cluster.accounts[0].priority = 7;
+  reload();
+  hand_.ms->fetch_add(30 * 60'000);
+  scheduler_->submit(R"({"gpus":4})", R"(,"nice":12)");
+  scheduler_->submit(R"({"gpus":1})");
+  scheduler_->submit(R"({"gpus":2})", R"(,"hold":true)");
+  const auto list = [&] { return protocol::from_json<protocol::PriorityList>(scheduler_->ask("GET", "/v1/priorities").body); };
+  for (const bool is_past_max_age : {false, true}) {
+    if (is_past_max_age) hand_.ms->fetch_add(31 * 60'000);
+    scheduler_->submit(R"({"gpus":3})");  // so there is a plan of this instant
+    const protocol::PriorityList all = list();
+    ASSERT_EQ(all.jobs.size(), is_past_max_age ? 5u : 4u);
+    std::set<std::pair<std::int64_t, std::int64_t>> by_place;
+    for (const protocol::PriorityView& line : all.jobs) {
+      const protocol::JobView shown = scheduler_->job(line.details.job);
+      ASSERT_TRUE(shown.priority && shown.planned);
+      EXPECT_EQ(shown.priority->details, line.details);
+      EXPECT_EQ(shown.priority->weights, all.weights);
+      EXPECT_EQ(shown.priority->tick_ms, all.tick_ms);
+      EXPECT_EQ(shown.priority->max_age_ms, hours(1));
+      EXPECT_EQ(shown.planned->position, line.position);
+      const PriorityFactors& sum = shown.priority->details.weighted;
+      EXPECT_EQ(shown.priority->details.priority, sum.age + sum.fair_share + sum.size + sum.qos + sum.partition + sum.account - shown.details.spec.nice);
+      if (!shown.priority->details.waited_max_age) by_place.emplace(shown.planned->position, -shown.priority->details.priority);
+    }
+    EXPECT_TRUE(std::is_sorted(by_place.begin(), by_place.end(), [](const auto& a, const auto& b) { return a.second < b.second; })) << "the order of the queue";
+    EXPECT_EQ(explained(1)->details.waited_max_age, is_past_max_age);
+    EXPECT_TRUE(!is_past_max_age || scheduler_->job({1}).planned->position == 1);
+  }
+  EXPECT_FALSE(explained(4)) << "who is held stands in no order";
+  EXPECT_EQ(explained(2)->details.nice, 12);
+  EXPECT_GT(explained(2)->details.factors.account, 0);
+  const auto queue = scheduler_->ask("GET", "/v1/jobs");
+  for (const protocol::JobView& row : protocol::from_json<protocol::JobList>(queue.body).jobs) EXPECT_FALSE(row.priority);
+  files_->policy.first_after_max_age = false;
+  reload();
+  EXPECT_FALSE(explained(1)->max_age_ms);
 }
 
 TEST_F(Reload, AMistakeChangesNothing) {

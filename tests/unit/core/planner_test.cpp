@@ -1,6 +1,8 @@
 // Planned starts, allocations and reasons, case by case.
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "scheduler/core/planner.h"
 #include "scheduler/core/policy/policies.h"
 #include "tests/unit/core/builders.h"
@@ -227,6 +229,26 @@ TEST(Backfill, EasySjfTriesTheShortestFirst) {
   EXPECT_EQ(driver.planned(longer).reason.code, ReasonCode::priority);
 }
 
+TEST(Backfill, EasySjfCountsAllJobsAheadThatDontStart) {
+  // Whoever is tried after a shorter one may be ahead of it, and then starts in the same round or not.
+  Driver driver(cluster_of(1, 8), textbook("submit_time", "easy_sjf"));
+  driver.submit(4, hours(1));
+  driver.round();
+  driver.submit(6, hours(1));
+  const JobId longest = driver.submit(2, hours(9)), long_one = driver.submit(1, hours(5)), short_one = driver.submit(1, hours(2));
+  driver.submit(spec_of({.gpus = 9}, hours(1)));  // it can't run at all: nobody overtakes it
+  const JobId shortest = driver.submit(2, hours(1));
+  for (const JobId job : {short_one, shortest}) EXPECT_TRUE(driver.planned(job).backfilled);
+  EXPECT_FALSE(driver.planned(longest).backfilled);
+  std::map<JobId, std::int64_t> overtaken;
+  for (const Decision& decision : driver.round())
+    if (const auto* start = std::get_if<StartJob>(&decision)) {
+      overtaken[start->job] = start->overtaken;
+      EXPECT_TRUE(start->backfilled);
+    }
+  EXPECT_EQ(overtaken, (std::map<JobId, std::int64_t>{{long_one, 2}, {short_one, 2}, {shortest, 2}}));
+}
+
 TEST(Order, ShortestServesTheShortestTimeLimit) {
   Driver driver(cluster_of(1, 8), textbook("shortest", "none"));
   driver.submit(8, hours(1));
@@ -432,6 +454,32 @@ TEST(Plan, HeldJobsComeLastAndHaveNoStart) {
   EXPECT_EQ(plan.jobs[1].job, held);
   EXPECT_EQ(plan.jobs[1].reason.code, ReasonCode::held);
   EXPECT_FALSE(plan.jobs[1].start_ms);
+}
+
+TEST(Planner, ToDecideItPlacesAsItPlans) {
+  PolicyConfig policy;
+  policy.launch_allowance_ms = {};
+  Driver driver(cluster_of(3, 2), policy);
+  const auto on = [&](const std::string& node, std::int64_t limit_s) {
+    JobSpec spec = spec_of({.gpus = 1}, seconds(limit_s));
+    spec.only_nodes = {node};
+    return driver.submit(spec);
+  };
+  on("node2", 100), on("node2", 100), on("node3", 200);
+  driver.round();
+  driver.submit(3, 1, seconds(50));  // in 100 s, on all nodes
+  const JobId ahead = driver.submit(1, seconds(150)), next = driver.submit(1, seconds(90));
+  for (const JobId id : {ahead, next}) driver.apply(JobHeld{id, HoldKind::user, "", ada});
+  const JobId gone = on("node1", 60);
+  const JobId behind = on("node1", 50);
+  driver.round();
+  driver.run(gone), driver.end(gone);
+  for (const JobId id : {ahead, next}) driver.apply(JobReleased{id, ada});
+  ASSERT_EQ(in_words(driver.attempt(behind).allocation), "node1:1");
+  ASSERT_EQ(driver.start_in_ms(ahead), 50'000) << "where the job behind it is";
+  ASSERT_EQ(in_words(driver.planned(next).allocation), "node1:0");
+  ASSERT_EQ(driver.start_round(), std::vector<JobId>{next});
+  EXPECT_EQ(in_words(driver.attempt(next).allocation), "node1:0");
 }
 
 TEST(Policy, UnknownNamesAreNamedAndTheFirstOfTheTableIsUsed) {

@@ -86,6 +86,25 @@ TEST(World, LoadIsWhatRunsAndWhatWaits) {
   EXPECT_EQ(text, "0:8/0 5:8/1 10:4/0 20:0/0 ");
 }
 
+TEST(World, SlipsAreCountedByCauseWhenAskedFor) {
+  // With the shortest first c comes in ahead of b, which is planned for 100 s by then and has to wait 10 s more.
+  PolicyConfig policy;
+  policy.order = "shortest";
+  policy.launch_allowance_ms = {};
+  const Trace trace = trace_of("a,0,100,8,,,,\nb,1,50,8,,,,\nc,2,10,8,,,,\n");
+  const Replay result = replay(trace, cluster(), policy, Estimate::truth, {}, Slips::counted);
+  ASSERT_EQ(result.slips.size(), core::slip_causes);
+  for (const SlipsOfCause& counted : result.slips) {
+    const bool is_arrival = counted.cause == core::SlipCause::arrival_above;
+    EXPECT_EQ(counted.slips, is_arrival ? 1 : 0) << static_cast<int>(counted.cause);
+    EXPECT_EQ(counted.later, is_arrival ? seconds(10) : Duration{});
+  }
+  const Summary summary = summarize("shortest", trace, result);
+  EXPECT_EQ(summary.slips.at("arrival_above").later_s, 10);
+  EXPECT_EQ(summary.harm->slips, 0);
+  EXPECT_FALSE(summarize("shortest", trace, replay(trace, cluster(), policy, Estimate::truth)).harm);
+}
+
 TEST(World, TheSameInputGivesTheSameAnswer) {
   const std::string rows = "a,0,100,4,100,,,\nb,1,10,8,10,,,\nc,2,50,4,500,,,\n";
   EXPECT_EQ(replayed(rows, "default"), replayed(rows, "default"));
