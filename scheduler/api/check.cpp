@@ -4,6 +4,7 @@
 
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/accept.h"
@@ -48,6 +49,7 @@ void check_job(const ExchangePtr& exchange) {
   check_submission(request);
   exchange->backend.ask([exchange, request = std::move(request)](const SnapshotPtr& snapshot) {
     try {
+      check_nice(request.spec, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid());
       exchange->answer(checked(*snapshot, request, exchange->caller.actor));
     } catch (const Problem& problem) {
       exchange->refuse(problem);

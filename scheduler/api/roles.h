@@ -10,10 +10,13 @@ namespace ultramarine::api {
 enum class Role { lead, manager, admin, auditor };
 
 /// What not everybody may ask for.
-enum class Act { drain_nodes, reserve_nodes, reload, shut_down };
+enum class Act { drain_nodes, reserve_nodes, reload, shut_down, go_ahead };
 
 /// Whether the caller has the role: by name or through a group; an admin has it, too, who runs the scheduler or is root.
 bool has_role(Role role, const Caller& caller, const State& state, std::int64_t scheduler_uid);
+
+/// Throws Problem when the submission asks to be ahead of others (nice < 0) and the caller may not.
+void check_nice(const JobSpec& spec, const Caller& caller, const State& state, std::int64_t scheduler_uid);
 
 /// Why `caller` may not; it says who may. nullopt: he may.
 std::optional<Problem> why_not(Act act, const Caller& caller, const State& state, std::int64_t scheduler_uid);

@@ -238,7 +238,7 @@ Verb submit_verb() {
                   {"--begin", "WHEN", "Start no earlier: now+2h, 16:00, tomorrow, 2026-12-24T10:00 (local time)"},
                   {"--deadline", "WHEN", "Run only if it can end by then, its whole --time used"},
                   {"--hold", "", "Wait until 'ultra release' lets it go"},
-                  {"--nice", "N", "Taken from its priority: lets others go first"},
+                  {"--nice", "N", "Taken from its priority: lets others go first; below 0 it goes ahead of others, which is for admins and managers"},
                   {"--reservation", "NAME", "Run inside this reservation ('ultra reservations')"},
                   {"--ranks", "N", "Ranks in all (default: one per GPU)"},
                   {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},

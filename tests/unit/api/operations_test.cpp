@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "scheduler/api/roles.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -393,6 +394,39 @@ TEST_F(Reload, AWaitingJobIsShownWithThePriorityThatOrdersIt) {
   files_->policy.first_after_max_age = false;
   reload();
   EXPECT_FALSE(explained(1)->max_age_ms);
+}
+
+TEST_F(Operations, OnlyAdminsAndManagersGoAheadByANegativeNice) {
+  State state;
+  state.cluster = two_accounts();
+  state.cluster.roles.manager = {"mia", "@office"};
+  JobSpec spec;
+  const auto problem_of = [&](const api::Caller& who) -> std::optional<api::Problem> {
+    try {
+      api::check_nice(spec, who, state, runner_uid);
+      return std::nullopt;
+    } catch (const api::Problem& problem) {
+      return problem;
+    }
+  };
+  spec.nice = 5;
+  EXPECT_FALSE(problem_of(stranger));
+  spec.nice = -1;
+  const auto problem = problem_of(stranger);
+  ASSERT_TRUE(problem);
+  EXPECT_EQ(problem->status, 403);
+  EXPECT_EQ(problem->code, "not_permitted");
+  EXPECT_EQ(problem->field, "spec.nice");
+  EXPECT_EQ(problem->message, "only an admin or a manager may put a job ahead of others by a nice value below 0");
+  EXPECT_EQ(problem->remedy, "use 0 or more, or ask root or the user who runs the scheduler (uid 1000), ada, @wheel, mia, @office");
+  EXPECT_TRUE(problem_of({})) << "nobody";
+  for (const api::Caller& who : {admin, wheel, runner, caller(0, "root"), caller(2003, "mia"), caller(2004, "otto", {"office"})})
+    EXPECT_FALSE(problem_of(who)) << who.actor.name;
+  // Who runs the scheduler submits, and is an admin.
+  const std::string body = R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1},"nice":-3}})";
+  EXPECT_EQ(post(runner, "/v1/jobs/check", body).status, 200);
+  EXPECT_EQ(post(runner, "/v1/jobs", body).status, 200);
+  EXPECT_EQ(scheduler_->job({2}).details.spec.nice, -3);
 }
 
 TEST_F(Reload, AMistakeChangesNothing) {

@@ -117,6 +117,10 @@ TEST_F(Korean, TheSchedulersSentencesAreUnderstood) {
       {"job 7 has already ended (completed)", "작업 7은 이미 끝났습니다(completed)"},
       {"did you mean main?", "혹시 main입니까?"},
       {"rank 2 on node01 exited with code 3", "node01의 랭크 2가 코드 3으로 끝났습니다"},
+      {"only an admin or a manager may put a job ahead of others by a nice value below 0",
+       "0보다 작은 nice 값으로 작업을 다른 작업보다 앞세우는 것은 관리자나 매니저만 할 수 있습니다"},
+      {"use 0 or more, or ask root or the user who runs the scheduler (uid 1000), ada, @wheel",
+       "0 이상을 쓰거나, root, 스케줄러를 실행하는 사용자(uid 1000), 또는 ada, @wheel에게 요청하십시오"},
       {"a sentence of a newer scheduler", "a sentence of a newer scheduler"},
   };
   for (const auto& [english, korean] : sentences) EXPECT_EQ(heard(english), korean);
