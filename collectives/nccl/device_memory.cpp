@@ -33,6 +33,8 @@ void release_device_memory(void* memory) { cudaFree(memory); }
 
 void copy_to_device(void* to, const void* from, std::size_t bytes) {
   check_cuda(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), "copy to the device");
+  // From pageable memory cudaMemcpy returns once the bytes are staged, and no other stream waits for their way on.
+  check_cuda(cudaStreamSynchronize(nullptr), "copy to the device");
 }
 
 void copy_to_host(void* to, const void* from, std::size_t bytes) {

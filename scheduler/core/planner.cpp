@@ -88,7 +88,7 @@ class Planner {
     if (policies_.preemption->ranks_running()) return run_ranking();
     if (looks_ahead) timeline_.emplace(roster_.sizes(), now_);
     for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
-    if (looks_ahead && !wants_lines()) look_for_shortest();
+    if (looks_ahead && !wants_lines() && rooms_.free() > 0) look_for_shortest();
     order_ = &queued_;
     for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
@@ -236,16 +236,20 @@ class Planner {
     if (!deferred_.empty()) {
       KnownBounds& bounds = bounds_[waits.view->number];
       PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, now_));
+      if (is_beyond_now(request.from, waits.stay)) return deferred_.push_back(&waits);
       request.is_bound = true;
       const std::optional<Fit> fit = timeline_->earliest_fit(request, *policies_.placement);  // no later than its place
       ensure(fit.has_value(), "a shape that the free cluster holds fits at some time");
       bounds.learn(waits.shape, waits.stay, fit->start);
-      if (fit->start > now_ && fit->start + waits.stay > now_ + longest_now_) return deferred_.push_back(&waits);
-      // Nodes are compared by what jobs ahead leave of them, also those that somebody behind holds.
+      if (is_beyond_now(fit->start, waits.stay)) return deferred_.push_back(&waits);
+      // Nodes are compared by what jobs ahead leave of them, also where somebody behind is still running.
       if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
     }
     plan_in_calendar(waits, line, now_);
   }
+
+  /// Of a stay that doesn't begin before `start`: whether it takes nothing of what is free now.
+  bool is_beyond_now(Time start, Duration stay) const { return start > now_ && start + stay > now_ + longest_now_; }
 
   void plan_deferred() {
     for (const Candidate* waits : std::exchange(deferred_, {})) {

@@ -91,6 +91,8 @@ bool Roster::is_held(const std::string& node, std::int64_t device) const {
 }
 
 void Roster::prepare(Time now) {
+  if (now == now_ && is_prepared_ && !nodes_changed_ && !order_changed_ && changed_.empty()) return;
+  is_prepared_ = true;
   now_ = now;
   if (closures_until_ && now >= *closures_until_) nodes_changed_ = true;
   if (nodes_changed_) look_at_nodes();
@@ -244,18 +246,19 @@ void Roster::order_all() {
 void Roster::order_changed() {
   std::sort(changed_.begin(), changed_.end());
   changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
+  std::size_t first_moved = queued_.size();
   for (const JobId id : changed_) {
-    forget(id);
+    first_moved = std::min(first_moved, forget(id));
     const auto job = jobs_queued().find(id);
     if (job == jobs_queued().end()) continue;
     const Candidate next = candidate(*job->second);
     note_candidate(next);
     if (awaits_others(*next.job)) continue;
     keys_.emplace(id, next.key);
-    queued_.insert(std::upper_bound(queued_.begin(), queued_.end(), next, comes_first), next);
+    const auto place = queued_.insert(std::upper_bound(queued_.begin(), queued_.end(), next, comes_first), next);
+    first_moved = std::min(first_moved, static_cast<std::size_t>(place - queued_.begin()));
   }
-  if (!changed_.empty())
-    for (std::size_t position = 0; position < queued_.size(); ++position) queued_[position].position = position;
+  for (std::size_t position = first_moved; position < queued_.size(); ++position) queued_[position].position = position;
   running_.clear();
   for (const auto& [id, job] : jobs_active()) {
     running_.push_back({.job = job, .key = policies_->order->key(*job)});
@@ -264,17 +267,18 @@ void Roster::order_changed() {
   std::sort(running_.begin(), running_.end(), comes_first);
 }
 
-void Roster::forget(JobId id) {
+/// Returns the place from which on others have moved up.
+std::size_t Roster::forget(JobId id) {
   impossible_.erase(id);
   own_paces_.erase(id);
   beyond_devices_.erase(id);
   dated_.erase(id);
   const auto key = keys_.find(id);
-  if (key == keys_.end()) return;
+  if (key == keys_.end()) return queued_.size();
   const auto place = std::partition_point(queued_.begin(), queued_.end(), [&](const Candidate& waits) { return std::tie(waits.key, waits.job->job) < std::tie(key->second, id); });
   ensure(place != queued_.end() && place->job->job == id, "who waits is in the order");
-  queued_.erase(place);
   keys_.erase(key);
+  return static_cast<std::size_t>(queued_.erase(place) - queued_.begin());
 }
 
 }  // namespace ultramarine::core

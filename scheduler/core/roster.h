@@ -95,7 +95,7 @@ class Roster {
   ClassView* view_of(const Job& job);
   void order_all();
   void order_changed();
-  void forget(JobId id);
+  std::size_t forget(JobId id);
   void note_candidate(const Candidate& waits);
 
   const State& state_;
@@ -104,6 +104,7 @@ class Roster {
   std::vector<JobId> awaiting_;                        // as in the state when last looked at
   std::vector<JobId> changed_;                         // since the last prepare
   bool nodes_changed_ = true, order_changed_ = true, is_reordered_ = false;
+  bool is_prepared_ = false;                           // for now_; unless something has changed since
 
   std::optional<policy::Policies> policies_;
   std::optional<Time> order_changes_at_;

@@ -7,4 +7,5 @@
 #include "worker/trainer/device/cuda/gelu.cu"
 #include "worker/trainer/device/cuda/layer_norm.cu"
 #include "worker/trainer/device/cuda/linear.cu"
+#include "worker/trainer/device/cuda/multiply.cu"
 #include "worker/trainer/device/cuda/sums.cu"

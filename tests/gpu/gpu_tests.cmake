@@ -76,10 +76,11 @@ function(gpu_mutant name file text number)
   set_tests_properties(GpuMutant.${name} PROPERTIES LABELS unit TIMEOUT 100 ENVIRONMENT "ULTRAMARINE_CUDA_PLUGIN=$<TARGET_FILE:${name}>")
 endfunction()
 set(trainer_folder ${CMAKE_SOURCE_DIR}/worker/trainer)
-gpu_mutant(no_barrier_after_loading_tiles linear.cu "__syncthreads();" 1)
-gpu_mutant(no_barrier_before_the_next_tiles linear.cu "__syncthreads();" 2)
+gpu_mutant(no_barrier_after_loading_slices multiply.cu "__syncthreads();" 1)
+gpu_mutant(no_barrier_before_the_next_slices multiply.cu "__syncthreads();" 2)
 gpu_mutant(no_barrier_in_a_reduction block.h "__syncthreads();" 1)
 gpu_mutant(no_barrier_between_reductions block.h "__syncthreads();" 2)
+gpu_mutant(no_barrier_between_lanes block.h "__syncthreads();" 3)
 
 # The device half with a sanitizer, in small programs of their own; the fakes stay without. Not in a tree that has a sanitizer.
 set(collectives_folder ${CMAKE_SOURCE_DIR}/collectives)

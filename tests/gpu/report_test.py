@@ -50,13 +50,24 @@ class Report(unittest.TestCase):
         with open(self.report, encoding="utf-8") as file:
             self.assertEqual(set(case["result"] for case in json.load(file)["parts"]["Rules"].values()), {"failed"})
 
+    def test_a_case_that_hangs_is_named_and_fails_the_part(self):
+        binary = pathlib.Path(self.folder.name) / "hangs"
+        binary.write_text("#!/bin/sh\necho '[ RUN      ] Suite.Done'\necho '[ RUN      ] Suite.Hangs'\nexec sleep 600\n", encoding="ascii")
+        binary.chmod(0o755)
+        run = subprocess.run([sys.executable, SOURCE / "tests/gpu/run_on_gpu.py", "--report", self.report, "--part", "Rules", "--limit", "1",
+                              "--", binary], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(run.returncode, 1, run.stdout)
+        self.assertIn("Rules: Suite.Hangs was not done after 1 s", run.stdout)
+        with open(self.report, encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["parts"]["Rules"], {"Suite.Hangs": {"result": "failed", "reason": "not done after 1 s"}})
+
     def table(self, reports, *words):
         tree = pathlib.Path(self.folder.name) / "tree"
         for part in ("scripts/gpu-table", "worker/trainer/README.md"):
             (tree / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(SOURCE / part, tree / part)
         for part in ("tests/gpu", "worker/trainer/device/cuda"):
-            shutil.copytree(SOURCE / part, tree / part, dirs_exist_ok=True)
+            shutil.copytree(SOURCE / part, tree / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("reports"))
         for name, report in reports.items():
             (tree / "tests/gpu/reports").mkdir(exist_ok=True)
             (tree / f"tests/gpu/reports/{name}.json").write_text(json.dumps(report), encoding="utf-8")

@@ -6,10 +6,6 @@ ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_rules.cpp
   DEPENDS ultramarine_core)
 
-# Prints how long planning takes; measures, so it is no test. Built on demand: ninja ultramarine_plan_benchmark
-add_executable(ultramarine_plan_benchmark EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/simulation/plan_benchmark.cpp)
-target_link_libraries(ultramarine_plan_benchmark PRIVATE ultramarine_settings ultramarine_core)
-
 # The core's half of scripts/bench-scheduler.
 add_executable(ultramarine_scheduler_benchmark EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/simulation/scheduler_benchmark.cpp)
 target_link_libraries(ultramarine_scheduler_benchmark PRIVATE ultramarine_settings ultramarine_core)

@@ -43,6 +43,8 @@ struct EmulatedKernel {
 };
 /// `name` without namespaces, unique in the program.
 void register_kernel(const char* name, EmulatedKernel kernel);
+/// What a launch does before anything else: a kernel's first launch on a device loads it.
+void load_kernel(const void* kernel);
 /// Whether a GPU of compute capability 9.0 takes a launch of this shape.
 bool is_valid_launch(dim3 grid, dim3 block, std::size_t shared_bytes);
 
@@ -75,6 +77,8 @@ Fault next_fault(const char* function);
 cudaError_t wait_until_idle(cudaStream_t stream);
 /// All work enqueued so far on all streams of `device` is done.
 void wait_until_device_idle(int device);
+/// The same, but nobody may count on it: ThreadSanitizer isn't told.
+void wait_as_if_by_chance(int device);
 
 }  // namespace ultramarine::fake
 #pragma GCC visibility pop

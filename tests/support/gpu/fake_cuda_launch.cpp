@@ -5,10 +5,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fake_cuda.h"
+#include "ordering.h"
 
 // What nvcc's code calls besides the runtime's interface; crt/host_runtime.h declares these where it is included.
 FAKE_API void** __cudaRegisterFatBinary(void* binary);
@@ -36,6 +39,12 @@ std::map<const void*, std::string>& registered_functions() {
   return *all;
 }
 
+Lock lock;  // of the set below
+std::set<std::pair<int, const void*>>& loaded_kernels() {
+  static auto* all = new std::set<std::pair<int, const void*>>;
+  return *all;
+}
+
 struct Configuration {
   dim3 grid, block;
   std::size_t shared_bytes;
@@ -54,14 +63,16 @@ std::string plain_name(const char* mangled) {
   return colon == std::string::npos ? name : name.substr(colon + 2);
 }
 
+/// `refused`: the error for a shape that no GPU takes.
 cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments, std::size_t shared_bytes,
-                   cudaStream_t stream) {
+                   cudaStream_t stream, cudaError_t refused) {
   const auto name = registered_functions().find(function);
   if (name == registered_functions().end()) return cudaErrorInvalidDeviceFunction;
-  if (!is_valid_launch(grid, block, shared_bytes)) return cudaErrorInvalidConfiguration;
+  if (!is_valid_launch(grid, block, shared_bytes)) return refused;
   const auto found = emulated_kernels().find(name->second);
   if (found == emulated_kernels().end()) violation("kernel %s has no emulation in this process", name->second.c_str());
   const EmulatedKernel kernel = found->second;
+  load_kernel(function);
   void* copies = kernel.copy(arguments);  // line 3726: copied by the call
   return enqueue(stream, [=] {
     kernel.run(grid, block, shared_bytes, copies);
@@ -72,6 +83,16 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** arguments
 }  // namespace
 
 void register_kernel(const char* name, EmulatedKernel kernel) { emulated_kernels()[name] = kernel; }
+
+void load_kernel(const void* kernel) {
+  // Programming Guide 4.7 (lazy loading, the default): the first launch may wait for all that its device is doing, so
+  // whoever holds a stream until after a launch must have launched that kernel before.
+  {
+    const Guard guard(lock);
+    if (!loaded_kernels().insert({current_device(), kernel}).second) return;
+  }
+  wait_as_if_by_chance(current_device());
+}
 
 bool is_valid_launch(dim3 grid, dim3 block, std::size_t shared_bytes) {
   // Programming Guide, table "Technical specifications per compute capability", column 9.0.
@@ -89,12 +110,13 @@ using namespace ultramarine::fake;
 FAKE_API cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments,
                                       std::size_t shared_bytes, cudaStream_t stream) {
   FAKE_CUDA_ENTER(cudaLaunchKernel);
-  return remember(launch(function, grid, block, arguments, shared_bytes, stream));
+  return remember(launch(function, grid, block, arguments, shared_bytes, stream, cudaErrorInvalidConfiguration));
 }
 FAKE_API cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* configuration, const void* function,
                                          void** arguments) {
-  return cudaLaunchKernel(function, configuration->gridDim, configuration->blockDim, arguments,
-                          configuration->dynamicSmemBytes, configuration->stream);
+  FAKE_CUDA_ENTER(cudaLaunchKernel);
+  return remember(launch(function, configuration->gridDim, configuration->blockDim, arguments,
+                         configuration->dynamicSmemBytes, configuration->stream, cudaErrorInvalidValue));
 }
 FAKE_API cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
   *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(function));

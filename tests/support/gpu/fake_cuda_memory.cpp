@@ -176,22 +176,30 @@ FAKE_API cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_
   *free_bytes = *total_bytes - used_bytes[current_device()];
   return cudaSuccess;
 }
+namespace ultramarine::fake {
+namespace {
+/// The bytes of pageable memory are staged before this returns, and arrive in the order of the stream.
+cudaError_t copy_from_pageable(void* to, const void* from, std::size_t bytes, cudaStream_t stream) {
+  const auto* begin = static_cast<const char*>(from);
+  // Freed by the task alone: ThreadSanitizer can't see how a shared pointer orders its owners.
+  auto* staged = new std::vector<char>(begin, begin + bytes);
+  const cudaError_t error = enqueue(stream, [to, bytes, staged] {
+    std::memcpy(host_view(to), staged->data(), bytes);
+    delete staged;
+  });
+  if (error != cudaSuccess) delete staged;
+  return error;
+}
+}  // namespace
+}  // namespace ultramarine::fake
+
 FAKE_API cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                                      cudaStream_t stream) {
   FAKE_CUDA_ENTER(cudaMemcpyAsync);
   check_copy("cudaMemcpyAsync", to, from, bytes, kind);
   // "API synchronization behavior" (note_async): from pageable memory the bytes are staged before the call returns ...
-  if (!is_device_memory(from, bytes) && !is_pinned(from)) {
-    const auto* begin = static_cast<const char*>(from);
-    // Freed by the task alone: ThreadSanitizer can't see how a shared pointer orders its owners.
-    auto* staged = new std::vector<char>(begin, begin + bytes);
-    const cudaError_t error = enqueue(stream, [to, bytes, staged] {
-      std::memcpy(host_view(to), staged->data(), bytes);
-      delete staged;
-    });
-    if (error != cudaSuccess) delete staged;
-    return remember(error);
-  }
+  if (!is_device_memory(from, bytes) && !is_pinned(from))
+    return remember(copy_from_pageable(to, from, bytes, stream));
   const cudaError_t error = enqueue(stream, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
   // ... and to pageable memory the call returns once the copy is complete.
   if (error == cudaSuccess && !is_device_memory(to, bytes) && !is_pinned(to)) return remember(wait_until_idle(stream));
@@ -201,6 +209,12 @@ FAKE_API cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, c
   FAKE_CUDA_ENTER(cudaMemcpy);
   check_copy("cudaMemcpy", to, from, bytes, kind);
   // On the default stream: it doesn't wait for streams made with cudaStreamNonBlocking.
+  // Lines 75-78: from pageable memory it returns once the bytes are staged, "but the DMA to final destination may not
+  // have completed".
+  if (is_device_memory(to, bytes) && !is_device_memory(from, bytes) && !is_pinned(from)) {
+    const cudaError_t before = wait_until_idle(nullptr);
+    return remember(before == cudaSuccess ? copy_from_pageable(to, from, bytes, nullptr) : before);
+  }
   const cudaError_t error = enqueue(nullptr, [to, from, bytes] { std::memcpy(host_view(to), host_view(from), bytes); });
   return remember(error == cudaSuccess ? wait_until_idle(nullptr) : error);
 }

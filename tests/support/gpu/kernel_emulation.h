@@ -58,7 +58,7 @@ T argument(T value) {
   if constexpr (std::is_pointer_v<T>) {
     return static_cast<T>(fake::host_view(value));
   } else {
-    static_assert(std::is_arithmetic_v<T>,
+    static_assert(std::is_arithmetic_v<T> || requires { requires T::holds_no_pointers; },
                   "kernel arguments are numbers and pointers: a pointer inside a struct would be missed");
     return value;
   }
@@ -93,7 +93,8 @@ template <class... Parameters, class... Arguments>
 cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
                    Arguments... arguments) {
   FAKE_CUDA_ENTER(cudaLaunchKernel);
-  if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidConfiguration);
+  if (!fake::is_valid_launch(grid, block, shared_bytes)) return fake::remember(cudaErrorInvalidValue);
+  fake::load_kernel(reinterpret_cast<const void*>(kernel));
   Call<Parameters...> call{kernel, {argument(static_cast<Parameters>(arguments))...}};
   return fake::remember(fake::enqueue(
       stream, [=]() mutable { run_grid(grid, block, shared_bytes, Call<Parameters...>::thread, &call); }));

@@ -49,4 +49,28 @@ __device__ inline T block_sum(T value) {
 }
 __device__ inline float block_max(float value) { return block_reduce(value, Larger{}); }
 
+// Sums over the columns of a matrix: a block takes a few neighbouring columns (32 bytes of each row), and its lanes
+// take the rows in turn.
+constexpr int column_lanes = 64, columns_of_block = 8, column_threads = column_lanes * columns_of_block;
+
+inline dim3 column_blocks_for(std::size_t columns) { return blocks_for(columns, columns_of_block); }
+
+struct ColumnPlace {
+  std::size_t column = static_cast<std::size_t>(blockIdx.x) * columns_of_block + threadIdx.x % columns_of_block;
+  std::size_t lane = threadIdx.x / columns_of_block;
+};
+
+/// The sum of a column over its lanes, in their order; for lane 0 alone. All threads of the block call this.
+__device__ inline float sum_of_lanes(float value) {
+  __shared__ float of_lanes[column_lanes][columns_of_block];
+  const int lane = static_cast<int>(threadIdx.x) / columns_of_block,
+            column = static_cast<int>(threadIdx.x) % columns_of_block;
+  of_lanes[lane][column] = value;
+  __syncthreads();
+  float sum = 0;
+  for (int i = 0; i < column_lanes && lane == 0; ++i) sum += of_lanes[i][column];
+  __syncthreads();  // of_lanes may be used again at once
+  return sum;
+}
+
 }  // namespace ultramarine::trainer::cuda

@@ -4,6 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <utility>
+
 #include "worker/trainer/device/cuda/kernels.h"
 #include "worker/trainer/device/operations.h"
 
@@ -44,7 +46,10 @@ class CudaStream final : public Stream {
  public:
   // Non-blocking: it orders nothing with the default stream, which nothing here uses.
   CudaStream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
-  ~CudaStream() override { cudaStreamDestroy(stream_); }
+  ~CudaStream() override {
+    cudaFree(scratch_);  // which waits for the device
+    cudaStreamDestroy(stream_);
+  }
   CudaStream(const CudaStream&) = delete;
   CudaStream& operator=(const CudaStream&) = delete;
 
@@ -71,9 +76,22 @@ class CudaStream final : public Stream {
   }
   void synchronize() override { check(cudaStreamSynchronize(stream_), "waiting for the device"); }
   void* handle() const override { return stream_; }
+  /// Memory that one operation after the other on this stream may use; null for 0 elements. It grows rarely, and waits
+  /// for the device then.
+  float* scratch(std::size_t elements) {
+    if (elements > scratch_elements_) {
+      cudaFree(std::exchange(scratch_, nullptr));
+      scratch_elements_ = 0;
+      check(cudaMalloc(reinterpret_cast<void**>(&scratch_), elements * sizeof(float)), "allocating scratch memory");
+      scratch_elements_ = elements;
+    }
+    return elements > 0 ? scratch_ : nullptr;
+  }
 
  private:
   cudaStream_t stream_ = nullptr;
+  float* scratch_ = nullptr;
+  std::size_t scratch_elements_ = 0;
 };
 
 class CudaModelOperations final : public ModelOperations<float> {
@@ -85,7 +103,9 @@ class CudaModelOperations final : public ModelOperations<float> {
   void linear_backward(Stream& stream, std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in,
                        const float* weight, const float* d_out, float* d_in, float* d_weight,
                        float* d_bias) const override {
-    check(cuda::linear_backward(rows, inputs, outputs, in, weight, d_out, d_in, d_weight, d_bias, native(stream)),
+    float* scratch = static_cast<CudaStream&>(stream).scratch(cuda::linear_scratch(rows, inputs, outputs));
+    check(cuda::linear_backward(rows, inputs, outputs, in, weight, d_out, d_in, d_weight, d_bias, scratch,
+                                native(stream)),
           "linear_backward");
   }
   void layer_norm_forward(Stream& stream, std::size_t rows, std::size_t width, const float* in, const float* weight,

@@ -15,9 +15,11 @@ namespace ultramarine::trainer::cuda {
 // linear.cu
 cudaError_t linear_forward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in,
                            const float* weight, const float* bias, float* out, cudaStream_t stream);
+/// `scratch` has linear_scratch(...) elements, and may be null if these are 0.
 cudaError_t linear_backward(std::size_t rows, std::size_t inputs, std::size_t outputs, const float* in,
                             const float* weight, const float* d_out, float* d_in, float* d_weight, float* d_bias,
-                            cudaStream_t stream);
+                            float* scratch, cudaStream_t stream);
+std::size_t linear_scratch(std::size_t rows, std::size_t inputs, std::size_t outputs);
 // layer_norm.cu
 cudaError_t layer_norm_forward(std::size_t rows, std::size_t width, const float* in, const float* weight,
                                const float* bias, float* out, float* mean, float* scale, cudaStream_t stream);

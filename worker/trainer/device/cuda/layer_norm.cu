@@ -1,4 +1,4 @@
-// Layer norm: a block per row; for the gradients of weight and bias a thread per column.
+// Layer norm: a block per row; for the gradients of weight and bias sums over columns.
 #include "worker/trainer/device/cuda/block.h"
 #include "worker/trainer/device/cuda/kernels.h"
 
@@ -47,16 +47,22 @@ __global__ void __launch_bounds__(row_threads)
 }
 ULTRAMARINE_KERNEL(layer_norm_backward_kernel);
 
-__global__ void layer_norm_parameters_kernel(std::size_t rows, std::size_t width, const float* in, const float* means,
-                                             const float* scales, const float* d_out, float* d_weight, float* d_bias) {
-  const std::size_t i = thread_number();
-  if (i >= width) return;
+__global__ void __launch_bounds__(column_threads)
+    layer_norm_parameters_kernel(std::size_t rows, std::size_t width, const float* in, const float* means,
+                                 const float* scales, const float* d_out, float* d_weight, float* d_bias) {
+  const ColumnPlace here;
+  const std::size_t i = here.column;
   float weight_sum = 0, bias_sum = 0;
-  for (std::size_t row = 0; row < rows; ++row) {
-    const float d = d_out[row * width + i];
-    weight_sum += d * (in[row * width + i] - means[row]) * scales[row];
-    bias_sum += d;
+  if (i < width) {
+    for (std::size_t row = here.lane; row < rows; row += column_lanes) {
+      const float d = d_out[row * width + i];
+      weight_sum += d * (in[row * width + i] - means[row]) * scales[row];
+      bias_sum += d;
+    }
   }
+  weight_sum = sum_of_lanes(weight_sum);
+  bias_sum = sum_of_lanes(bias_sum);
+  if (here.lane != 0 || i >= width) return;
   d_weight[i] += weight_sum;
   d_bias[i] += bias_sum;
 }
@@ -74,7 +80,7 @@ cudaError_t layer_norm_backward(std::size_t rows, std::size_t width, const float
   const cudaError_t error = launch(layer_norm_backward_kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), 0,
                                    stream, width, in, weight, mean, scale, d_out, d_in);
   if (error != cudaSuccess) return error;
-  return launch(layer_norm_parameters_kernel, blocks_for(width, row_threads), dim3(row_threads), 0, stream, rows, width,
+  return launch(layer_norm_parameters_kernel, column_blocks_for(width), dim3(column_threads), 0, stream, rows, width,
                 in, mean, scale, d_out, d_weight, d_bias);
 }
 
