@@ -110,7 +110,7 @@ struct JobSpec {
   std::vector<std::string> only_nodes;    // it runs on none but these; empty = any of its partition
   std::vector<std::string> without_nodes; // it runs on none of these
   bool exclusive = false;                 // it gets its nodes whole, with all their GPUs
-  std::int64_t nice = 0;                  // taken from its priority; only an admin may give less than 0
+  std::int64_t nice = 0;                  // taken from its priority; only an admin or a manager may give less than 0
   std::optional<Time> begin_ms;           // not before
   std::optional<Time> deadline_ms;        // by then it must have ended, its whole time limit used
   bool hold = false;                      // it is held from the start
