@@ -15,6 +15,7 @@
 #include "scheduler/core/limits.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
+#include "scheduler/core/priority.h"
 #include "scheduler/core/rooms.h"
 #include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
@@ -232,6 +233,7 @@ class Planner {
   /// nothing of it, wherever it will be. Such a job needs no place before another might come between it and those that start now, or is compared with
   /// it; who starts now takes nothing from it either.
   void plan_or_defer(const Candidate& waits, PlannedJob& line) {
+    if (is_out_of_patience(waits)) return plan_in_calendar(waits, line, now_);
     if (waits.stay > longest_now_) return deferred_.push_back(&waits);
     if (!deferred_.empty()) {
       KnownBounds& bounds = bounds_[waits.view->number];
@@ -293,6 +295,7 @@ class Planner {
     if (slot) line.reason.code = ReasonCode::array_limit;
     else explain(waits, fit->start == now_, line.reason);
     auto waits_for = enter(*fit, waits);
+    if (fit->start > now_ && is_out_of_patience(waits)) keep_clear(*fit);
     if (wants_lines()) line.allocation = in_names(*fit);
     if (slot) {
       line.reason.waits_for = {slot->ends};
@@ -350,6 +353,19 @@ class Planner {
       for (const std::int64_t device : on_node.devices)
         if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.push_back(*previous);
     return waits_for;
+  }
+
+  /// The first that has to wait, when it has waited for the policy's patience.
+  bool is_out_of_patience(const Candidate& waits) const {
+    const Duration patience = state_.policy.patience_ms;
+    return patience.ms > 0 && waiting_.empty() && deferred_.empty() && waits_since(*waits.job) + patience <= now_;
+  }
+
+  /// Whoever starts behind on what it waits for is gone after the patience: limits are mostly longer than jobs, so its start comes earlier than
+  /// planned when those that run end early, unless a long one came between.
+  void keep_clear(const Fit& fit) {
+    for (const Fit::OnNode& on_node : fit.nodes)
+      for (const std::int64_t device : on_node.devices) timeline_->keep_clear(on_node.node, device, now_ + state_.policy.patience_ms, fit.start);
   }
 
   /// None, when it is a date or a limit that makes room at `start`, and nobody's end.

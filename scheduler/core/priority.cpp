@@ -89,6 +89,11 @@ std::int64_t Priorities::size_factor(const Job& job) const {
     const std::int64_t log = std::min(logarithm(gpu_seconds(gpus, job.spec.time_limit_ms)), largest_log_);
     return factor_one - scaled(log, factor_one, largest_log_);
   }
+  if (state_.policy.size_favours == "lanes") {
+    const bool is_express = Wide{gpus} * job.spec.time_limit_ms.ms <= Wide{state_.policy.express_gpu_hours} * hours(1).ms;
+    if (is_express) return factor_one;
+    return job.spec.time_limit_ms > state_.policy.long_limit_ms ? 0 : scaled(state_.policy.middle_lane_permille, factor_one, 1000);
+  }
   return scaled(cluster_gpus_ - gpus, factor_one, cluster_gpus_);
 }
 

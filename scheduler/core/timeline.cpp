@@ -291,6 +291,15 @@ std::optional<std::pair<Time, JobId>> Timeline::add(std::size_t node, std::int64
   return std::pair{before.start, before.after};
 }
 
+void Timeline::keep_clear(std::size_t node, std::int64_t device_index, Time from, Time until) {
+  Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
+  const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), until, [](const Gap& g, Time time) { return g.end < time; });
+  if (from >= until || gap == device.gaps.end() || gap->end != until) return;
+  if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
+  if (gap->start < from) gap->end = from;
+  else device.gaps.erase(gap);
+}
+
 Time LengthBounds::not_before(Duration length, Time otherwise) const {
   const auto longer = std::upper_bound(bounds_.begin(), bounds_.end(), length, [](Duration asked, const auto& bound) { return asked < bound.first; });
   return longer == bounds_.begin() ? otherwise : std::max(otherwise, std::prev(longer)->second);

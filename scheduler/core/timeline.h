@@ -104,6 +104,9 @@ class Timeline {
   /// Adds a stay. The device must be free for all of it. Returns the end of the stay that ends last before it and whose it is, if there is one.
   std::optional<std::pair<Time, JobId>> add(std::size_t node, std::int64_t device, const Stay& stay);
 
+  /// Keeps the device clear of later stays from `from` on until the stay that begins at `until`; what is taken before stays.
+  void keep_clear(std::size_t node, std::int64_t device, Time from, Time until);
+
   /// Whether devices alone would allow `shape` on `nodes` in [start, start + length).
   bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
   /// Whether since this was last asked stays took something from gaps that reach over `now`.

@@ -127,20 +127,24 @@ struct PolicyConfig {
   std::string placement = "best_fit";
   std::string preemption = "none";
   std::map<std::string, std::int64_t> weights;  // of multifactor's factors: age, fair_share, size, qos, partition, account
-  std::string size_favours = "small";           // which jobs the size factor lifts: small (few GPUs), large, short (few GPU-hours)
+  std::string size_favours = "small";           // which jobs the size factor lifts: small (few GPUs), large, short (few GPU-hours), lanes
+  std::int64_t express_gpu_hours = 4;           // of lanes: jobs that ask for no more are in the first
+  Duration long_limit_ms{7 * 86'400'000LL};     // of lanes: jobs whose time limit is longer are in the last
+  std::int64_t middle_lane_permille = 500;      // of lanes: the factor of all others
   bool first_after_max_age = true;              // a job that has waited max_age is ahead of all that have not
   std::vector<std::int64_t> thresholds_gpu_s;   // of the order `las`: GPU-seconds attained at which a job goes down one level, ascending
   Duration launch_allowance_ms{5'000};          // kept free in the calendar between the decision and the ranks' start
   Duration half_life_ms{7 * 86'400'000LL};
   Duration priority_interval_ms{60'000};
   Duration max_age_ms{7 * 86'400'000LL};
+  Duration patience_ms{0};  // of conservative: behind the first that has waited so long nobody starts for longer on what it waits for; 0: never so
   std::map<std::string, std::int64_t> caps;              // account -> GPUs
   std::map<std::string, std::int64_t> trial;             // minutes, gpus_per_job, share_permille
   std::map<std::string, std::int64_t> boost_budgets;     // manager -> displaced GPU-hours per month
   bool operator==(const PolicyConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, size_favours, first_after_max_age,
+BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, size_favours, express_gpu_hours, long_limit_ms, middle_lane_permille, first_after_max_age,
                                          thresholds_gpu_s, launch_allowance_ms, half_life_ms, priority_interval_ms,
-                                         max_age_ms, caps, trial, boost_budgets))
+                                         max_age_ms, patience_ms, caps, trial, boost_budgets))
 
 }  // namespace ultramarine

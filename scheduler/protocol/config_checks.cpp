@@ -367,13 +367,17 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   check_positive(policy.half_life_ms, "half_life_ms", reader);
   check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
   check_positive(policy.max_age_ms, "max_age_ms", reader);
+  check_not_negative(policy.patience_ms.ms, "patience_ms", reader);
   std::vector<std::string> factors;
   boost::mp11::mp_for_each<detail::members<PriorityFactors>>([&](auto member) { factors.emplace_back(member.name); });
   for (const auto& [name, value] : policy.weights) {
     one_of(name, ("weights." + name).c_str(), factors);
     check_not_negative(value, "weights." + name, reader);
   }
-  one_of(policy.size_favours, "size_favours", {"small", "large", "short"});
+  one_of(policy.size_favours, "size_favours", {"small", "large", "short", "lanes"});
+  check_not_negative(policy.express_gpu_hours, "express_gpu_hours", reader);
+  check_positive(policy.long_limit_ms, "long_limit_ms", reader);
+  check_range(policy.middle_lane_permille, 0, 1000, "middle_lane_permille", reader);
   for (const auto& [name, value] : policy.caps) check_not_negative(value, "caps." + name, reader);
   for (const auto& [name, value] : policy.boost_budgets) check_not_negative(value, "boost_budgets." + name, reader);
   for (const auto& [name, value] : policy.trial) {

@@ -140,6 +140,24 @@ TEST(Backfill, AShortJobFillsTheGapAndSaysSo) {
   EXPECT_EQ(driver.start_in_ms(large), an_hour);
 }
 
+TEST(Backfill, BehindOneThatIsOutOfPatienceNobodyStartsForLong) {
+  // The long one ends before the promised start of the first that waits, but keeps its devices for longer than the patience.
+  PolicyConfig policy;
+  policy.patience_ms = hours(2);
+  Driver driver(cluster_of(1, 8), policy);
+  driver.submit(4, hours(10));
+  driver.round();
+  const JobId whole = driver.submit(8, hours(1));
+  const JobId early = driver.submit(1, hours(5));
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{early});
+  driver.now = driver.now + hours(2);
+  const Time promised = *driver.planned(whole).start_ms;
+  const JobId lasting = driver.submit(1, hours(2)), brief = driver.submit(1, hours(1));
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{brief});
+  EXPECT_EQ(driver.planned(whole).start_ms, promised);
+  EXPECT_GT(*driver.planned(lasting).start_ms, promised);
+}
+
 TEST(Backfill, StartingInOrderIsNotBackfilling) {
   Driver driver(cluster_of(1, 8));
   const JobId first = driver.submit(4, hours(1));

@@ -72,6 +72,21 @@ TEST(Priority, SizeFavoursWhatThePolicySays) {
   EXPECT_NEAR(static_cast<double>(size("short", 1, hours(2)) - size("short", 1, hours(16))), 3.0 * static_cast<double>(doubling), 3.0);
 }
 
+TEST(Priority, ThreeLanesBySize) {
+  PolicyConfig policy = by_priority({});
+  policy.size_favours = "lanes";
+  policy.express_gpu_hours = 4;
+  policy.long_limit_ms = hours(10);
+  policy.middle_lane_permille = 400;
+  Driver driver(cluster_of(2, 8), policy);
+  const auto size = [&](std::int64_t gpus, Duration length) { return priority_of(driver, driver.submit(gpus, length)).factors.size; };
+  EXPECT_EQ(size(1, hours(4)), factor_one);
+  EXPECT_EQ(size(16, minutes(15)), factor_one);
+  EXPECT_EQ(size(1, hours(4) + seconds(1)), factor_one / 5 * 2);
+  EXPECT_EQ(size(16, hours(10)), factor_one / 5 * 2);
+  EXPECT_EQ(size(1, hours(10) + seconds(1)), 0);
+}
+
 TEST(Priority, AgeCountsFromWhenAJobCouldRun) {
   Driver driver(cluster_of(1, 8), by_priority({{"age", 10'000}}));
   driver.now = {0};
