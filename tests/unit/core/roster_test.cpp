@@ -30,6 +30,7 @@ PolicyConfig random_policy(Random& random) {
   policy.weights = {{"age", 1000}, {"fair_share", 2000}, {"size", 500}, {"partition", 100}};
   policy.priority_interval_ms = seconds(10);
   policy.max_age_ms = seconds(100);
+  if (random.chance(400)) policy.patience_ms = seconds(random.between(5, 60));
   return policy;
 }
 
