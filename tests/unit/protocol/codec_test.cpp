@@ -68,7 +68,7 @@ TEST(Codec, LeavesOutOnlyWhatHoldsNothingAndIsReadBackSo) {
   state.jobs[JobId{2}].attempts.resize(2);
   const std::string text = to_json(state, Members::filled);
   EXPECT_EQ(from_json<State>(text, Unknown::refused), state);
-  EXPECT_LT(text.size(), to_json(state).size() / 4);
+  EXPECT_LT(to_json(state.jobs, Members::filled).size(), to_json(state.jobs).size() / 4);
 }
 
 TEST(Codec, WritesTextAsTheTreeOfValuesWould) {
