@@ -108,7 +108,7 @@ class Program(unittest.TestCase):
         self.assertNotIn("fairness", run("--trace", TRACE, "--cluster", CLUSTER, "--policy", "fifo").stdout)
 
     def test_slips_by_cause_and_no_harm(self):
-        words = ("--trace", TRACE, "--cluster", CLUSTER, "--policy", "default", "--policy", "fifo", "--estimate", "limit")
+        words = ("--trace", TRACE, "--cluster", CLUSTER, "--policy", "sjf", "--policy", "fifo", "--estimate", "limit")
         shown = run(*words, "--slips")
         self.assertEqual((shown.returncode, shown.stderr), (0, ""))
         self.assertRegex(shown.stdout, r"\nplanned starts moved later +\w+ \w+ +\d+")
