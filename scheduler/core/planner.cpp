@@ -295,7 +295,6 @@ class Planner {
     if (slot) line.reason.code = ReasonCode::array_limit;
     else explain(waits, fit->start == now_, line.reason);
     auto waits_for = enter(*fit, waits);
-    if (fit->start > now_ && is_out_of_patience(waits)) keep_clear(*fit);
     if (wants_lines()) line.allocation = in_names(*fit);
     if (slot) {
       line.reason.waits_for = {slot->ends};
@@ -324,6 +323,7 @@ class Planner {
     }
     // Who goes at the pace of an array, a limit or a date holds nobody up by its turn in the order.
     if (ArraySlots::is_limited(job) || room.limit || fit->start == spec.begin_ms || (waits.own && fit->start == waits.own->start_ms)) return;
+    if (is_out_of_patience(waits)) keep_clear(*fit);
     waits_its_turn(waits);
     if (fit->start >= latest_start_) {
       latest_start_ = fit->start;
@@ -355,7 +355,7 @@ class Planner {
     return waits_for;
   }
 
-  /// The first that has to wait, when it has waited for the policy's patience.
+  /// The first that has to wait for its turn, when it has waited for the policy's patience.
   bool is_out_of_patience(const Candidate& waits) const {
     const Duration patience = state_.policy.patience_ms;
     return patience.ms > 0 && waiting_.empty() && deferred_.empty() && waits_since(*waits.job) + patience <= now_;

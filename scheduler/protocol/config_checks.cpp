@@ -368,6 +368,8 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   check_positive(policy.priority_interval_ms, "priority_interval_ms", reader);
   check_positive(policy.max_age_ms, "max_age_ms", reader);
   check_not_negative(policy.patience_ms.ms, "patience_ms", reader);
+  if (policy.patience_ms.ms > 0 && policy.backfill != "conservative")
+    reader.fail("patience_ms", "backfill \"" + policy.backfill + "\" plans no starts that could be kept clear", "leave patience out, or write backfill = \"conservative\"");
   std::vector<std::string> factors;
   boost::mp11::mp_for_each<detail::members<PriorityFactors>>([&](auto member) { factors.emplace_back(member.name); });
   for (const auto& [name, value] : policy.weights) {
@@ -377,7 +379,7 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   one_of(policy.size_favours, "size_favours", {"small", "large", "short", "lanes"});
   check_not_negative(policy.express_gpu_hours, "express_gpu_hours", reader);
   check_positive(policy.long_limit_ms, "long_limit_ms", reader);
-  check_range(policy.middle_lane_permille, 0, 1000, "middle_lane_permille", reader);
+  if (policy.middle_lane_permille < 0 || policy.middle_lane_permille > 1000) reader.fail("middle_lane_permille", "must be a part of one", "use 0 to 1, such as 0.45");
   for (const auto& [name, value] : policy.caps) check_not_negative(value, "caps." + name, reader);
   for (const auto& [name, value] : policy.boost_budgets) check_not_negative(value, "boost_budgets." + name, reader);
   for (const auto& [name, value] : policy.trial) {

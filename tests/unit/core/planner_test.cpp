@@ -158,6 +158,28 @@ TEST(Backfill, BehindOneThatIsOutOfPatienceNobodyStartsForLong) {
   EXPECT_GT(*driver.planned(lasting).start_ms, promised);
 }
 
+TEST(Backfill, WhoWaitsForALimitKeepsNobodyAwayHoweverLong) {
+  PolicyConfig policy;
+  policy.patience_ms = hours(2);
+  ClusterConfig cluster = cluster_of(1, 8);
+  cluster.accounts.push_back({.name = "lab", .members = {"ada"}, .limits = {.gpus = 4}});
+  Driver driver(cluster, policy);
+  const auto of_the_lab = [&] {
+    JobSpec spec = spec_of({.gpus = 4}, hours(10));
+    spec.account = "lab";
+    return driver.submit(spec);
+  };
+  const JobId gone = driver.submit(4, hours(10)), running = of_the_lab();
+  driver.round();
+  driver.run(gone), driver.end(gone);
+  const JobId capped = of_the_lab();
+  driver.now = driver.now + hours(3);
+  ASSERT_EQ(in_words(driver.attempt(running).allocation), "node1:4,5,6,7");
+  ASSERT_EQ(in_words(driver.planned(capped).allocation), "node1:0,1,2,3");
+  const JobId lasting = driver.submit(4, hours(5));
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{lasting});
+}
+
 TEST(Backfill, StartingInOrderIsNotBackfilling) {
   Driver driver(cluster_of(1, 8));
   const JobId first = driver.submit(4, hours(1));
