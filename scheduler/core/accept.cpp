@@ -224,7 +224,8 @@ Problem check_times(const State& state, const PartitionConfig& partition, JobSpe
   const Duration longest = std::min(partition.max_time_ms, time_limit_max);
   Duration without_refusal = longest;  // what a time limit that isn't said may be at most
   LimitTable limits(state);
-  for (const std::size_t subject : limits.of(spec, user_name(actor))) without_refusal = std::min(without_refusal, limits.subject(subject).limits.max_time_ms.value_or(longest));
+  for (const std::size_t subject : limits.of(spec, user_name(actor)))
+    without_refusal = std::min(without_refusal, limits.subject(subject).limits.max_time_ms.value_or(longest));
   if (spec.time_limit_ms.ms == 0) spec.time_limit_ms = std::min(partition.default_time_ms, without_refusal);
   if (spec.time_limit_ms == longest_time_limit) spec.time_limit_ms = without_refusal;
   if (spec.time_limit_ms.ms <= 0) return refuse("time_limit_ms", in_words(spec.time_limit_ms) + " is not a length of time", "ask for at least 1s");

@@ -194,7 +194,8 @@ class Check {
       for (const Attempt& attempt : job.attempts) {
         if (!attempt.ended_ms) continue;
         const std::int64_t start = std::max(attempt.decided_ms.ms, state_.period.start_ms.ms), end = std::min(attempt.ended_ms->ms, state_.period.end_ms.ms);
-        for (const NodeAllocation& on_node : attempt.allocation) held += std::max<std::int64_t>(end - start, 0) * static_cast<std::int64_t>(on_node.devices.size());
+        for (const NodeAllocation& on_node : attempt.allocation)
+          held += std::max<std::int64_t>(end - start, 0) * static_cast<std::int64_t>(on_node.devices.size());
       }
     }
     std::map<std::string, std::int64_t> counted;

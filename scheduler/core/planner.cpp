@@ -2,7 +2,6 @@
 #include "scheduler/core/planner.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,6 +15,8 @@
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/priority.h"
+#include "scheduler/core/promise.h"
+#include "scheduler/core/prospects.h"
 #include "scheduler/core/rooms.h"
 #include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
@@ -25,16 +26,6 @@ namespace ultramarine::core {
 namespace {
 
 constexpr std::size_t waits_for_max = 5;
-
-/// A stay that is given back at its end.
-struct Held {
-  Time end;
-  std::size_t node = 0;
-  std::int64_t device = 0;
-  Stay stay;
-};
-
-Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per_gpu_bytes, spec.exclusive}; }
 
 class Planner {
  public:
@@ -77,11 +68,6 @@ class Planner {
     return view->second;
   }
 
-  PlaceRequest request_of(const Candidate& waits, Time from) const {
-    return {.shape = waits.shape, .length = waits.stay, .from = from, .position = waits.position, .nodes = waits.view->nodes,
-            .needs = needs_of(waits.job->spec), .closed = waits.view->closed};
-  }
-
   // ---- the loop
 
   /// `looks_ahead`: in the calendar; else at the present alone.
@@ -89,7 +75,11 @@ class Planner {
     if (policies_.preemption->ranks_running()) return run_ranking();
     if (looks_ahead) timeline_.emplace(roster_.sizes(), now_);
     for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
-    if (looks_ahead && !wants_lines() && rooms_.free() > 0) look_for_shortest();
+    if (looks_ahead && !wants_lines() && rooms_.free() > 0) {
+      prospects_.emplace(queued_, roster_.kinds());
+      longest_now_ = timeline_->longest_from_now();
+      defers_ = limits_.empty() && state_.reservations.empty() && !roster_.looks_beyond_devices() && !policies_.backfill->keeps_order();
+    }
     order_ = &queued_;
     for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
@@ -108,37 +98,10 @@ class Planner {
   /// Of those from the next one on.
   bool nobody_else_can_start() {
     if (rooms_.free() == 0 || (first_waiting_ && policies_.backfill->keeps_order())) return true;
-    if (shortest_behind_.empty()) return false;
-    if (next_ > 0) {
-      const std::size_t kind = queued_[next_ - 1].kind;
-      shortest_[kind] = shortest_behind_[next_ - 1];
-      if (timeline_->has_less_now()) longest_now_ = timeline_->longest_from_now();
-      else if (kind != hopeful_) return false;
-    }
-    if (may_start(hopeful_)) return false;
-    for (hopeful_ = 0; hopeful_ < shortest_.size(); ++hopeful_)
-      if (may_start(hopeful_)) return false;
-    return true;
-  }
-
-  /// Whether the shortest job of this kind from the next one on would find devices now. What is planned later only fills the calendar up.
-  bool may_start(std::size_t kind) const {
-    if (kind == 0 || kind >= shortest_.size() || shortest_[kind] == nobody) return false;
-    const Kind& asked = roster_.kinds()[kind];
-    return timeline_->has_devices(asked.shape, asked.view->nodes, now_, shortest_[kind]);
-  }
-
-  /// For every place in the queue: the shortest stay behind it of a job of the same kind; and the shortest of all for every kind.
-  void look_for_shortest() {
-    defers_ = limits_.empty() && state_.reservations.empty() && !roster_.looks_beyond_devices() && !policies_.backfill->keeps_order();
-    longest_now_ = timeline_->longest_from_now();
-    shortest_.assign(roster_.kinds().size(), nobody);
-    shortest_behind_.resize(queued_.size());
-    for (std::size_t place = queued_.size(); place-- > 0;) {
-      const Candidate& waits = queued_[place];
-      shortest_behind_[place] = shortest_[waits.kind];
-      shortest_[waits.kind] = std::min(shortest_[waits.kind], waits.stay);
-    }
+    if (!prospects_) return false;
+    const bool has_less = next_ > 0 && timeline_->has_less_now();
+    if (has_less) longest_now_ = timeline_->longest_from_now();
+    return !prospects_->are_left(next_, *timeline_, now_, has_less);
   }
 
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
@@ -331,14 +294,6 @@ class Planner {
     }
   }
 
-  static std::int64_t gpus_of(const Fit& fit) {
-    std::int64_t gpus = 0;
-    for (const Fit::OnNode& on_node : fit.nodes) gpus += static_cast<std::int64_t>(on_node.devices.size());
-    return gpus;
-  }
-
-  static std::int64_t gpus_of(const Allocation& allocation) { return core::gpus_of(allocation); }
-
   static void say_if_borrower(const Candidate& waits, Reason& reason) {
     if (!waits.soft_cap || reason.code == ReasonCode::reservation) return;
     reason.code = ReasonCode::soft_cap;
@@ -455,7 +410,7 @@ class Planner {
     const bool may_start = !first_waiting_ || !policies_.backfill->keeps_order();
     std::optional<Fit> fit;
     if (may_start && total_gpus(job.spec.resources) <= rooms_.free()) fit = rooms_.fit(request_of(waits, now_), *policies_.placement);
-    if (fit && promise_ && !keeps_promise(*fit, waits)) fit.reset();
+    if (fit && promise_ && !promise_->is_kept_by(waits, *fit)) fit.reset();
     explain(waits, fit.has_value(), line.reason);
     if (!fit) say_if_borrower(waits, line.reason);
     if (fit) {
@@ -471,7 +426,8 @@ class Planner {
     waits_its_turn(waits);
     if (first_waiting_) return;
     first_waiting_ = true;
-    if (policies_.backfill->promises_first()) promise(waits);
+    if (policies_.backfill->promises_first())
+      if (auto promise = Promise::to(waits, now_, held_, rooms_, limits_)) promise_.emplace(std::move(*promise));
     if (policies_.backfill->tries_shortest_first()) try_shortest_first();
   }
 
@@ -480,54 +436,6 @@ class Planner {
     if (!waits.view->closed) return true;
     const std::vector<Interval>& closed = (*waits.view->closed)[node];
     return std::none_of(closed.begin(), closed.end(), [&](const Interval& one) { return one.start < now_ + waits.stay && one.end > now_; });
-  }
-
-  /// What the first job that has to wait was promised: enough is free for it at `at`, and its limits have room, as far as can be seen.
-  struct Promise {
-    Time at;
-    Candidate first;
-    Rooms rooms;           // as they will be then
-    LimitCalendar limits;  // with it from then on
-  };
-
-  /// The earliest time by which enough is free for it. (Lifka 1995; per node, not one count.) Ends of jobs and of reservations make room.
-  void promise(const Candidate& first) {
-    std::sort(held_.begin(), held_.end(), [](const Held& a, const Held& b) { return a.end < b.end; });
-    std::set<Time> times;
-    for (const Held& held : held_) times.insert(held.end);
-    if (first.view->closed)
-      for (const std::size_t node : first.view->nodes)
-        for (const Interval& closed : (*first.view->closed)[node])
-          if (closed.end > now_) times.insert(closed.end);
-    Rooms rooms = rooms_;
-    for (auto [held, at] = std::pair{held_.begin(), times.begin()}; at != times.end(); ++at) {
-      for (; held != held_.end() && held->end <= *at; ++held) rooms.give_back(held->node, held->device, held->stay);
-      if (!rooms.has_room(request_of(first, *at))) continue;
-      const Time allowed = limits_.earliest(*first.job, first.gpus, *at, first.stay).at;
-      if (allowed > *at) {
-        times.insert(allowed);
-        continue;
-      }
-      LimitCalendar limits = limits_;
-      limits.take(*first.job, first.gpus, *at, *at + first.stay);
-      promise_.emplace(Promise{*at, first, std::move(rooms), std::move(limits)});
-      return;
-    }
-  }
-
-  /// Whether the first job that waits can still have what it was promised when this one starts now; if so, that is noted.
-  bool keeps_promise(const Fit& fit, const Candidate& starts) {
-    if (promise_->limits.earliest(*starts.job, starts.gpus, now_, starts.stay).limit) return false;
-    if (now_ + starts.stay > promise_->at) {
-      const Needs needs = needs_of(starts.job->spec);
-      promise_->rooms.take(fit, needs);
-      if (!promise_->rooms.has_room(request_of(promise_->first, promise_->at))) {
-        promise_->rooms.give_back(fit, needs);
-        return false;
-      }
-    }
-    promise_->limits.take(*starts.job, gpus_of(fit), now_, now_ + starts.stay);
-    return true;
   }
 
   void try_shortest_first() {
@@ -687,10 +595,7 @@ class Planner {
   bool defers_ = false;                            // jobs that take nothing of what is free now have no place so far
   std::vector<const Candidate*> deferred_;         // these, in order
   Duration longest_now_;                           // the longest stay that may begin now
-  static constexpr Duration nobody = unbounded;
-  std::vector<Duration> shortest_;                 // by kind: of the jobs from the next one on; `nobody` when there is none
-  std::vector<Duration> shortest_behind_;          // by position; empty: the loop goes through all
-  std::size_t hopeful_ = 0;                        // a kind that may start
+  std::optional<Prospects> prospects_;             // absent: the loop goes through all
   Rooms rooms_;                                    // now, and after the starts chosen so far
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served

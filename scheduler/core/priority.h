@@ -20,7 +20,8 @@ Time waits_since(const Job& job);
 ///  fair_share  see FairShare
 ///  size        what `size_favours` says: small 1 - GPUs / those of the cluster; large GPUs / those of the cluster; short 1 - log(GPUs x time
 ///              limit in seconds) / log(GPUs of the cluster x the longest limit of a partition), never less than 0;
-///              lanes 1 for jobs of at most express_gpu_hours (GPUs x time limit), else 0 for those with a longer limit than long_limit, middle_lane for the rest
+///              lanes 1 for jobs of at most express_gpu_hours (GPUs x time limit), else 0 for those with a longer limit than long_limit, middle_lane
+///              for the rest
 ///  qos, partition, account   its priority, from 0 or the lowest (what is less) to 0 or the highest (what is more)
 class Priorities {
  public:

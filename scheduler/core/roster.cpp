@@ -23,6 +23,13 @@ constexpr bool changes_nodes = std::is_same_v<Kind, PolicyChanged> || std::is_sa
 
 }  // namespace
 
+Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per_gpu_bytes, spec.exclusive}; }
+
+PlaceRequest request_of(const Candidate& waits, Time from) {
+  return {.shape = waits.shape, .length = waits.stay, .from = from, .position = waits.position, .nodes = waits.view->nodes,
+          .needs = needs_of(waits.job->spec), .closed = waits.view->closed};
+}
+
 Roster::Roster(const State& state) : state_(state) { note_all_jobs(); }
 
 void Roster::note(const Entry& entry) {

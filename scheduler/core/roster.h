@@ -52,6 +52,10 @@ struct Candidate {
   const std::optional<LimitReached>* soft_cap = nullptr;  // beyond which it would borrow; nullptr: none
 };
 
+Needs needs_of(const JobSpec& spec);
+/// A place for the job at or after `from`.
+PlaceRequest request_of(const Candidate& waits, Time from);
+
 class Roster {
  public:
   /// Of a state that stays where it is.

@@ -10,7 +10,19 @@ namespace {
 
 constexpr Time beginning{std::numeric_limits<std::int64_t>::min()};
 
+/// Of gaps, the first that ends at or after `time`.
+template <class Gaps>
+auto first_to(Gaps& gaps, Time time) {
+  return std::lower_bound(gaps.begin(), gaps.end(), time, [](const auto& gap, Time end) { return gap.end < end; });
+}
+
 }  // namespace
+
+std::int64_t gpus_of(const Fit& fit) {
+  std::int64_t gpus = 0;
+  for (const Fit::OnNode& on_node : fit.nodes) gpus += static_cast<std::int64_t>(on_node.devices.size());
+  return gpus;
+}
 
 Timeline::Timeline(const std::vector<TimelineNode>& nodes, Time now) : nodes_(nodes.size()), now_(now) {
   for (std::size_t index = 0; index < nodes.size(); ++index) {
@@ -63,7 +75,7 @@ Time Timeline::after_closure(std::size_t index, const PlaceRequest& request, Tim
 }
 
 const Timeline::Gap* Timeline::first_gap_to(const Device& device, Time time) {
-  return &*std::lower_bound(device.gaps.begin(), device.gaps.end(), time, [](const Gap& gap, Time end) { return gap.end < end; });
+  return &*first_to(device.gaps, time);
 }
 
 Time Timeline::devices_ready(const Node& node, std::int64_t count, Time from, Duration length) {
@@ -271,7 +283,7 @@ void Timeline::take_beside(Node& node, const Stay& stay) {
 
 std::optional<std::pair<Time, JobId>> Timeline::add(std::size_t node, std::int64_t device_index, const Stay& stay) {
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
-  const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), stay.end, [](const Gap& g, Time time) { return g.end < time; });
+  const auto gap = first_to(device.gaps, stay.end);
   ensure(gap != device.gaps.end() && gap->start <= stay.start && stay.start < stay.end && stay.end <= gap->end,
          "a device is given only while it is free");
   if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
@@ -293,7 +305,7 @@ std::optional<std::pair<Time, JobId>> Timeline::add(std::size_t node, std::int64
 
 void Timeline::keep_clear(std::size_t node, std::int64_t device_index, Time from, Time until) {
   Device& device = nodes_[node].devices[static_cast<std::size_t>(device_index)];
-  const auto gap = std::lower_bound(device.gaps.begin(), device.gaps.end(), until, [](const Gap& g, Time time) { return g.end < time; });
+  const auto gap = first_to(device.gaps, until);
   if (from >= until || gap == device.gaps.end() || gap->end != until) return;
   if (gap->start <= now_ && now_ < gap->end) has_less_now_ = true;
   if (gap->start < from) gap->end = from;

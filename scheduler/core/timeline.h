@@ -60,6 +60,8 @@ struct Fit {
   std::vector<OnNode> nodes;
 };
 
+std::int64_t gpus_of(const Fit& fit);
+
 /// What is looked for: `shape` for `length` at or after `from`.
 struct PlaceRequest {
   Shape shape;
@@ -165,7 +167,7 @@ class Timeline {
   /// Whether the device would be free for all of [start, start + length) but for a holder that is behind `position`.
   static bool free_but_for_who_is_behind(const Device& device, Time start, Duration length, std::size_t position);
   static void take_beside(Node& node, const Stay& stay);
-  /// The first gap that ends at or after `time`; it must be before `forever`.
+  /// The first gap that ends at or after `time`, which the last one does.
   static const Gap* first_gap_to(const Device& device, Time time);
   static bool is_free(const Device& device, Time start, Duration length);
   Fit place(const PlaceRequest& request, Time start, const policy::Placement& placement) const;

@@ -143,8 +143,8 @@ struct PolicyConfig {
   std::map<std::string, std::int64_t> boost_budgets;     // manager -> displaced GPU-hours per month
   bool operator==(const PolicyConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, size_favours, express_gpu_hours, long_limit_ms, middle_lane_permille, first_after_max_age,
-                                         thresholds_gpu_s, launch_allowance_ms, half_life_ms, priority_interval_ms,
+BOOST_DESCRIBE_STRUCT(PolicyConfig, (), (name, order, backfill, placement, preemption, weights, size_favours, express_gpu_hours, long_limit_ms,
+                                         middle_lane_permille, first_after_max_age, thresholds_gpu_s, launch_allowance_ms, half_life_ms, priority_interval_ms,
                                          max_age_ms, patience_ms, caps, trial, boost_budgets))
 
 }  // namespace ultramarine

@@ -9,7 +9,8 @@ namespace {
 class Multifactor : public JobOrder {
  public:
   explicit Multifactor(const Context& context)
-      : priorities_(context.state, context.now, context.active), next_tick_(priority_tick(context.state.policy, context.now) + context.state.policy.priority_interval_ms) {}
+      : priorities_(context.state, context.now, context.active),
+        next_tick_(priority_tick(context.state.policy, context.now) + context.state.policy.priority_interval_ms) {}
 
   OrderKey key(const Job& job) const override { return order_key(priorities_.of(job)); }
   std::optional<Time> changes_at() const override { return next_tick_; }
