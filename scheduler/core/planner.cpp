@@ -208,7 +208,7 @@ class Planner {
       bounds.learn(waits.shape, waits.stay, fit->start);
       if (is_beyond_now(fit->start, waits.stay)) return deferred_.push_back(&waits);
       // Nodes are compared by what jobs ahead leave of them, also where somebody behind is still running.
-      if (fit->start > now_ || timeline_->has_holders_behind(waits.position, fit->start + waits.stay)) plan_deferred();
+      if (fit->start > now_ || !timeline_->is_certain(request, *fit, *policies_.placement)) plan_deferred();
     }
     plan_in_calendar(waits, line, now_);
   }

@@ -210,12 +210,6 @@ bool Timeline::has_devices(const Shape& shape, const std::vector<std::size_t>& n
   return for_a_part >= shape.parts && (shape.remainder == 0 || for_the_remainder >= shape.parts + 1);
 }
 
-bool Timeline::has_holders_behind(std::size_t position, Time end) const {
-  return std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& node) {
-    return std::any_of(node.devices.begin(), node.devices.end(), [&](const Device& device) { return device.ahead_of > position && device.held_until < end; });
-  });
-}
-
 Duration Timeline::longest_from_now() const {
   Duration longest{};
   for (const Node& node : nodes_)
@@ -231,7 +225,7 @@ bool Timeline::free_but_for_who_is_behind(const Device& device, Time start, Dura
   return start + length <= (first.start == device.held_until ? first.end : device.held_until);
 }
 
-Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Placement& placement) const {
+std::vector<policy::Offer> Timeline::offers(const PlaceRequest& request, Time start) const {
   const Duration length = request.length;
   std::vector<policy::Offer> offers;
   for (std::size_t at = 0; at < request.nodes.size(); ++at) {
@@ -251,8 +245,34 @@ Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Place
     }
     if (has_conditions(index, request)) offer.devices = usable(index, request, offer.devices, start);
   }
+  return offers;
+}
+
+bool Timeline::is_certain(const PlaceRequest& request, const Fit& fit, const policy::Placement& placement) const {
+  const Time end = fit.start + request.length;
+  std::vector<policy::Offer> least = offers(request, fit.start);
+  const auto is_in_fit = [&](std::size_t node) {
+    return std::any_of(fit.nodes.begin(), fit.nodes.end(), [&](const Fit::OnNode& on_node) { return on_node.node == node; });
+  };
+  bool is_known = true;
+  for (policy::Offer& offer : least) {
+    std::int64_t unknown = 0;
+    for (const Device& device : nodes_[offer.node].devices)
+      unknown += device.held_until < end && free_but_for_who_is_behind(device, fit.start, request.length, request.position) ? 1 : 0;
+    is_known = is_known && unknown == 0;
+    if (!is_in_fit(offer.node)) offer.left_by_jobs_ahead -= unknown;
+  }
+  if (is_known) return true;
+  if (fit.nodes.size() != 1 || (request.shape.parts > 0 && !is_one_leaf_)) return false;
+  // One node is chosen of all. With less left there it would be chosen all the more; so it is the one if it is so with least left at the others.
+  const std::vector<policy::NodeShare> chosen = placement.place(request.shape, least);
+  return chosen.size() == 1 && chosen.front().node == fit.nodes.front().node;
+}
+
+Fit Timeline::place(const PlaceRequest& request, Time start, const policy::Placement& placement) const {
+  const Duration length = request.length;
   Fit fit{start, {}};
-  for (const policy::NodeShare& share : placement.place(request.shape, offers)) {
+  for (const policy::NodeShare& share : placement.place(request.shape, offers(request, start))) {
     Fit::OnNode& on_node = fit.nodes.emplace_back();
     on_node.node = share.node;
     const Node& node = nodes_[share.node];

@@ -113,8 +113,9 @@ class Timeline {
   bool has_devices(const Shape& shape, const std::vector<std::size_t>& nodes, Time start, Duration length) const;
   /// Whether since this was last asked stays took something from gaps that reach over `now`.
   bool has_less_now() { return std::exchange(has_less_now_, false); }
-  /// Whether somebody who is behind `position` holds a device until some time before `end`.
-  bool has_holders_behind(std::size_t position, Time end) const;
+  /// Whether `fit`, just found, would be on the same nodes whatever jobs ahead still took behind those who hold devices now (and are behind the
+  /// request). false: that can't be told.
+  bool is_certain(const PlaceRequest& request, const Fit& fit, const policy::Placement& placement) const;
   /// The longest stay that any device could take from `now` on; zero when none is free, `unbounded` when one is free for ever.
   Duration longest_from_now() const;
 
@@ -170,6 +171,8 @@ class Timeline {
   /// The first gap that ends at or after `time`, which the last one does.
   static const Gap* first_gap_to(const Device& device, Time time);
   static bool is_free(const Device& device, Time start, Duration length);
+  /// What the nodes that may be ready offer at `start`.
+  std::vector<policy::Offer> offers(const PlaceRequest& request, Time start) const;
   Fit place(const PlaceRequest& request, Time start, const policy::Placement& placement) const;
 
   std::vector<Node> nodes_;
