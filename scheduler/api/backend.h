@@ -17,6 +17,7 @@
 #include "scheduler/model/gang_report.h"
 #include "scheduler/net/http.h"
 #include "scheduler/net/loop.h"
+#include "scheduler/protocol/agent_messages.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
@@ -27,6 +28,8 @@ struct Submission {
   std::string request_key;
   std::vector<std::int64_t> array_indices;  // empty: one job
   std::int64_t array_limit = 0;
+  /// Whether whoever submits may do so, by the newest state: throws Problem. Runs on the daemon's thread and sees only its arguments.
+  std::function<void(const State& state, const JobSpec& spec)> check;
 };
 
 /// Whose output to stream: all ranks of one gang, or one.
@@ -78,6 +81,8 @@ class Backend {
   using GangAdded = std::variant<GangKey, Problem>;
   virtual void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) = 0;
   virtual void stop_gang(GangKey gang, Actor actor, Changed done) = 0;
+  /// Hands input to the node of a gang. Nothing of it is recorded. False: the node isn't connected.
+  virtual bool send_input(const std::string& node, const protocol::TerminalInput& input) = 0;
   /// Reads the cluster file and the policy anew and takes them over, whole or not at all; with `check` it only says what they would change.
   using Reloaded = std::variant<protocol::ReloadReply, Problem>;
   virtual void reload(bool check, Actor actor, std::function<void(Reloaded)> done) = 0;

@@ -14,10 +14,28 @@ bool may_handle(const Caller& caller, const Job& job, const State& state, std::i
   return caller.actor.uid == job.owner.uid || is_administrator(caller, state, scheduler_uid);
 }
 
-std::optional<Problem> why_not_submit(const Caller& caller, std::int64_t scheduler_uid) {
-  if (caller.identified && caller.actor.uid == scheduler_uid) return std::nullopt;
-  return not_permitted("this cluster starts jobs only as the user who runs it (uid " + std::to_string(scheduler_uid) + ")",
-                       "submit as that user, or start a cluster of your own with `ultra cluster up`");
+std::optional<Problem> why_not_submit(const Caller& caller, const State& state, std::int64_t scheduler_uid) {
+  if (!caller.identified) return not_permitted("without identity nothing can be submitted", "ask through the scheduler's Unix socket");
+  if (caller.actor.uid == scheduler_uid) return std::nullopt;
+  bool has_agents = false, is_ready = false;
+  std::string in_the_way;  // the first node whose agent can't
+  for (const auto& [name, node] : state.nodes) {
+    if (node.state == NodeState::down) continue;
+    has_agents = true;
+    is_ready = is_ready || node.launches_as_owner;
+    if (!node.launches_as_owner && !node.drain && in_the_way.empty()) in_the_way = name;
+  }
+  // The agents of a scheduler that is root are taken to be root until they say otherwise.
+  if (in_the_way.empty() && (is_ready || (!has_agents && scheduler_uid == 0))) return std::nullopt;
+  const std::string uid = std::to_string(scheduler_uid);
+  if (!has_agents)
+    return not_permitted("no agent has joined yet, and until then only the user who runs the scheduler (uid " + uid + ") may submit",
+                         "try again when `ultra nodes` shows nodes that are up");
+  if (is_ready)
+    return not_permitted("the agent of " + in_the_way + " is not root and can't start jobs of other users than its own",
+                         "have it run as root, or drain its node: ultra drain " + in_the_way + " --reason TEXT");
+  return not_permitted("this cluster starts jobs only as the user who runs it (uid " + uid + "): its agents are not root",
+                       "submit as that user, have the agents run as root, or start a cluster of your own with `ultra cluster up`");
 }
 
 Job redacted(Job job, const Caller& caller) {
@@ -39,6 +57,7 @@ Job redacted(Job job, const Caller& caller) {
     silence(attempt.failure);
     for (Gang& gang : attempt.gangs) {
       silence(gang.failure);
+      silence(gang.stall);
       if (!gang.spec) continue;
       gang.spec->command.clear();
       gang.spec->working_directory.clear();

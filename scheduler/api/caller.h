@@ -23,8 +23,9 @@ struct Caller {
 bool is_administrator(const Caller& caller, const State& state, std::int64_t scheduler_uid);
 /// Sees command, folder, environment names, output; cancels and requeues.
 bool may_handle(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid);
-/// This cluster starts jobs only as the user who runs it: why `caller` can't submit, or nullopt.
-std::optional<Problem> why_not_submit(const Caller& caller, std::int64_t scheduler_uid);
+/// Why `caller` can't submit, or nullopt: jobs of others than the user who runs the scheduler need agents that are root, and an agent that isn't
+/// takes them only where its node is drained. Nodes that never had an agent don't count.
+std::optional<Problem> why_not_submit(const Caller& caller, const State& state, std::int64_t scheduler_uid);
 /// What is left of a job for a caller who may not handle it: no command, folders, output or names of variables; without identity no users.
 Job redacted(Job job, const Caller& caller);
 

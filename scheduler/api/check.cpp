@@ -44,12 +44,13 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
 }  // namespace
 
 void check_job(const ExchangePtr& exchange) {
-  if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
   check_submission(request);
   exchange->backend.ask([exchange, request = std::move(request)](const SnapshotPtr& snapshot) {
     try {
-      check_nice(request.spec, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid());
+      const std::int64_t uid = exchange->backend.scheduler_uid();
+      if (const auto problem = why_not_submit(exchange->caller, *snapshot->state, uid)) throw *problem;
+      check_nice(request.spec, exchange->caller, *snapshot->state, uid);
       exchange->answer(checked(*snapshot, request, exchange->caller.actor));
     } catch (const Problem& problem) {
       exchange->refuse(problem);

@@ -48,6 +48,7 @@ void check_job(const ExchangePtr& exchange);
 void request_gang(const ExchangePtr& exchange, const Target& target);
 void wait_for_gang(const ExchangePtr& exchange, const Target& target);
 void stop_gang(const ExchangePtr& exchange, const Target& target);
+void type_into_gang(const ExchangePtr& exchange, const Target& target);
 // ---- output.cpp
 void stream_job_output(const ExchangePtr& exchange, const JobName& job);
 void stream_gang_output(const ExchangePtr& exchange, const Target& target);
@@ -67,6 +68,7 @@ void reload(const ExchangePtr& exchange);
 void shut_down(const ExchangePtr& exchange);
 // ---- nodes.cpp
 void drain_nodes(const ExchangePtr& exchange);
+void lose_nodes(const ExchangePtr& exchange);
 void resume_nodes(const ExchangePtr& exchange);
 /// The nodes that these names and hostlists mean, each once, in the order of `known`. Throws Problem that names the field `nodes`.
 std::vector<std::string> named_nodes(const std::vector<std::string>& hostlists, const std::vector<std::string>& known);

@@ -80,6 +80,12 @@ class Teller {
     if (event.gang != 1) return gang(event.gang) + " runs: " + ranks(event.attempt, event.gang) + where;
     return job_.spec.script ? "its script runs" + where : counted(rank_count(event.attempt, 1), "rank") + (rank_count(event.attempt, 1) == 1 ? " runs" : " run") + where;
   }
+  std::string operator()(const GangCutOff& event) const {
+    std::string nodes;
+    for (const std::string& node : event.nodes) nodes += (nodes.empty() ? "" : ", ") + node;
+    const std::string text = (event.gang == 1 ? "" : gang(event.gang) + ": ") + "all of it that can be reached has stopped; " + nodes + " can't be reached";
+    return event.wait_ms.ms > 0 ? text + ", what runs there ends itself within " + protocol::format_duration(event.wait_ms) : text;
+  }
   std::string operator()(const GangFailed& event) const {
     const Failure& failure = event.failure;
     std::string text = event.gang == 1 ? "" : gang(event.gang) + ": ";
@@ -95,6 +101,13 @@ class Teller {
     if (all_ && !failure.detail.empty()) text += ": " + failure.detail;
     return text;
   }
+  std::string operator()(const GangStalled& event) const {
+    const Failure& failure = event.failure;
+    std::string text = event.gang == 1 ? "" : gang(event.gang) + ": ";
+    if (all_ && !failure.detail.empty()) return text + failure.detail;
+    return text + (failure.rank < 0 ? "no rank gets on" : "rank " + std::to_string(failure.rank) + " on " + failure.node + " hangs");
+  }
+  std::string operator()(const GangWentOn& event) const { return (event.gang == 1 ? "" : gang(event.gang) + ": ") + "its ranks get on again"; }
   std::string operator()(const GangFinished& event) const {
     const std::string which = event.gang != 1 ? gang(event.gang) : job_.spec.script ? "its script" : "its ranks";
     return which + (which == "its ranks" ? " have ended: " : " has ended: ") + in_words(event.outcome);

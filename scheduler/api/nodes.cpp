@@ -1,4 +1,5 @@
-// Drain and resume: a drained node takes no new gangs until somebody resumes it; what runs there finishes.
+// Drain and resume: a drained node takes no new gangs until somebody resumes it; what runs there finishes. A node that can't be reached may be
+// called lost by somebody who knows that it is off; only then its jobs go on elsewhere.
 #include <algorithm>
 #include <set>
 
@@ -24,6 +25,10 @@ void answer_nodes(const ExchangePtr& exchange, const std::vector<std::string>& h
     std::erase_if(list.nodes, [&](const protocol::NodeView& view) { return std::find(chosen.begin(), chosen.end(), view.node.config.name) == chosen.end(); });
     exchange->answer(list);
   });
+}
+
+void ensure_given(const std::string& reason) {
+  if (reason.find_first_not_of(' ') == std::string::npos) throw bad_request("reason", "none is given", "say why, for those who wonder");
 }
 
 }  // namespace
@@ -53,11 +58,30 @@ void drain_nodes(const ExchangePtr& exchange) {
   const auto choose = [request, caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const core::Scheduler& scheduler, Time) {
     const State& state = scheduler.state();
     if (const auto problem = why_not(Act::drain_nodes, caller, state, uid)) throw *problem;
-    if (request.reason.find_first_not_of(' ') == std::string::npos) throw bad_request("reason", "none is given", "say why, for those who wonder");
+    ensure_given(request.reason);
     std::vector<Event> events;
     for (const std::string& name : named_nodes(request.nodes, nodes_known(state))) {
       const Node& node = state.nodes.at(name);
       if (!node.drain || node.drain->reason != request.reason) events.push_back(NodeDrained{name, request.reason, caller.actor});
+    }
+    return events;
+  };
+  change(exchange, choose, [exchange, request] { answer_nodes(exchange, request.nodes); });
+}
+
+void lose_nodes(const ExchangePtr& exchange) {
+  const auto request = decode_body<protocol::LossRequest>(*exchange);
+  check_reason(request.reason);
+  const auto choose = [request, caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const core::Scheduler& scheduler, Time) {
+    const State& state = scheduler.state();
+    if (const auto problem = why_not(Act::lose_nodes, caller, state, uid)) throw *problem;
+    ensure_given(request.reason);
+    std::vector<Event> events;
+    for (const std::string& name : named_nodes(request.nodes, nodes_known(state))) {
+      const Node& node = state.nodes.at(name);
+      if (node.state != NodeState::unreachable)
+        throw conflict(name + " is not unreachable, so what runs there is known", "`ultra drain` keeps new jobs away; `ultra cancel` and `ultra requeue` end those that run");
+      if (!node.lost || node.lost->reason != request.reason) events.push_back(NodeLost{name, request.reason, caller.actor});
     }
     return events;
   };

@@ -138,6 +138,7 @@ std::string make_document(const std::string& version) {
   book.require("GangSpecInput", {"command"});
   book.require("ReorderRequest", {"jobs"});
   book.require("DrainRequest", {"nodes", "reason"});
+  book.require("LossRequest", {"nodes", "reason"});
   book.require("ResumeRequest", {"nodes"});
   book.require("ReservationRequest", {"name", "nodes", "start_ms", "end_ms", "reason"});
   book.require("ReservationCancelRequest", {"name"});

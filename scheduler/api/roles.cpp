@@ -18,6 +18,7 @@ struct Rule {
 
 constexpr std::array rules{
     Rule{Act::drain_nodes, Role::admin, "drain and resume nodes"},
+    Rule{Act::lose_nodes, Role::admin, "say that a node is lost"},
     Rule{Act::reserve_nodes, Role::admin, "make and cancel reservations"},
     Rule{Act::reload, Role::admin, "have the configuration read again"},
     Rule{Act::shut_down, Role::admin, "shut the scheduler down"},

@@ -10,7 +10,7 @@ namespace ultramarine::api {
 enum class Role { lead, manager, admin, auditor };
 
 /// What not everybody may ask for.
-enum class Act { drain_nodes, reserve_nodes, reload, shut_down, go_ahead };
+enum class Act { drain_nodes, lose_nodes, reserve_nodes, reload, shut_down, go_ahead };
 
 /// Whether the caller has the role: by name or through a group; an admin has it, too, who runs the scheduler or is root.
 bool has_role(Role role, const Caller& caller, const State& state, std::int64_t scheduler_uid);

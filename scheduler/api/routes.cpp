@@ -49,11 +49,14 @@ json::value job_to_submit() {
   return {{"spec", spec}, {"environment", {{"GREETING", "hello"}}}};
 }
 
+json::value typed() { return {{"data_base64", "bHMK"}, {"size", {{"rows", 24}, {"columns", 80}}}}; }
+
 /// What `ultra run` asks for; it runs until somebody stops it.
 json::value gang_to_run() { return {{"spec", {{"command", {"sleep", "600"}}}}, {"environment", json::object()}}; }
 
 json::value hold_to_make() { return {{"reason", "waits for new data"}}; }
 json::value drain_to_make() { return {{"nodes", {"node01"}}, {"reason", "a fan is to be replaced"}}; }
+json::value loss_to_make() { return {{"nodes", {"node08"}}, {"reason", "its power supply is burnt"}}; }
 json::value resume_to_make() { return {{"nodes", {"node01"}}}; }
 json::value reservation_to_make() {
   return {{"name", "course"}, {"nodes", {"node02"}}, {"accounts", {"default"}}, {"start_ms", 4'102'444'800'000}, {"end_ms", 4'102'452'000'000},
@@ -101,6 +104,9 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/nodes/drain", "drain_nodes", "Has nodes take no new gangs; what runs on them finishes.", false, true, {},
        {application_json, sent<protocol::DrainRequest>, drain_to_make}, reply<protocol::NodeList>(), {no_admin},
        [](const ExchangePtr& e, const Call&) { drain_nodes(e); }},
+      {"POST", "/v1/nodes/lost", "lose_nodes", "Says that unreachable nodes are off: what ran there is over, and is queued again where it may be.", false, true, {},
+       {application_json, sent<protocol::LossRequest>, loss_to_make}, reply<protocol::NodeList>(), {no_admin, {409, "conflict", "one of the nodes answers"}},
+       [](const ExchangePtr& e, const Call&) { lose_nodes(e); }},
       {"POST", "/v1/nodes/resume", "resume_nodes", "Has drained nodes take gangs again.", false, true, {},
        {application_json, sent<protocol::ResumeRequest>, resume_to_make}, reply<protocol::NodeList>(), {no_admin, {409, "conflict", "none of the nodes is drained"}},
        [](const ExchangePtr& e, const Call&) { resume_nodes(e); }},
@@ -126,13 +132,13 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs", "submit_job", "Submits a job. Its number comes back when it is on disk.", false, true, {},
        {application_json, sent<protocol::SubmitRequest>, job_to_submit}, reply<protocol::SubmitReply>(),
        {{400, "impossible", "no state of this cluster can run it"},
-        {403, "not_permitted", "this cluster starts jobs only as the user who runs it; or nice is below 0, and the caller is no admin and no manager"},
+        {403, "not_permitted", "the caller is another user than the scheduler's, and not every agent is root; or nice is below 0, and the caller is no admin and no manager"},
         {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
        [](const ExchangePtr& e, const Call&) { submit_job(e); }},
       {"POST", "/v1/jobs/check", "check_job", "What would become of a submission now, without submitting it.", false, true, {},
        {application_json, sent<protocol::SubmitRequest>, job_to_submit}, reply<protocol::CheckReply>(),
        {{400, "impossible", "no state of this cluster can run it"},
-        {403, "not_permitted", "this cluster starts jobs only as the user who runs it; or nice is below 0, and the caller is no admin and no manager"},
+        {403, "not_permitted", "the caller is another user than the scheduler's, and not every agent is root; or nice is below 0, and the caller is no admin and no manager"},
         {413, "bad_request", "the spec is larger than 256 KiB, the environment than 1 MiB, or the body than 4 MiB"}},
        [](const ExchangePtr& e, const Call&) { check_job(e); }},
       {"POST", "/v1/jobs/reorder", "reorder_jobs", "Has jobs of one owner that wait take each other's places: the first named gets the foremost.", false, true, {},
@@ -173,6 +179,10 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/gangs/N/stop", "stop_gang", "Stops a gang; the job goes on.", false, true, {}, empty_body,
        reply<protocol::GangView>(), {others_job, {409, "conflict", "gang 1 is the job itself: cancel the job"}},
        [](const ExchangePtr& e, const Call& call) { stop_gang(e, call); }},
+      {"POST", "/v1/jobs/ID/gangs/N/input", "type_into_gang", "Types into the terminal of a gang, or tells it the size of its window. What it prints is its output.",
+       false, true, {}, {application_json, sent<protocol::InputRequest>, typed, true}, reply<protocol::GangView>(),
+       {{403, "not_permitted", "the job is not yours"}, {409, "conflict", "it has no terminal, or has ended"}, {503, "not_ready", "it is just starting, or its node is not connected"}},
+       [](const ExchangePtr& e, const Call& call) { type_into_gang(e, call); }},
       {"POST", "/v1/reload", "reload", "Reads the cluster file and the policy anew, and takes them over whole or not at all.", false, true, {},
        {application_json, sent<protocol::ReloadRequest>, no_members, true}, reply<protocol::ReloadReply>(),
        {{400, "bad_request", "a file can't be read: the message names file, line and column"}, no_admin, {409, "conflict", "what has changed needs a restart"}},

@@ -8,19 +8,7 @@
 
 namespace ultramarine::api {
 
-namespace {
 constexpr std::size_t reason_bytes_max = 1000;
-
-void submit(const ExchangePtr& exchange, protocol::SubmitRequest request) {
-  Submission submission{std::move(request.spec), std::move(request.environment), std::move(request.request_key), std::move(request.array_indices),
-                        request.array_limit};
-  exchange->backend.submit(std::move(submission), exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
-    if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
-    else exchange->answer(std::get<protocol::SubmitReply>(submitted));
-  });
-}
-
-}  // namespace
 
 void check_submission(const protocol::SubmitRequest& request) {
   const std::size_t script_bytes = request.spec.script ? protocol::to_json(*request.spec.script).size() : 0;
@@ -60,18 +48,17 @@ void check_environment(const std::map<std::string, std::string>& environment) {
 }
 
 void submit_job(const ExchangePtr& exchange) {
-  if (const auto problem = why_not_submit(exchange->caller, exchange->backend.scheduler_uid())) throw *problem;
   auto request = decode_body<protocol::SubmitRequest>(*exchange);
   check_submission(request);
-  if (request.spec.nice >= 0) return submit(exchange, std::move(request));
-  // Who has which role is known to the state alone.
-  exchange->backend.ask([exchange, request = std::move(request)](const SnapshotPtr& snapshot) {
-    try {
-      check_nice(request.spec, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid());
-      submit(exchange, request);
-    } catch (const Problem& problem) {
-      exchange->refuse(problem);
-    }
+  const auto check = [caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const State& state, const JobSpec& spec) {
+    if (const auto problem = why_not_submit(caller, state, uid)) throw *problem;
+    check_nice(spec, caller, state, uid);
+  };
+  Submission submission{std::move(request.spec), std::move(request.environment), std::move(request.request_key), std::move(request.array_indices),
+                        request.array_limit, check};
+  exchange->backend.submit(std::move(submission), exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
+    if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
+    else exchange->answer(std::get<protocol::SubmitReply>(submitted));
   });
 }
 

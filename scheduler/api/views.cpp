@@ -201,6 +201,7 @@ protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
     protocol::NodeView view;
     view.node = node;
     if (!caller.identified && view.node.drain) view.node.drain->actor = {};
+    if (!caller.identified && view.node.lost) view.node.lost->actor = {};
     view.source = node.config.virtual_devices ? DeviceSource::virtual_devices : DeviceSource::nvml;
     view.device_jobs.resize(static_cast<std::size_t>(node.config.gpus));
     view.device_utilization_permille.resize(static_cast<std::size_t>(node.config.gpus));
@@ -213,7 +214,8 @@ protocol::NodeList node_list(const Snapshot& snapshot, const Caller& caller) {
       }
       for (const DeviceReport& device : live->second.devices)
         if (device.device >= 0 && device.device < node.config.gpus)
-          view.device_utilization_permille[static_cast<std::size_t>(device.device)] = device.utilization_permille;
+          view.device_utilization_permille[static_cast<std::size_t>(device.device)] = device.utilization_permille.value_or(0);
+      if (live->second.connected) view.devices = live->second.devices;
     }
     list.nodes.push_back(std::move(view));
   }

@@ -182,12 +182,17 @@ std::string why(const PlannedJob& planned, const State& state, Time now, bool wi
       if (job == state.jobs.end() || !job->second.hold) return "Held: it waits until it is released.";
       const Hold& hold = *job->second.hold;
       if (hold.kind == HoldKind::configuration) return "Held: " + hold.reason + ".";
+      if (hold.kind == HoldKind::no_progress) return "Held: " + hold.reason + ". Look at why, then let it go again with 'ultra release'.";
       if (!with_users) return "Held: it waits until it is released.";
       return "Held by " + hold.actor.name + (hold.reason.empty() ? "" : " (" + hold.reason + ")") + ": it waits until it is released.";
     }
     case ReasonCode::begin_time: {
       const Time begin = reason.until_ms.value_or(now);
       return "It is to begin " + when(begin, now) + ", and not before." + (planned.start_ms > begin ? then : "");
+    }
+    case ReasonCode::restart_delay: {
+      const Time again = reason.until_ms.value_or(now);
+      return "Its last attempt failed: it is tried again " + when(again, now) + "." + (planned.start_ms > again ? then : "");
     }
     case ReasonCode::deadline: {
       const auto job = state.jobs.find(planned.job);

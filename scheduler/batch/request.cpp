@@ -327,6 +327,7 @@ class Reader {
     if (const Given* given = take(Meaning::grace, "stop_grace_ms")) spec.stop_grace_ms = time_value(given->value, given->where, {0});
     if (const Given* given = take(Meaning::mpi, "mpi"))
       spec.mpi = choice<MpiMode>(*given, {{"auto", MpiMode::automatic}, {"pmix", MpiMode::pmix}, {"none", MpiMode::none}});
+    if (const Given* given = take(Meaning::bind, "bind")) spec.bind = choice<BindMode>(*given, {{"auto", BindMode::automatic}, {"none", BindMode::none}});
     if (const Given* given = take(Meaning::signal, "warning")) spec.warning = signal_value(given->value, given->where);
     if (const Given* given = take(Meaning::environment)) {
       request_.environment = given->value;
@@ -345,6 +346,10 @@ class Reader {
     spec.hold = take(Meaning::hold, "hold") != nullptr;
     if (const Given* given = take(Meaning::nice, "nice")) spec.nice = nice_value(given->value, given->where);
     if (const Given* given = take(Meaning::reservation, "reservation")) spec.reservation = given->value;
+    if (const Given* given = take(Meaning::max_restarts, "max_restarts")) spec.max_restarts = restarts_value(given->value, given->where);
+    if (const Given* given = take(Meaning::node_loss, "on_node_loss"))
+      spec.on_node_loss = choice<NodeLossRule>(*given, {{"strict", NodeLossRule::strict}, {"fast", NodeLossRule::fast}, {"wait", NodeLossRule::wait}});
+    if (const Given* given = take(Meaning::hang_after, "hang_after_ms")) spec.hang_after_ms = hang_value(given->value, given->where);
   }
 
   template <class T>

@@ -144,6 +144,19 @@ std::int64_t nice_value(const std::string& text, const std::string& where) {
   return negative ? -*number : *number;
 }
 
+std::int64_t restarts_value(const std::string& text, const std::string& where) {
+  const auto number = whole_number(text);
+  if (!number || *number > max_restarts_most)
+    throw Problem(where, "expected a whole number, got " + quoted(text), "give 0 to " + std::to_string(max_restarts_most));
+  return *number;
+}
+
+Duration hang_value(const std::string& text, const std::string& where) {
+  if (lower(text) == "off") return never_hangs;
+  if (!protocol::parse_duration(text)) throw Problem(where, "expected a length of time or off, got " + quoted(text), "write for example 15s, 10m or off");
+  return time_value(text, where, seconds(1));
+}
+
 Duration time_value(const std::string& text, const std::string& where, Duration least) {
   const auto length = protocol::parse_duration(text);
   if (!length) throw Problem(where, "expected a length of time, got " + quoted(text), "write for example 30s, 10m, 2h or 1-12:00");

@@ -18,6 +18,10 @@ std::int64_t count_value(const std::string& text, const std::string& where, std:
 
 /// Slurm's --nice: a number from -2147483645 to 2147483645; "" = 100.
 std::int64_t nice_value(const std::string& text, const std::string& where);
+/// 0 to max_restarts_most.
+std::int64_t restarts_value(const std::string& text, const std::string& where);
+/// A length of time of at least a second, or `off`: never_hangs.
+Duration hang_value(const std::string& text, const std::string& where);
 
 /// N, or MIN-MAX.
 struct Range {

@@ -10,6 +10,7 @@
 
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/terminal.h"
+#include "scheduler/net/base64.h"
 #include "scheduler/protocol/codec.h"
 
 namespace ultramarine::cli {
@@ -77,11 +78,18 @@ std::string option_for_field(const std::string& path) {
                                                           {"ranks", "--ranks"},
                                                           {"ranks_per_node", "--ranks-per-node"},
                                                           {"cpus_per_rank", "--cpus-per-rank"},
+                                                          {"bind", "--bind"},
+                                                          {"beside_rank", "--rank"},
+                                                          {"only_nodes", "--nodelist"},
+                                                          {"nodes", "--nodes"},
                                                           {"dependencies", "--after"},
                                                           {"begin_ms", "--begin"},
                                                           {"deadline_ms", "--deadline"},
                                                           {"hold", "--hold"},
                                                           {"nice", "--nice"},
+                                                          {"max_restarts", "--max-restarts"},
+                                                          {"on_node_loss", "--on-node-loss"},
+                                                          {"hang_after_ms", "--hang-after"},
                                                           {"reservation", "--reservation"},
                                                           {"reason", "--reason"},
                                                           {"accounts", "--accounts"},
@@ -230,6 +238,9 @@ Answer<protocol::JobView> Client::hold(const JobName& job, const std::string& re
 Answer<protocol::JobView> Client::release(const JobName& job) {
   return decoded<protocol::JobView>(call({"POST", job_path(job, "/release"), {}, "{}"}));
 }
+Answer<protocol::JobView> Client::requeue(const JobName& job) {
+  return decoded<protocol::JobView>(call({"POST", job_path(job, "/requeue"), {}, "{}"}));
+}
 Answer<protocol::JobList> Client::reorder(const std::vector<JobName>& jobs) {
   protocol::ReorderRequest request;
   for (const JobName& job : jobs) request.jobs.push_back(job.text);
@@ -252,6 +263,10 @@ protocol::GangView Client::stop_gang(const JobName& job, std::int64_t gang) {
   return decoded<protocol::GangView>(call({"POST", job_path(job, gang_path(gang, "/stop")), {}, "{}"})).value;
 }
 
+void Client::type(const JobName& job, std::int64_t gang, std::string_view bytes, const std::optional<TerminalSize>& size) {
+  call({"POST", job_path(job, gang_path(gang, "/input")), {}, protocol::to_json(protocol::InputRequest{net::to_base64(bytes), size})});
+}
+
 Answer<protocol::EventList> Client::events(const JobName& job) {
   return decoded<protocol::EventList>(call({"GET", job_path(job, "/events"), {}, ""}));
 }
@@ -261,6 +276,9 @@ Answer<protocol::CheckReply> Client::check(const protocol::SubmitRequest& reques
 Answer<protocol::NodeList> Client::nodes() { return decoded<protocol::NodeList>(call({"GET", "/v1/nodes", {}, ""})); }
 Answer<protocol::NodeList> Client::drain(const std::vector<std::string>& nodes, const std::string& reason) {
   return decoded<protocol::NodeList>(call({"POST", "/v1/nodes/drain", {}, protocol::to_json(protocol::DrainRequest{nodes, reason})}));
+}
+Answer<protocol::NodeList> Client::lose(const std::vector<std::string>& nodes, const std::string& reason) {
+  return decoded<protocol::NodeList>(call({"POST", "/v1/nodes/lost", {}, protocol::to_json(protocol::LossRequest{nodes, reason})}));
 }
 Answer<protocol::NodeList> Client::resume(const std::vector<std::string>& nodes) {
   return decoded<protocol::NodeList>(call({"POST", "/v1/nodes/resume", {}, protocol::to_json(protocol::ResumeRequest{nodes})}));

@@ -64,12 +64,15 @@ class Client {
   Answer<protocol::JobView> cancel(const JobName& job);
   Answer<protocol::JobView> hold(const JobName& job, const std::string& reason);
   Answer<protocol::JobView> release(const JobName& job);
+  Answer<protocol::JobView> requeue(const JobName& job);
   Answer<protocol::JobList> reorder(const std::vector<JobName>& jobs);
   /// Asks for one more gang inside a running job. Not tried again: a second one would start.
   protocol::GangReply start_gang(const JobName& job, const protocol::GangRequest& request);
   /// Returns when the gang has finished or `up_to` (at most 60 s) is over.
   protocol::GangView wait_for_gang(const JobName& job, std::int64_t gang, std::chrono::milliseconds up_to);
   protocol::GangView stop_gang(const JobName& job, std::int64_t gang);
+  /// Into the terminal of a gang. Not tried again: it might be typed twice.
+  void type(const JobName& job, std::int64_t gang, std::string_view bytes, const std::optional<TerminalSize>& size);
   /// What happened to a job, or to the elements of an array.
   Answer<protocol::EventList> events(const JobName& job);
   /// What the cluster would make of a submission, without submitting it.
@@ -77,6 +80,7 @@ class Client {
   Answer<protocol::NodeList> nodes();
   /// Nodes by name or hostlist.
   Answer<protocol::NodeList> drain(const std::vector<std::string>& nodes, const std::string& reason);
+  Answer<protocol::NodeList> lose(const std::vector<std::string>& nodes, const std::string& reason);
   Answer<protocol::NodeList> resume(const std::vector<std::string>& nodes);
   Answer<protocol::ReservationList> reservations();
   Answer<protocol::ReservationReply> reserve(const protocol::ReservationRequest& request);

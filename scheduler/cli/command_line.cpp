@@ -137,13 +137,18 @@ class Parser {
     std::set<std::string> seen;
     bool only_positionals = false;
     std::size_t positionals = 0;
+    std::string job;  // of `job_and_command`
     for (std::size_t i = 0; i < words.size(); ++i) {
       const std::string& word = words[i];
       const auto verb = by_app_.find(at);
       const bool command_follows = verb != by_app_.end() && takes_command(*verb->second);
       if (word == "--" && !only_positionals) {
         result.arguments.after_dashes = true;
-        if (command_follows) return take_command(words, i + 1, at, result, kept);
+        if (command_follows) {
+          take_command(words, i + 1, at, result, kept);
+          if (!job.empty()) result.arguments.positionals.insert(result.arguments.positionals.begin(), job);
+          return kept;
+        }
         only_positionals = true;
         kept.push_back(word);
         continue;
@@ -179,6 +184,13 @@ class Parser {
         kept.push_back(word);
         continue;
       }
+      if (command_follows && verb->second->positionals == Positionals::job_and_command) {
+        if (!job.empty()) usage_error(error_line("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra exec 12 -- nvidia-smi")));
+        job = word;
+        continue;
+      }
+      if (command_follows && verb->second->positionals == Positionals::maybe_command)
+        usage_error(error_line("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra " + verb->second->path + " -- python3")));
       if (command_follows)
         return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
       if (verb->second->positionals == Positionals::none)
@@ -193,7 +205,11 @@ class Parser {
       result.text_is_error = true;
       return {};
     }
-    if (takes_command(*verb->second)) return take_command(words, words.size(), at, result, kept);
+    if (takes_command(*verb->second)) {
+      take_command(words, words.size(), at, result, kept);
+      if (!job.empty()) result.arguments.positionals = {job};
+      return kept;
+    }
     if (positionals == 0) check_may_be_none(*verb->second);
     result.verb = verb->second;
     return kept;
@@ -212,7 +228,8 @@ class Parser {
   }
 
   static bool takes_command(const Verb& verb) {
-    return verb.positionals == Positionals::command || verb.positionals == Positionals::script_or_command || verb.positionals == Positionals::shell;
+    return verb.positionals == Positionals::command || verb.positionals == Positionals::script_or_command || verb.positionals == Positionals::shell ||
+           verb.positionals == Positionals::job_and_command || verb.positionals == Positionals::maybe_command;
   }
 
   static void check_may_be_several(const Verb& verb, const std::string& word) {

@@ -86,6 +86,7 @@ std::vector<Candidate> values_of(const Option& option, const Context& context) {
       {"--state", {"queued", "held", "starting", "running", "stopping", "unknown", "completed", "failed", "cancelled"}},
       {"--color", {"auto", "always", "never"}},
       {"--mpi", {"auto", "pmix", "none"}},
+      {"--bind", {"auto", "none"}},
       {"--open-mode", {"truncate", "append"}},
       {"--export", {"ALL", "NONE"}},
       {"--policy", {"default", "fifo"}}};
@@ -112,9 +113,13 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
     case Positionals::none:
       return {};
     case Positionals::one_job:
+    case Positionals::job_and_command:
     case Positionals::jobs:
+      if (verb.path == "attach" || verb.path == "exec")
+        return jobs(context, false, [](JobState state) { return state == JobState::running || state == JobState::starting; });
       if (verb.path == "cancel") return jobs(context, false, [](JobState state) { return !is_terminal(state); });
       if (verb.path == "release") return jobs(context, false, [](JobState state) { return state == JobState::held; });
+      if (verb.path == "requeue") return jobs(context, false, [](JobState state) { return is_active(state); });
       if (verb.path == "hold") return jobs(context, false, [](JobState state) { return state == JobState::queued; });
       if (verb.path == "reorder") return jobs(context, false, [](JobState state) { return state == JobState::queued || state == JobState::held; });
       return jobs(context, true, [](JobState) { return true; });
@@ -122,10 +127,12 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
       return nodes(context);
     case Positionals::some_nodes:
       if (verb.path == "resume") return nodes(context, [](const Node& node) { return node.drain.has_value(); });
+      if (verb.path == "lost") return nodes(context, [](const Node& node) { return node.state == NodeState::unreachable; });
       return nodes(context, [](const Node& node) { return !node.drain; });
     case Positionals::reservation:
       return {};  // a new name
     case Positionals::command:
+    case Positionals::maybe_command:
     case Positionals::script_or_command:
     case Positionals::file:
       return {{":files", ""}};
@@ -250,7 +257,7 @@ std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vec
   if (!typed.empty() && typed[0] == '-') return beginning_with(options_of(found.verb, before), typed);
   if (!found.verb) return beginning_with(verbs_after(verbs, found.path), typed);
   const Positionals kind = found.verb->positionals;
-  const bool only_one = kind == Positionals::one_job || kind == Positionals::file || kind == Positionals::folder ||
+  const bool only_one = kind == Positionals::one_job || kind == Positionals::job_and_command || kind == Positionals::file || kind == Positionals::folder ||
                         kind == Positionals::shell;
   if (only_one && positionals > 0) return {};
   return beginning_with(positionals_of(*found.verb, context), typed);

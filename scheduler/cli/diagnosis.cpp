@@ -17,6 +17,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <vector>
 
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/local_files.h"
@@ -73,7 +75,7 @@ std::string shared_kind(const std::string& folder) {
 
 Finding check_programs(const std::string& folder) {
   std::string missing;
-  for (const char* name : {"ultra-scheduler", "ultra-agent", "ultra-shim"}) {
+  for (const char* name : {"ultra-scheduler", "ultra-agent", "ultra-shim", "ultra-shim-full", "ultra-rsh"}) {
     const bool found = access((folder + "/" + name).c_str(), X_OK) == 0 ||
                        access((folder + "/../lib/ultramarine/" + name).c_str(), X_OK) == 0;
     if (!found) missing += (missing.empty() ? "" : ", ") + std::string(name);
@@ -140,6 +142,41 @@ Finding check_open_files() {
                                      static_cast<std::int64_t>(std::min<rlim_t>(limit.rlim_max, INT64_MAX))));
   return {"open-files", Health::warning, spoken("{0} may be open at once", static_cast<std::int64_t>(limit.rlim_max)),
           spoken("raise the limit: 'ulimit -Hn' should say 4096 or more")};
+}
+
+Finding check_fabric(const FabricConfig& fabric, const std::string& interfaces, const std::string& adapters) {
+  const auto names_in = [](const std::string& folder) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder, error)) names.push_back(entry.path().filename().string());
+    return names;
+  };
+  std::string missing;
+  // NCCL's forms: a list of beginnings, "=name" is exact, "^..." says which not to use.
+  const std::vector<std::string> there = names_in(interfaces);
+  const bool excludes = fabric.socket_interface.starts_with('^');
+  std::istringstream wanted(fabric.socket_interface);
+  bool one_fits = fabric.socket_interface.empty() || excludes;
+  for (std::string name; !one_fits && std::getline(wanted, name, ',');) {
+    const bool exact = name.starts_with('=');
+    if (exact) name.erase(0, 1);
+    one_fits = std::any_of(there.begin(), there.end(), [&](const std::string& one) { return exact ? one == name : one.starts_with(name); });
+  }
+  if (!one_fits) missing = fabric.socket_interface;
+  const std::vector<std::string> cards = names_in(adapters);
+  for (const std::string& name : fabric.infiniband)
+    if (std::find(cards.begin(), cards.end(), name) == cards.end()) missing += (missing.empty() ? "" : ", ") + name;
+  if (!missing.empty())
+    return {"fabric", Health::warning, spoken("this machine has no {0}", missing), spoken("correct [fabric] in {0}, if it is a node", "cluster.toml")};
+  rlimit limit{};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  const bool enough = fabric.memlock_bytes == 0 || limit.rlim_max == RLIM_INFINITY ||
+                      (fabric.memlock_bytes > 0 && limit.rlim_max >= static_cast<rlim_t>(fabric.memlock_bytes)) || geteuid() == 0;
+  const std::string locked = limit.rlim_max == RLIM_INFINITY ? spoken("unlimited") : bytes_text(static_cast<std::int64_t>(limit.rlim_max));
+  if (!enough)
+    return {"fabric", Health::warning, spoken("a process may lock {0} of memory, less than memlock in [fabric]", locked),
+            spoken("start the agent with LimitMEMLOCK=infinity (systemd) or 'ulimit -l unlimited'")};
+  return well("fabric", spoken("interface {0}, memory that may be locked: {1}", fabric.socket_interface.empty() ? "-" : fabric.socket_interface, locked));
 }
 
 Finding check_disk(const std::string& what, const std::string& folder) {

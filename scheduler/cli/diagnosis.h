@@ -30,6 +30,8 @@ Finding check_shared_memory(const std::string& folder = "/dev/shm");
 Finding check_driver(bool needed, const std::string& version_file = "/proc/driver/nvidia/version");
 Finding check_clock_is_kept();
 Finding check_open_files();
+/// What [fabric] of the cluster file names against what this machine has: interfaces, adapters, memory that may be locked.
+Finding check_fabric(const FabricConfig& fabric, const std::string& interfaces = "/sys/class/net", const std::string& adapters = "/sys/class/infiniband");
 // ---- of a folder
 Finding check_disk(const std::string& what, const std::string& folder);
 /// Only its owner may enter; a secret in it only he may read.

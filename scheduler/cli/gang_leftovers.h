@@ -10,8 +10,11 @@
 
 namespace ultramarine::cli {
 
-/// `agents`: the folder with one state folder per agent. Shims, their descendants, and processes that carry a gang's
-/// mark.
+/// `agents`: the folder with one state folder per agent. Shims, their descendants, processes that carry a gang's mark, and those in the
+/// control groups that the agents noted down.
 std::vector<Process> gang_leftovers(const std::string& agents);
+
+/// The empty control groups of agents that are gone.
+void remove_gang_groups(const std::string& agents);
 
 }  // namespace ultramarine::cli

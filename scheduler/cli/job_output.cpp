@@ -5,7 +5,7 @@
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/patience.h"
 #include "scheduler/cli/words.h"
-#include "scheduler/net/proof.h"
+#include "scheduler/net/base64.h"
 
 namespace ultramarine::cli {
 namespace {
@@ -102,6 +102,21 @@ void JobOutput::finish() {
 OutputForm form_of(const protocol::JobView* view, const OutputChoice& choice) {
   const bool script = view && view->details.spec.script && !choice.gang;
   return choice.ranks.size() == 1 || script ? OutputForm::bytes : OutputForm::labelled;
+}
+
+protocol::JobView wait_for_start(Client& client, const JobName& job, Context& context, const Interrupt& interrupt) {
+  Patience patience(interrupt, context.now);
+  Progress progress(context.err, context.terminal);
+  for (int pause_ms = 200;; pause_ms = std::min(pause_ms + 50, 1000)) {
+    const protocol::JobView view = patience([&] { return client.job(job).value; });
+    const JobState state = view.details.state;
+    if (state != JobState::queued && state != JobState::held) {
+      progress.clear();
+      return view;
+    }
+    progress.show(waiting_line(view, context.now()));
+    patience([&] { return client.wait(job, std::chrono::milliseconds(pause_ms)).value; });
+  }
 }
 
 protocol::JobView follow_job(Client& client, const JobName& job, const OutputChoice& choice, Context& context, const Interrupt& interrupt,

@@ -66,6 +66,9 @@ class JobOutput {
 protocol::JobView follow_job(Client& client, const JobName& job, const OutputChoice& choice, Context& context, const Interrupt& interrupt,
                              const LinePattern* only = nullptr);
 
+/// Until it has left the queue: a line says why it waits and when it is expected to start. The job as it is then. Throws Interrupted.
+protocol::JobView wait_for_start(Client& client, const JobName& job, Context& context, const Interrupt& interrupt);
+
 /// Of one rank, and of a script, as it comes; else labelled.
 OutputForm form_of(const protocol::JobView* view, const OutputChoice& choice);
 

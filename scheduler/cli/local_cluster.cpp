@@ -327,7 +327,7 @@ void LocalCluster::start_missing(Progress& progress, const Interrupt& interrupt)
   for (const std::string& node : nodes_) {
     if (running.count(node)) continue;
     interrupt.check();
-    watched.push_back(start(agent_prefix + node, "ultra-agent", {"--config", config, "--node", node}));
+    watched.push_back(start(agent_prefix + node, "ultra-agent", {"--config", config, "--node", node, "--root-jobs"}));
   }
   std::size_t up_before = 0;
   last_change = Clock::now();
@@ -374,6 +374,7 @@ void LocalCluster::stop_daemons(Progress& progress) {
     if (left.empty()) break;
     stop(spoken("Stopping ranks"), left, std::chrono::seconds(round == 0 ? 5 : 0));
   }
+  remove_gang_groups(agents_folder(home_));
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(home_ + "/run", ignored)) {
     if (entry.path().extension() == ".pid" && !running_daemon(entry.path().string())) fs::remove(entry.path(), ignored);

@@ -125,6 +125,10 @@ std::string positional_words(Positionals positionals) {
       return " JOB";
     case Positionals::jobs:
       return " JOB...";
+    case Positionals::job_and_command:
+      return " JOB -- COMMAND [ARGUMENT...]";
+    case Positionals::maybe_command:
+      return " [-- COMMAND [ARGUMENT...]]";
     case Positionals::command:
       return " -- COMMAND [ARGUMENT...]";
     case Positionals::script_or_command:
@@ -146,10 +150,11 @@ std::string positional_words(Positionals positionals) {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(), run_verb(),          queue_verb(),  top_verb(),
-          show_verb(),       events_verb(),       logs_verb(),           cancel_verb(), hold_verb(),         release_verb(), reorder_verb(),
-          wait_verb(),       nodes_verb(),        priority_verb(),       shares_verb(), drain_verb(),        resume_verb(), reserve_verb(),
-          reservations_verb(), reload_verb(),     validate_verb(),       doctor_verb(), completion_verb(),   man_verb(),    version_verb()};
+  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(),  attach_verb(),   exec_verb(),
+          queue_verb(),      top_verb(),          show_verb(),           events_verb(),  logs_verb(),    cancel_verb(), hold_verb(),     release_verb(),
+          requeue_verb(),    reorder_verb(),      wait_verb(),           nodes_verb(),   priority_verb(), shares_verb(), drain_verb(),   resume_verb(),
+          lost_verb(),       reserve_verb(),      reservations_verb(),   reload_verb(),  validate_verb(), doctor_verb(), completion_verb(), man_verb(),
+          version_verb()};
 }
 
 }  // namespace ultramarine::cli

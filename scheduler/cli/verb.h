@@ -64,7 +64,8 @@ struct Context {
 
 /// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
 /// `shell`: one, or `words` and a whole command line. `some_nodes`: one at least. `reservation`: at most one name.
-enum class Positionals { none, one_job, jobs, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell };
+/// `job_and_command`: a job, options, and a command after `--`; `maybe_command`: a command after `--`, or none.
+enum class Positionals { none, one_job, jobs, job_and_command, maybe_command, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell };
 /// As usage lines show them: " JOB...", "" for none.
 std::string positional_words(Positionals positionals);
 
@@ -83,6 +84,9 @@ Verb cluster_down_verb();
 Verb cluster_status_verb();
 Verb submit_verb();
 Verb run_verb();
+Verb shell_verb();
+Verb attach_verb();
+Verb exec_verb();
 Verb queue_verb();
 Verb top_verb();
 Verb show_verb();
@@ -90,10 +94,12 @@ Verb logs_verb();
 Verb cancel_verb();
 Verb hold_verb();
 Verb release_verb();
+Verb requeue_verb();
 Verb reorder_verb();
 Verb wait_verb();
 Verb nodes_verb();
 Verb drain_verb();
+Verb lost_verb();
 Verb resume_verb();
 Verb reservations_verb();
 Verb reserve_verb();

@@ -11,12 +11,14 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/fair_share.h"
+#include "scheduler/core/gangs.h"
 #include "scheduler/core/impossible.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/names.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/refusals.h"
 #include "scheduler/core/shape.h"
+#include "scheduler/model/gang_shape.h"
 
 namespace ultramarine::core {
 namespace {
@@ -27,6 +29,7 @@ constexpr Duration stop_grace_max{86'400'000};
 constexpr std::size_t name_bytes_max = 200;
 constexpr std::size_t pattern_bytes_max = 4096;
 constexpr std::int64_t ranks_max = 1'000'000, cpus_max = 1'000'000;
+constexpr std::int64_t terminal_side_max = 10'000;
 constexpr std::int64_t memory_bytes_max = std::int64_t{1} << 50;
 constexpr std::size_t names_max = 65'536;  // as many as a list of nodes may expand to
 constexpr std::int64_t signal_max = 64;
@@ -73,6 +76,11 @@ Problem check_ranks(std::int64_t ranks, std::int64_t ranks_per_node) {
   return check_range("ranks_per_node", ranks_per_node, ranks_max);
 }
 
+Problem check_terminal(const TerminalSize& size) {
+  if (const auto problem = check_range("terminal.rows", size.rows, terminal_side_max)) return problem;
+  return check_range("terminal.columns", size.columns, terminal_side_max);
+}
+
 Problem check_pattern(const char* field, const std::string& pattern) {
   if (pattern.size() > pattern_bytes_max)
     return refuse(field, "it has " + counted(static_cast<std::int64_t>(pattern.size()), "byte"), "use at most " + std::to_string(pattern_bytes_max));
@@ -94,10 +102,18 @@ Problem check_warning(const JobSpec& spec) {
 Problem check_values(const JobSpec& spec) {
   if (auto problem = check_ranks(spec.ranks, spec.ranks_per_node)) return problem;
   if (auto problem = check_range("cpus_per_rank", spec.cpus_per_rank, cpus_max)) return problem;
+  if (spec.terminal) {
+    if (!spec.script) return refuse("terminal", "a terminal is for a script", "use `ultra shell`");
+    if (auto problem = check_terminal(*spec.terminal)) return problem;
+  }
   if (auto problem = check_pattern("output", spec.output)) return problem;
   if (auto problem = check_pattern("error", spec.error)) return problem;
   if (spec.nice < -nice_max || spec.nice > nice_max)
     return refuse("nice", std::to_string(spec.nice) + " is out of range", "use " + std::to_string(-nice_max) + " to " + std::to_string(nice_max));
+  if (spec.max_restarts < 0 || spec.max_restarts > max_restarts_most)
+    return refuse("max_restarts", std::to_string(spec.max_restarts) + " is out of range", "use 0 to " + std::to_string(max_restarts_most));
+  if (spec.hang_after_ms != never_hangs && (spec.hang_after_ms.ms < 0 || spec.hang_after_ms > time_limit_max))
+    return refuse("hang_after_ms", "a hang after " + std::to_string(spec.hang_after_ms.ms) + " ms", "use 1s to " + in_words(time_limit_max) + ", or off");
   if (spec.log_bytes_max < 0) return refuse("log_bytes_max", std::to_string(spec.log_bytes_max) + " is negative", "use 0 for the node's default");
   return check_warning(spec);
 }
@@ -342,11 +358,37 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   return Accepted{std::move(spec), std::move(warnings)};
 }
 
-std::variant<GangSpec, Refusal> accept_gang(GangSpec spec) {
+std::variant<GangSpec, Refusal> accept_gang(GangSpec spec, const Job& job) {
+  const Allocation& allocation = job.attempts.back().allocation;
   if (const auto problem = check_command(spec.command)) return *problem;
   if (!spec.working_directory.empty())
     if (const auto problem = check_working_directory(spec.working_directory)) return *problem;
   if (const auto problem = check_ranks(spec.ranks, spec.ranks_per_node)) return *problem;
+  if (const auto problem = check_range("cpus_per_rank", spec.cpus_per_rank, cpus_max)) return *problem;
+  if (spec.terminal)
+    if (const auto problem = check_terminal(*spec.terminal)) return *problem;
+  if (spec.beside_rank) {
+    std::vector<std::string> node_of_rank;
+    const std::vector<std::int64_t> ranks = ranks_on_nodes(allocation, job.spec.ranks, job.spec.ranks_per_node);
+    for (std::size_t i = 0; i < ranks.size(); ++i) node_of_rank.insert(node_of_rank.end(), static_cast<std::size_t>(ranks[i]), allocation[i].node);
+    const auto count = static_cast<std::int64_t>(node_of_rank.size());
+    if (*spec.beside_rank < 0 || *spec.beside_rank >= count)
+      return refuse("beside_rank", "there is no rank " + std::to_string(*spec.beside_rank), "use 0 to " + std::to_string(count - 1));
+    spec.only_nodes = {node_of_rank[static_cast<std::size_t>(*spec.beside_rank)]};
+    spec.ranks = 1;
+    spec.ranks_per_node = spec.nodes = 0;
+    spec.mpi = MpiMode::none;
+    spec.bind = BindMode::none;
+  }
+  if (spec.terminal && spec.ranks != 1) return refuse("terminal", "a terminal is for one process", "ask for one rank");
+  std::vector<std::string> names;
+  for (const NodeAllocation& part : allocation) names.push_back(part.node);
+  for (const std::string& name : spec.only_nodes)
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      return refuse("only_nodes", quoted(name) + " is not a node of this job", name_remedy(name, names));
+  const auto there = static_cast<std::int64_t>(nodes_of_gang(spec, allocation).size());
+  if (spec.nodes < 0 || spec.nodes > there)
+    return refuse("nodes", std::to_string(spec.nodes) + " nodes, where the job has " + std::to_string(there), "use 1 to " + std::to_string(there) + ", or 0 for all");
   return spec;
 }
 

@@ -11,7 +11,7 @@ namespace ultramarine::core {
 std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec, const Actor& actor, Time now);
 
 /// What `ultra run` asks for.
-std::variant<GangSpec, Refusal> accept_gang(GangSpec spec);
+std::variant<GangSpec, Refusal> accept_gang(GangSpec spec, const Job& job);
 
 /// Why these can't be the indices of an array; nullopt: they can, or there are none.
 std::optional<Refusal> refused_array(const std::vector<std::int64_t>& indices, std::int64_t limit);

@@ -84,9 +84,11 @@ const Reservation* reservation_of(const State& state, const Job& job) {
 
 bool misses_deadline(const Job& job, Time now) { return job.spec.deadline_ms && now + job.spec.time_limit_ms > *job.spec.deadline_ms; }
 
+std::optional<Time> not_before(const Job& job) { return std::max(job.spec.begin_ms, job.restart_ms); }
+
 std::optional<Time> next_date(const Job& job, Time now) {
   std::optional<Time> earliest;
-  if (job.spec.begin_ms) keep_earlier(earliest, *job.spec.begin_ms, now);
+  if (const auto begin = not_before(job)) keep_earlier(earliest, *begin, now);
   if (job.spec.deadline_ms) keep_earlier(earliest, *job.spec.deadline_ms - job.spec.time_limit_ms + milliseconds(1), now);
   return earliest;
 }

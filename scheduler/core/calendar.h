@@ -43,6 +43,9 @@ const Reservation* reservation_of(const State& state, const Job& job);
 /// Whether it is certain that the job can't end by its deadline with all of its time limit used: not even if it started now.
 bool misses_deadline(const Job& job, Time now);
 
+/// Before this the job may not start: it asked so, or it failed and is tried again after a while.
+std::optional<Time> not_before(const Job& job);
+
 /// When time alone may change what can be done with a queued job: it may begin, or it misses its deadline. nullopt: never again.
 std::optional<Time> next_date(const Job& job, Time now);
 /// The same for all jobs: a reservation begins or ends, a month of a limit per month ends.

@@ -83,7 +83,7 @@ class Check {
       must(is_open || gang.gang == 1 || gang.finished_ms, subject, "has ended but its gang " + std::to_string(gang.gang) + " has not finished");
       must((gang.gang > 1) == gang.spec.has_value() && (gang.gang > 1) == gang.requested_ms.has_value(), subject,
            "has a gang that was asked for exactly when it is not the first: not so");
-      must(gang.gang == 1 || job.spec.script.has_value(), subject, "has a second gang but is no script");
+      must(gang.gang == 1 || job.spec.script || (gang.spec && gang.spec->beside_rank), subject, "has a second gang but is no script");
       must(gang.gang > 1 || gang.failure == attempt.failure, subject, "did not fail as its first gang did");
       std::set<std::int64_t> ranks;
       for (const RankResult& rank : gang.ranks) must(ranks.insert(rank.rank).second, subject, "has rank " + std::to_string(rank.rank) + " twice");

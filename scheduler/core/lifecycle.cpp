@@ -20,6 +20,8 @@ namespace {
 
 using enum JobState;
 
+constexpr std::int64_t fruitless_attempts_max = 3, refusals_max = 3;
+
 /// Every move there is, with what brings it about.
 constexpr std::array moves{
     std::pair{queued, starting},     // StartJob
@@ -32,7 +34,7 @@ constexpr std::array moves{
     std::pair{starting, running},    // GangStarted
     std::pair{starting, stopping},   // JobCancelled, JobRequeued, PreemptJob, GangFailed
     std::pair{starting, unknown},    // NodeUnreachable
-    std::pair{running, stopping},    // JobCancelled, JobRequeued, GangFailed
+    std::pair{running, stopping},    // JobCancelled, JobRequeued, GangFailed, GangStalled
     std::pair{running, unknown},     // NodeUnreachable
     std::pair{running, completed},   // AttemptEnded
     std::pair{running, failed},      // AttemptEnded
@@ -44,8 +46,8 @@ constexpr std::array moves{
     std::pair{stopping, completed},  // AttemptEnded
     std::pair{stopping, failed},     // AttemptEnded
     std::pair{stopping, cancelled},  // AttemptEnded
-    std::pair{stopping, queued},     // AttemptEnded after JobRequeued
-    std::pair{stopping, held},       // the same, and its partition left the cluster file meanwhile
+    std::pair{stopping, queued},     // AttemptEnded after JobRequeued, or of a failed attempt that is tried again
+    std::pair{stopping, held},       // the same, and its partition left the cluster file meanwhile, or it gets no further
 };
 
 void move(Job& job, JobState to) {
@@ -82,8 +84,9 @@ Gang* open_gang(Job* job, std::int64_t number) {
   return &*gangs.insert(gangs.begin(), Gang{});
 }
 
-void ask_to_stop(Job& job, StopCause cause) {
+void ask_to_stop(Job& job, StopCause cause, Time now) {
   job.stop_cause = cause;
+  job.stop_asked_ms = now;
   move(job, stopping);
 }
 
@@ -159,6 +162,65 @@ void settle_drain(State& state, Time now, const std::string& name) {
     return open && uses(open->allocation, name);
   });
   enter(node, is_held ? NodeState::draining : NodeState::drained, now);
+}
+
+// ---- failed attempts
+
+/// Somebody else's fault: the job may well run elsewhere.
+bool is_of_the_node(Outcome outcome, const std::optional<Failure>& failure) {
+  switch (outcome) {
+    case Outcome::node_lost:
+    case Outcome::device_lost:
+    case Outcome::supervisor_lost: return true;
+    default: return failure && failure->node_at_fault;
+  }
+}
+
+bool is_of_the_job(Outcome outcome) {
+  return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
+}
+
+/// Whether a job whose attempt failed so would be tried again.
+bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {
+  return is_of_the_node(outcome, failure) || (is_of_the_job(outcome) && job.restarts < job.spec.max_restarts);
+}
+
+/// How long a job waits that has failed so often in a row.
+Duration restart_delay(const TimeoutsConfig& timeouts, std::int64_t failures) {
+  Duration delay = timeouts.restart_delay_ms;
+  for (; failures > 1 && delay < timeouts.restart_delay_max_ms; --failures) delay = delay + delay;
+  return std::min(delay, timeouts.restart_delay_max_ms);
+}
+
+/// Whether the job, whose last attempt has just ended, is tried again; if so, notes when and where. Who got no further in too many attempts waits
+/// for his owner.
+bool restarts(const TimeoutsConfig& timeouts, Job& job, Time now) {
+  const Attempt& attempt = job.attempts.back();
+  if (job.stop_cause == StopCause::cancelled) return false;
+  if (!may_restart(job, *attempt.outcome, attempt.failure)) return false;
+  const bool is_of_node = is_of_the_node(*attempt.outcome, attempt.failure);
+  const bool has_progressed = job.checkpoint && job.checkpoint->at_ms >= attempt.decided_ms;
+  job.fruitless = has_progressed ? 0 : job.fruitless + 1;
+  if (!is_of_node) ++job.restarts;
+  if (job.fruitless >= fruitless_attempts_max)
+    job.hold = Hold{HoldKind::no_progress, std::to_string(job.fruitless) + " attempts in a row failed without a new checkpoint", by_the_scheduler, now};
+  // Of what a node does once nobody knows that it does it again.
+  job.restart_ms.reset();
+  if (!is_of_node || job.fruitless > 1) job.restart_ms = now + restart_delay(timeouts, std::max<std::int64_t>(job.fruitless, 1));
+  job.avoided_nodes.clear();
+  if (attempt.failure && !attempt.failure->node.empty()) job.avoided_nodes.push_back(attempt.failure->node);
+  return true;
+}
+
+/// A node that refuses one launch after the other takes no more.
+void note_refusal(State& state, Time now, const Attempt& attempt) {
+  if (*attempt.outcome != Outcome::start_failed || !attempt.failure || !attempt.failure->node_at_fault) return;
+  const auto found = state.nodes.find(attempt.failure->node);
+  if (found == state.nodes.end()) return;
+  Node& node = found->second;
+  if (++node.refusals < refusals_max || node.drain) return;
+  node.drain = Drain{"it refused " + std::to_string(node.refusals) + " launches in a row; the last: " + attempt.failure->detail, by_the_scheduler, now};
+  settle_drain(state, now, node.config.name);
 }
 
 // ---- one function per kind of entry
@@ -241,16 +303,18 @@ void on(State& state, Time now, const JobCancelled& event) {
     end_job(job, cancelled, now);
     stop_awaiting(state, job.job);
   } else if (job.state == stopping) {
-    // Who cancels a job that is to queue again doesn't want it back; a job that failed has failed.
-    if (job.stop_cause != StopCause::rank_failed) job.stop_cause = StopCause::cancelled;
+    // Who cancels a job that is to queue again doesn't want it back; a job that failed for good has failed.
+    const Gang* first = find_gang(job.attempts.back(), 1);
+    const bool has_failed = job.stop_cause == StopCause::rank_failed && first && first->outcome;
+    if (!has_failed || may_restart(job, *first->outcome, first->failure)) job.stop_cause = StopCause::cancelled;
   } else if (is_active(job.state)) {
-    ask_to_stop(job, StopCause::cancelled);
+    ask_to_stop(job, StopCause::cancelled, now);
   }
 }
 
-void on(State& state, Time, const JobRequeued& event) {
+void on(State& state, Time now, const JobRequeued& event) {
   Job& job = known_job(state, event.job);
-  if (is_active(job.state) && job.state != stopping) ask_to_stop(job, StopCause::requeued);
+  if (is_active(job.state) && job.state != stopping) ask_to_stop(job, StopCause::requeued, now);
 }
 
 void on(State& state, Time now, const JobHeld& event) {
@@ -265,6 +329,7 @@ void on(State& state, Time now, const JobReleased& event) {
   if (job.state != held) return;
   job.hold.reset();
   job.released_ms = now;
+  job.fruitless = 0;
   settle_waiting(state, now, job);
 }
 
@@ -289,7 +354,14 @@ void on(State& state, Time now, const NodeResumed& event) {
   const auto node = state.nodes.find(event.node);
   if (node == state.nodes.end()) return;
   node->second.drain.reset();
+  node->second.refusals = 0;
   settle_drain(state, now, event.node);
+}
+
+void on(State& state, Time now, const NodeLost& event) {
+  const auto node = state.nodes.find(event.node);
+  if (node == state.nodes.end() || node->second.state != NodeState::unreachable) return;
+  node->second.lost = DeclaredLoss{event.reason, event.actor, now};
 }
 
 void on(State& state, Time, const ReservationMade& event) { state.reservations[event.reservation.name] = event.reservation; }
@@ -306,6 +378,8 @@ void on(State& state, Time now, const NodeJoined& event) {
   node.boot_id = event.boot_id;
   node.agent_version = event.agent_version;
   node.address = event.address;
+  node.lost.reset();
+  node.launches_as_owner = event.launches_as_owner;
   if (node.state == NodeState::down || node.state == NodeState::suspect || node.state == NodeState::unreachable) enter(node, NodeState::up, now);
   settle_drain(state, now, event.node);
   for (auto& [id, job] : state.jobs) {
@@ -333,7 +407,7 @@ void on(State& state, Time now, const NodeUnreachable& event) {
 
 void on(State& state, Time now, const GangRequested& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
-  if (!job || !takes_gangs(*job)) return;
+  if (!job || !takes_gangs(*job, event.spec.beside_rank.has_value())) return;
   Attempt& attempt = job->attempts.back();
   ensure(event.gang == next_gang(attempt), "gangs are numbered in order");
   Gang& gang = attempt.gangs.emplace_back();
@@ -355,6 +429,8 @@ void on(State& state, Time now, const GangStarted& event) {
   if (event.gang != 1) return;
   Attempt& attempt = job->attempts.back();
   if (!attempt.started_ms) attempt.started_ms = now;
+  for (const NodeAllocation& on_node : attempt.allocation)
+    if (const auto node = state.nodes.find(on_node.node); node != state.nodes.end()) node->second.refusals = 0;
   if (job->state == starting) move(*job, running);
 }
 
@@ -366,21 +442,56 @@ void on(State& state, Time now, const CheckpointSaved& event) {
   job->checkpoint = Checkpoint{event.step, event.path, now};
 }
 
-void on(State& state, Time, const GangFailed& event) {
+void on(State& state, Time now, const GangFailed& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
   Gang* gang = open_gang(job, event.gang);
   if (!gang || gang->failure) return;  // only the first failure counts: the others follow from it
   gang->failure = event.failure;
   gang->outcome = event.outcome;
   if (event.gang != 1) return;  // what `ultra run` started fails for itself: the script sees its exit code
-  job->attempts.back().failure = event.failure;
-  if (job->state != stopping) ask_to_stop(*job, StopCause::rank_failed);
+  // A script that gives up because a node took its ranks away is not to blame.
+  for (const Gang& other : job->attempts.back().gangs) {
+    if (other.gang == 1 || other.outcome != Outcome::node_lost || !other.failure) continue;
+    Gang& script = job->attempts.back().gangs.front();
+    script.outcome = Outcome::node_lost;
+    script.failure->detail = other.failure->detail + "; then the script ended: " + event.failure.detail;
+    script.failure->node = other.failure->node;
+    script.failure->node_at_fault = true;
+    break;
+  }
+  job->attempts.back().failure = gang->failure;
+  if (job->state != stopping) ask_to_stop(*job, StopCause::rank_failed, now);
+}
+
+/// What failed before on nodes that can be reached failed because of those that can't: ranks end when their peers are gone.
+void on(State& state, Time now, const GangCutOff& event) {
+  Job* job = with_open_attempt(state, event.job, event.attempt);
+  Gang* gang = open_gang(job, event.gang);
+  if (!gang || gang->cut_off_until_ms) return;
+  gang->cut_off_until_ms = now + event.wait_ms;
+  if (!gang->failure || gang->outcome == Outcome::node_lost || event.nodes.empty()) return;
+  gang->outcome = Outcome::node_lost;
+  gang->failure->detail = "node " + event.nodes.front() + " can't be reached; " + gang->failure->detail;
+  gang->failure->node = event.nodes.front();
+  gang->failure->node_at_fault = true;
+  if (event.gang == 1) job->attempts.back().failure = gang->failure;
+}
+
+/// A hang is a failure, unless the cluster only wants to know of it.
+void on(State& state, Time now, const GangStalled& event) {
+  if (state.cluster.hang.stop) return on(state, now, GangFailed{event.job, event.attempt, event.gang, Outcome::stalled, event.failure, event.actor});
+  if (Gang* gang = open_gang(with_open_attempt(state, event.job, event.attempt), event.gang)) gang->stall = event.failure;
+}
+
+void on(State& state, Time, const GangWentOn& event) {
+  if (Gang* gang = open_gang(with_open_attempt(state, event.job, event.attempt), event.gang)) gang->stall.reset();
 }
 
 void on(State& state, Time now, const GangFinished& event) {
   Gang* gang = open_gang(with_open_attempt(state, event.job, event.attempt), event.gang);
   if (!gang) return;
   gang->finished_ms = now;
+  gang->stall.reset();
   gang->outcome = event.outcome;
   gang->ranks = event.ranks;
   std::stable_sort(gang->ranks.begin(), gang->ranks.end(), [](const RankResult& a, const RankResult& b) { return a.rank < b.rank; });
@@ -400,9 +511,12 @@ void on(State& state, Time now, const AttemptEnded& event) {
   charge_period(state.period, *job, attempt);
 
   // Every end but success and failure was asked for, so an attempt that was not being stopped passes through stopping here.
-  const bool wants_to_queue = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
-  const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !wants_to_queue);
+  const bool is_yielding = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
+  const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !is_yielding);
+  note_refusal(state, now, attempt);
+  const bool wants_to_queue = is_yielding || restarts(state.cluster.timeouts, *job, now);
   if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
+  job->stop_asked_ms.reset();
   if (wants_to_queue)
     move(*job, waiting_state(state, now, *job));
   else
@@ -416,6 +530,8 @@ void on(State& state, Time now, const AttemptEnded& event) {
 
 void on(State& state, Time now, const StartJob& decision) {
   Job& job = known_job(state, decision.job);
+  job.restart_ms.reset();
+  job.avoided_nodes.clear();
   ensure(decision.attempt == static_cast<std::int64_t>(job.attempts.size()) + 1, "attempts are numbered in order");
   move(job, starting);
   Attempt attempt;
@@ -426,9 +542,9 @@ void on(State& state, Time now, const StartJob& decision) {
   job.attempts.push_back(std::move(attempt));
 }
 
-void on(State& state, Time, const PreemptJob& decision) {
+void on(State& state, Time now, const PreemptJob& decision) {
   Job* job = with_open_attempt(state, decision.job, decision.attempt);
-  if (job && job->state != stopping) ask_to_stop(*job, StopCause::preempted);
+  if (job && job->state != stopping) ask_to_stop(*job, StopCause::preempted, now);
 }
 
 /// A rejection is an attempt that held nothing and ended at once, so that its failure is found where every failure is.

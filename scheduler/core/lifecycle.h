@@ -7,6 +7,9 @@
 
 namespace ultramarine::core {
 
+/// Who did it when nobody else has.
+inline const Actor by_the_scheduler{.uid = -1, .name = "scheduler", .channel = "scheduler"};
+
 /// Whether a job may go from one state to another.
 bool may_follow(JobState from, JobState to);
 

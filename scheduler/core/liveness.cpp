@@ -6,17 +6,16 @@
 
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/stall.h"
 
 namespace ultramarine::core {
 namespace {
 
 /// How far a gang is on a node, as far as can be told.
 ///   unheard   it has not reported: not asked yet, the answer is under way, or the node is silent
-///   lost      the node said hello without the gang that it must have had: whatever ran there is gone
+///   lost      the node said hello without the gang that it must have had, or somebody says that it is off: whatever ran there is gone
 ///   failed    it reported a failure, and is not finished yet
 enum class Sight { unheard, preparing, prepared, running, stopping, failed, finished, lost };
-
-const Actor by_the_scheduler{.uid = -1, .name = "scheduler", .channel = "scheduler"};
 
 bool has_failed(const GangReport& report) { return report.failure.has_value() || report.outcome.value_or(Outcome::succeeded) != Outcome::succeeded; }
 
@@ -79,7 +78,12 @@ Sight sight_of(const GangReport& report) {
   }
 }
 
-GangView look(const Job& job, std::int64_t gang, const Liveness& liveness) {
+bool is_declared_lost(const State& state, const std::string& node) {
+  const auto found = state.nodes.find(node);
+  return found != state.nodes.end() && found->second.lost;
+}
+
+GangView look(const Job& job, std::int64_t gang, const State& state, const Liveness& liveness) {
   const Attempt& attempt = job.attempts.back();
   GangView view{{job.job, attempt.attempt, gang}, job, attempt, find_gang(attempt, gang), is_being_stopped(job, attempt, gang),
                 gang_allocation(job, attempt, gang), nullptr, {}};
@@ -93,6 +97,10 @@ GangView look(const Job& job, std::int64_t gang, const Liveness& liveness) {
   for (std::size_t index = 0; index < view.allocation.size(); ++index) {
     const GangReport* report = view.report(index);
     Sight sight = report ? sight_of(*report) : Sight::unheard;
+    if (sight != Sight::finished && is_declared_lost(state, view.node(index))) {
+      view.sights.push_back(Sight::lost);
+      continue;
+    }
     // A node that denies a gang may just not have been asked yet, or has forgotten what it only prepared and can be asked again;
     // but what ran there, or was reported and is now to stop, is gone.
     if (sight != Sight::finished && denies(liveness, view.node(index), view.key)) {
@@ -128,10 +136,17 @@ std::optional<GangFailed> lost_node(const GangView& view, const State& state, Ti
     if (view.sights[index] != Sight::lost) continue;
     const auto node = state.nodes.find(view.node(index));
     const bool rebooted = node != state.nodes.end() && node->second.boot_seen_ms > view.wanted_since();
-    Failure failure{.node = view.node(index), .at_ms = now};
-    failure.detail = rebooted ? "node " + failure.node + " was restarted while the gang ran there"
-                              : "the agent of node " + failure.node + " came back without the gang: its supervisor is gone";
-    return gang_failed(view, rebooted ? Outcome::node_lost : Outcome::supervisor_lost, std::move(failure));
+    const bool declared = is_declared_lost(state, view.node(index));
+    Failure failure{.node = view.node(index), .node_at_fault = true, .at_ms = now};
+    if (declared) {
+      const DeclaredLoss& loss = *node->second.lost;
+      failure.detail = "node " + failure.node + " is lost, " + loss.actor.name + " says: " + loss.reason;
+    } else if (rebooted) {
+      failure.detail = "node " + failure.node + " was restarted while the gang ran there";
+    } else {
+      failure.detail = "the agent of node " + failure.node + " came back without the gang: its supervisor is gone";
+    }
+    return gang_failed(view, declared || rebooted ? Outcome::node_lost : Outcome::supervisor_lost, std::move(failure));
   }
   return std::nullopt;
 }
@@ -141,19 +156,19 @@ struct LaunchLimit {
   Time at;
   std::size_t node;
 };
-std::optional<LaunchLimit> launch_limit(const GangView& view) {
+std::optional<LaunchLimit> launch_limit(const GangView& view, Duration deadline) {
   if (view.has_started() || view.is_stopping || !view.liveness || view.liveness->first_asked_ms == Time{}) return std::nullopt;
   const Time asked = view.liveness->first_asked_ms;
   const auto first = [&](auto predicate) { return std::find_if(view.sights.begin(), view.sights.end(), predicate) - view.sights.begin(); };
   const auto unprepared = static_cast<std::size_t>(first([](Sight s) { return s == Sight::unheard || s == Sight::preparing; }));
-  if (unprepared < view.sights.size()) return LaunchLimit{asked + launch_deadline, unprepared};
+  if (unprepared < view.sights.size()) return LaunchLimit{asked + deadline, unprepared};
   const auto not_running = static_cast<std::size_t>(first([](Sight s) { return s == Sight::prepared; }));
-  if (not_running < view.sights.size()) return LaunchLimit{asked + launch_deadline + launch_deadline, not_running};
+  if (not_running < view.sights.size()) return LaunchLimit{asked + deadline + deadline, not_running};
   return std::nullopt;
 }
 
-std::optional<GangFailed> late_launch(const GangView& view, Time now) {
-  const auto limit = launch_limit(view);
+std::optional<GangFailed> late_launch(const GangView& view, Duration deadline, Time now) {
+  const auto limit = launch_limit(view, deadline);
   if (!limit || now < limit->at) return std::nullopt;
   const std::string& node = view.node(limit->node);
   const std::int64_t waited_s = (limit->at - view.liveness->first_asked_ms).ms / 1000;
@@ -161,7 +176,22 @@ std::optional<GangFailed> late_launch(const GangView& view, Time now) {
   Failure failure{.node = node, .at_ms = now};
   failure.detail = "node " + node + (prepared ? " did not start its ranks within " : " did not prepare the gang within ") + std::to_string(waited_s) +
                    " s; look at the log of its agent";
+  failure.node_at_fault = true;
   return gang_failed(view, Outcome::start_failed, std::move(failure));
+}
+
+bool has_saved_since_asked(const Job& job) { return job.checkpoint && job.stop_asked_ms && job.checkpoint->at_ms >= *job.stop_asked_ms; }
+
+/// Asked to stop, all its ranks ended well, and nothing was saved since: there is nothing to go on with.
+bool was_done_anyway(const GangView& view) {
+  if (has_saved_since_asked(view.job)) return false;
+  if (!view.has_started()) return false;
+  for (std::size_t index = 0; index < view.sights.size(); ++index) {
+    if (view.sights[index] != Sight::finished) return false;
+    const std::vector<RankResult>& ranks = view.report(index)->ranks;
+    if (ranks.empty() || std::any_of(ranks.begin(), ranks.end(), [](const RankResult& rank) { return rank.signal != 0 || rank.exit_code != 0; })) return false;
+  }
+  return true;
 }
 
 /// Of gang 1, and so of its attempt.
@@ -170,7 +200,7 @@ Outcome outcome_of_the_job(const GangView& view) {
     case StopCause::none: return Outcome::succeeded;
     case StopCause::cancelled: return Outcome::cancelled;
     case StopCause::requeued:
-    case StopCause::preempted: return Outcome::preempted;
+    case StopCause::preempted: return was_done_anyway(view) ? Outcome::succeeded : Outcome::preempted;
     case StopCause::node_unreachable: return Outcome::node_lost;
     case StopCause::rank_failed: break;
   }
@@ -200,14 +230,101 @@ std::vector<RankResult> rank_results(const GangView& view) {
   return ranks;
 }
 
+/// A node that the state calls unreachable, and whose part of the gang isn't known to be gone.
+bool is_cut_off(const GangView& view, const State& state, std::size_t index) {
+  const auto node = state.nodes.find(view.node(index));
+  return node != state.nodes.end() && node->second.state == NodeState::unreachable && !is_gone(view.sights[index]);
+}
+
+/// How long ranks that nobody can reach may live on once all others of their gang are gone; nullopt: nobody can say. Strict waits for what the
+/// supervisor there has promised, and a margin for clocks and for ranks that take their time to die.
+std::optional<Duration> cut_off_wait(const GangView& view, const State& state, std::size_t index) {
+  if (view.attempt.allocation.size() < 2) return std::nullopt;  // alone it may well be working
+  switch (view.job.spec.on_node_loss) {
+    case NodeLossRule::wait: return std::nullopt;
+    case NodeLossRule::fast: return Duration{0};
+    case NodeLossRule::strict: break;
+  }
+  const GangReport* report = view.report(index);
+  if (!report || report->self_stop_ms.ms <= 0) return std::nullopt;
+  // One that heard the stop before the line was cut takes its grace.
+  return std::max(report->self_stop_ms, stop_grace(view.job, view.attempt, view.key.gang)) + state.cluster.timeouts.self_stop_margin_ms;
+}
+
+/// Agents say once a second how far a gang is: no shorter silence means that it stands still.
+constexpr Duration progress_patience{3'000};
+
+/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for then they all live.
+struct NodeLoss {
+  Time at;
+  std::size_t node;
+};
+std::optional<NodeLoss> node_loss(const GangView& view, const State& state, const Liveness& liveness) {
+  if (!view.has_started() || view.is_stopping) return std::nullopt;
+  std::optional<NodeLoss> loss;
+  bool is_anybody_there = false;
+  for (const NodeAllocation& part : view.attempt.allocation) {
+    const auto node = state.nodes.find(part.node);
+    is_anybody_there |= node != state.nodes.end() && node->second.state != NodeState::unreachable;
+  }
+  if (!is_anybody_there) return std::nullopt;  // the network of the scheduler is gone, not the nodes
+  for (std::size_t index = 0; index < view.sights.size() && !loss; ++index) {
+    if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index)) continue;
+    loss = NodeLoss{state.nodes.at(view.node(index)).since_ms, index};
+  }
+  const auto found = liveness.gangs.find(view.key);
+  if (loss && found != liveness.gangs.end() && found->second.progress && found->second.progress->advanced_ms != Time{})
+    loss->at = std::max(loss->at, found->second.progress->advanced_ms + std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
+  return loss;
+}
+
+std::optional<GangFailed> lost_contact(const GangView& view, const State& state, const Liveness& liveness, Time now) {
+  const auto loss = node_loss(view, state, liveness);
+  if (!loss || now < loss->at) return std::nullopt;
+  Failure failure{.node = view.node(loss->node), .node_at_fault = true, .at_ms = now};
+  failure.detail = "node " + failure.node + " can't be reached, and the ranks get no further without it";
+  return gang_failed(view, Outcome::node_lost, std::move(failure));
+}
+
+/// Of a gang that is being stopped, when nothing is left of it but on nodes that can't be reached.
+std::optional<GangCutOff> cut_off(const GangView& view, const State& state) {
+  GangCutOff event{view.key.job, view.key.attempt, view.key.gang, {}, {}, by_the_scheduler};
+  for (std::size_t index = 0; index < view.sights.size(); ++index) {
+    if (is_gone(view.sights[index])) continue;
+    const auto wait = cut_off_wait(view, state, index);
+    if (!wait || !is_cut_off(view, state, index)) return std::nullopt;
+    event.nodes.push_back(view.node(index));
+    event.wait_ms = std::max(event.wait_ms, *wait);
+  }
+  return event.nodes.empty() ? std::nullopt : std::optional(std::move(event));
+}
+
+/// When a gang that was cut off is over by itself; nullopt: it wasn't, or a node is back and is asked. The wait stands in the state, because a
+/// scheduler that was restarted since doesn't know any more what was promised.
+std::optional<Time> self_stopped_at(const GangView& view, const State& state) {
+  if (!view.is_stopping || !view.record || !view.record->cut_off_until_ms) return std::nullopt;
+  for (std::size_t index = 0; index < view.sights.size(); ++index)
+    if (!is_gone(view.sights[index]) && !is_cut_off(view, state, index)) return std::nullopt;
+  return view.record->cut_off_until_ms;
+}
+
+/// Its ranks ran everywhere, although it was to stop before anybody heard of it: a node that finishes what it only prepared has no ranks to tell of.
+bool has_run_unheard(const GangView& view) {
+  if (!view.is_stopping || view.has_started()) return false;
+  for (std::size_t index = 0; index < view.sights.size(); ++index)
+    if (const GangReport* report = view.report(index); view.sights[index] != Sight::finished || report->ranks.empty()) return false;
+  return true;
+}
+
 /// What is due of one gang. One step at a time: the next question sees the state that this answer leads to. Returns whether nothing of the
 /// gang is left.
-bool add_due(const GangView& view, const State& state, Time now, std::vector<Event>& events) {
+bool add_due(const GangView& view, const State& state, const Liveness& liveness, Time now, std::vector<Event>& events) {
   const auto& [job, attempt, gang] = view.key;
   if (!view.is_stopping) {
     auto failure = reported_failure(view);
     if (!failure) failure = lost_node(view, state, now);
-    if (!failure) failure = late_launch(view, now);
+    if (!failure) failure = late_launch(view, state.cluster.timeouts.launch_ms, now);
+    if (!failure) failure = lost_contact(view, state, liveness, now);
     if (failure) {
       events.push_back(std::move(*failure));
       return false;
@@ -216,8 +333,24 @@ bool add_due(const GangView& view, const State& state, Time now, std::vector<Eve
       events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});
       return false;
     }
+    if (view.has_started() && view.liveness && view.all([](Sight s) { return s == Sight::running || s == Sight::finished; }) &&
+        view.any([](Sight s) { return s == Sight::running; })) {
+      if (auto due = due_of_stillness(state, view.job, *view.record, view.allocation, *view.liveness, now)) {
+        events.push_back(std::move(*due));
+        return false;
+      }
+    }
   }
-  if (!view.all(is_gone)) return false;
+  if (has_run_unheard(view)) {
+    events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});
+    return false;
+  }
+  if (!view.all(is_gone)) {
+    const auto self_stopped = self_stopped_at(view, state);
+    if (!self_stopped && view.is_stopping && !(view.record && view.record->cut_off_until_ms))
+      if (auto event = cut_off(view, state)) events.push_back(std::move(*event));
+    if (!self_stopped || now < *self_stopped) return false;
+  }
   events.push_back(GangFinished{job, attempt, gang, final_outcome(view), rank_results(view), by_the_scheduler});
   return true;
 }
@@ -230,7 +363,7 @@ void add_due(const Job& job, const State& state, const Liveness& liveness, Time 
   for (const std::int64_t number : gangs_of(attempt)) {
     const Gang* gang = find_gang(attempt, number);
     const bool had_finished = gang && gang->finished_ms;
-    const bool finished = had_finished || add_due(look(job, number, liveness), state, now, events);
+    const bool finished = had_finished || add_due(look(job, number, state, liveness), state, liveness, now, events);
     all_finished = all_finished && finished;
     if (number == 1 && finished) outcome = had_finished ? *gang->outcome : std::get<GangFinished>(events.back()).outcome;
   }
@@ -256,11 +389,12 @@ std::vector<Event> due_events(const State& state, const Liveness& liveness, Time
 
 std::vector<Event> due_events(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time now) {
   std::vector<Event> events;
+  const TimeoutsConfig& timeouts = state.cluster.timeouts;
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
     if (!heard) continue;
-    if ((node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained) && now - *heard >= suspect_after) events.push_back(NodeSuspected{name, by_the_scheduler});
-    if ((node.state == NodeState::up || node.state == NodeState::suspect) && now - *heard >= unreachable_after)
+    if ((node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained) && now - *heard >= timeouts.suspect_ms) events.push_back(NodeSuspected{name, by_the_scheduler});
+    if ((node.state == NodeState::up || node.state == NodeState::suspect) && now - *heard >= timeouts.unreachable_ms)
       events.push_back(NodeUnreachable{name, by_the_scheduler});
   }
   for (const JobId id : active) add_due(state.jobs.at(id), state, liveness, now, events);
@@ -276,10 +410,11 @@ std::optional<Time> next_due(const State& state, const std::set<JobId>& active, 
   const auto consider = [&](Time time) {
     if (!earliest || time < *earliest) earliest = time;
   };
+  const TimeoutsConfig& timeouts = state.cluster.timeouts;
   for (const auto& [name, node] : state.nodes) {
     const auto heard = last_heard(liveness, name);
-    if (heard && (node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained)) consider(*heard + suspect_after);
-    if (heard && node.state == NodeState::suspect) consider(*heard + unreachable_after);
+    if (heard && (node.state == NodeState::up || node.state == NodeState::draining || node.state == NodeState::drained)) consider(*heard + timeouts.suspect_ms);
+    if (heard && node.state == NodeState::suspect) consider(*heard + timeouts.unreachable_ms);
   }
   for (const JobId id : active) {
     const Job& job = state.jobs.at(id);
@@ -287,7 +422,10 @@ std::optional<Time> next_due(const State& state, const std::set<JobId>& active, 
     for (const std::int64_t number : gangs_of(*attempt)) {
       const Gang* gang = find_gang(*attempt, number);
       if (gang && gang->finished_ms) continue;
-      if (const auto limit = launch_limit(look(job, number, liveness))) consider(limit->at);
+      const GangView view = look(job, number, state, liveness);
+      if (const auto loss = node_loss(view, state, liveness)) consider(loss->at);
+      if (const auto end = self_stopped_at(view, state)) consider(*end);
+      if (const auto limit = launch_limit(view, state.cluster.timeouts.launch_ms)) consider(limit->at);
     }
   }
   for (const auto& [name, reservation] : state.reservations) consider(reservation.end_ms);
@@ -314,13 +452,15 @@ LaunchStep launch_step(const State& state, const Liveness& liveness, const GangK
     return report->second.phase == GangPhase::finished ? LaunchStep::forget : LaunchStep::stop;
   }
   const Job& job = state.jobs.at(key.job);
-  const GangView view = look(job, key.gang, liveness);
+  const GangView view = look(job, key.gang, state, liveness);
   std::size_t index = 0;
   while (index < view.sights.size() && view.node(index) != node) ++index;
   if (index == view.sights.size()) return LaunchStep::nothing;
   const Sight sight = view.sights[index];
 
-  // A node that is stopping its part needs no second word; one that can't be heard is told when it is back.
+  // A node that is stopping its part needs no second word, but when it only waits for a checkpoint that has been saved meanwhile, maybe elsewhere;
+  // one that can't be heard is told when it is back.
+  if (view.is_stopping && sight == Sight::stopping && checkpoint_signal(job) != 0 && has_saved_since_asked(job)) return LaunchStep::terminate;
   if (view.is_stopping) return is_gone(sight) || sight == Sight::stopping ? LaunchStep::nothing : LaunchStep::stop;
   if (view.has_started() || job.state == JobState::unknown) return LaunchStep::nothing;
   // A node that knows the gang but has not reported it yet will do so without being asked.

@@ -31,12 +31,14 @@ struct TrainingProgress {
   double tokens_per_s = 0;
   std::int64_t tokens = 0;
   std::string phase;
+  Time advanced_ms;  // when the step last rose
 };
 
 struct GangLiveness {
   Time first_asked_ms;                       // when Prepare was first sent in this life of the scheduler
   std::map<std::string, GangReport> nodes;   // newest report of each node
   std::optional<TrainingProgress> progress;
+  std::map<std::string, GangStillness> stillness;  // of nodes where nothing goes on, what they last said (stall.h)
 };
 
 struct Liveness {
@@ -46,16 +48,16 @@ struct Liveness {
   std::map<GangKey, GangLiveness> gangs;
 };
 
-/// A launch that not every node has prepared within this time, or not every node runs within twice this time, fails (outcome start_failed,
-/// naming the silent node). Counts from first_asked_ms; a gang that was not asked for in this life of the scheduler is not judged.
-constexpr Duration launch_deadline{60'000};
-
 /// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
-///   NodeSuspected, NodeUnreachable  after 5 s and 10 s of silence of a node that had joined
+///   NodeSuspected, NodeUnreachable  after timeouts.suspect and .unreachable of silence of a node that had joined
 ///   GangStarted                     every node of a gang that is being launched reports running (or finished)
 ///   GangFailed                      the first node that reports a failure; or a node that said hello does not know a gang that is past prepared
-///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed); or launch_deadline passed
-///   GangFinished                    every node of the gang reports finished, or has joined again without knowing the gang
+///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed or somebody says that it is lost); or timeouts.launch passed; or a node of a job
+///                                   over several can't be reached and the ranks get no further (node_lost; NodeLossRule says whether)
+///   GangStalled, GangWentOn         every node of a running gang says that nothing goes on there (stall.h); no longer
+///   GangCutOff                      of a gang that is being stopped, only nodes that can't be reached may still have something, and that will stop itself
+///   GangFinished                    every node of the gang reports finished, or has joined again without knowing the gang; or it was cut off, and the
+///                                   time in which the rest stops itself is over
 ///   AttemptEnded                    every gang of the attempt has finished; its outcome is that of gang 1
 ///   ReservationEnded                a reservation's end has come
 /// Exactly one GangFinished per gang and one AttemptEnded per attempt, whatever is repeated or late. Outcome of gang 1: stop_cause cancelled -> cancelled,
@@ -73,11 +75,11 @@ std::set<JobId> active_jobs(const State& state);
 const TrainingProgress* newest_progress(const Liveness& liveness, const Job& job);
 
 /// What a node should be told about a gang.
-enum class LaunchStep { nothing, prepare, start, stop, forget };
+enum class LaunchStep { nothing, prepare, start, stop, terminate, forget };
 /// Who acts on `forget` also drops the node's report and its known gang from the liveness, else it is said again.
 /// Derived from state and liveness alone, so that a restarted scheduler repeats exactly what is needed:
 /// prepare: not started and this node has not reported; start: not started and all nodes are prepared or beyond, this one is prepared;
-/// stop: to be stopped (gangs.h) and this node is not finished; forget: the gang has finished and the node still reports it.
+/// stop: to be stopped (gangs.h) and this node is not finished; terminate: it was asked for a checkpoint, and there is one; forget: the gang has finished and the node still reports it.
 LaunchStep launch_step(const State& state, const Liveness& liveness, const GangKey& key, const std::string& node);
 
 }  // namespace ultramarine::core

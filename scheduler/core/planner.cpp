@@ -174,9 +174,9 @@ class Planner {
 
   /// Of a job that waits for a date of its own: to begin, or for its reservation.
   bool waits_for_date(const Candidate& waits, Reason& reason) const {
-    if (waits.job->spec.begin_ms > now_) {
-      reason.code = ReasonCode::begin_time;
-      reason.until_ms = waits.job->spec.begin_ms;
+    if (const auto begin = not_before(*waits.job); begin > now_) {
+      reason.code = begin == waits.job->restart_ms ? ReasonCode::restart_delay : ReasonCode::begin_time;
+      reason.until_ms = begin;
     } else if (waits.own && waits.own->start_ms > now_) {
       reason.code = ReasonCode::reservation;
       reason.until_ms = waits.own->start_ms;
@@ -229,7 +229,7 @@ class Planner {
     const JobSpec& spec = job.spec;
     KnownBounds& bounds = bounds_[waits.view->number];
     const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
-    const Time allowed = std::max({from, spec.begin_ms.value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
+    const Time allowed = std::max({from, not_before(job).value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
     LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
     const std::optional<LimitReached> limit_now = room.limit;
     std::optional<Fit> fit;
@@ -285,7 +285,7 @@ class Planner {
       }
     }
     // Who goes at the pace of an array, a limit or a date holds nobody up by its turn in the order.
-    if (ArraySlots::is_limited(job) || room.limit || fit->start == spec.begin_ms || (waits.own && fit->start == waits.own->start_ms)) return;
+    if (ArraySlots::is_limited(job) || room.limit || fit->start == not_before(job) || (waits.own && fit->start == waits.own->start_ms)) return;
     if (is_out_of_patience(waits)) keep_clear(*fit);
     waits_its_turn(waits);
     if (fit->start >= latest_start_) {

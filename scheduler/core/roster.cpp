@@ -18,7 +18,7 @@ bool comes_first(const Candidate& a, const Candidate& b) { return std::tie(a.key
 
 template <class Kind>
 constexpr bool changes_nodes = std::is_same_v<Kind, PolicyChanged> || std::is_same_v<Kind, NodeJoined> || std::is_same_v<Kind, NodeSuspected> ||
-                               std::is_same_v<Kind, NodeUnreachable> || std::is_same_v<Kind, NodeDrained> || std::is_same_v<Kind, NodeResumed> ||
+                               std::is_same_v<Kind, NodeUnreachable> || std::is_same_v<Kind, NodeDrained> || std::is_same_v<Kind, NodeResumed> || std::is_same_v<Kind, NodeLost> ||
                                std::is_same_v<Kind, ReservationMade> || std::is_same_v<Kind, ReservationEnded> || std::is_same_v<Kind, PeriodStarted>;
 
 }  // namespace
@@ -47,6 +47,8 @@ void Roster::note(const Entry& entry) {
         } else if constexpr (std::is_same_v<What, Round>) {
           for (const Decision& decision : one.decisions) std::visit([&](const auto& chosen) { note_job(chosen.job); }, decision);
         } else {
+          // A node that refuses one launch too many is drained by that.
+          if constexpr (std::is_same_v<What, AttemptEnded>) nodes_changed_ |= one.outcome == Outcome::start_failed;
           note_job(one.job);
         }
       },
@@ -147,27 +149,38 @@ std::optional<std::size_t> Roster::index_of(std::string_view node) const {
 }
 
 /// Made when the first job of its class is met. nullptr: its partition is gone.
-ClassView* Roster::view_of(const Job& job) {
-  const auto known = views_.find(job.spec);
+ClassView* Roster::view_of(const JobSpec& spec) {
+  const auto known = views_.find(spec);
   if (known != views_.end()) return &known->second;
-  const PartitionConfig* partition = find_partition(state_.cluster, job.spec.partition);
+  const PartitionConfig* partition = find_partition(state_.cluster, spec.partition);
   if (!partition) return nullptr;
   ClassView view{.number = views_.size()};
-  for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, job.spec)) {
+  for (const auto& [node, gpus] : eligible_nodes(state_.cluster, *partition, spec)) {
     view.configured_devices.push_back(gpus);
     view.gpus_per_node_max = std::max(view.gpus_per_node_max, gpus);
     view.largest_node = std::max(view.largest_node, node->gpus);
     const auto index = index_of(node->name);
-    if (!index || !closures_->may_use(job.spec.reservation, *index)) continue;
+    if (!index || !closures_->may_use(spec.reservation, *index)) continue;
     view.nodes.push_back(*index);
     view.devices.push_back(gpus);
   }
-  view.closed = closures_->closed_to(job.spec.reservation);
-  return &views_.emplace(RequestClass(job.spec), std::move(view)).first->second;
+  view.closed = closures_->closed_to(spec.reservation);
+  return &views_.emplace(RequestClass(spec), std::move(view)).first->second;
+}
+
+/// Who failed somewhere goes elsewhere, if there are nodes enough.
+const ClassView* Roster::chosen_view(const Job& job) {
+  const ClassView* const all = view_of(job.spec);
+  if (!all || job.avoided_nodes.empty()) return all;
+  JobSpec elsewhere = job.spec;
+  elsewhere.without_nodes.insert(elsewhere.without_nodes.end(), job.avoided_nodes.begin(), job.avoided_nodes.end());
+  const ClassView* const others = view_of(elsewhere);
+  const bool is_enough = !others->nodes.empty() && fits(shape_of(job.spec.resources, others->gpus_per_node_max), others->devices);
+  return is_enough ? others : all;
 }
 
 Candidate Roster::candidate(const Job& job) {
-  Candidate waits{.job = &job, .key = policies_->order->key(job), .view = view_of(job)};
+  Candidate waits{.job = &job, .key = policies_->order->key(job), .view = chosen_view(job)};
   if (!waits.view) return waits;
   waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
   const auto [kind, is_new] = kind_of_.try_emplace({waits.view->number, waits.shape}, kinds_.size());
@@ -206,8 +219,9 @@ std::optional<Time> Roster::next_date(Time now) const {
 void Roster::note_candidate(const Candidate& waits) {
   const Job& job = *waits.job;
   if (!waits.is_possible) impossible_.insert(job.job);
-  if (ArraySlots::is_limited(job) || job.spec.begin_ms || job.spec.deadline_ms) own_paces_.insert(job.job);
-  if (job.spec.begin_ms || job.spec.deadline_ms) dated_.insert(job.job);
+  const bool is_dated = not_before(job) || job.spec.deadline_ms;
+  if (ArraySlots::is_limited(job) || is_dated) own_paces_.insert(job.job);
+  if (is_dated) dated_.insert(job.job);
   if (job.spec.cpus_per_gpu > 0 || job.spec.memory_per_gpu_bytes > 0 || own_paces_.count(job.job) > 0) beyond_devices_.insert(job.job);
 }
 

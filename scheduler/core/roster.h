@@ -96,7 +96,8 @@ class Roster {
   void hold(const Job& job, bool held);
   void note_dependencies();
   void look_at_nodes();
-  ClassView* view_of(const Job& job);
+  ClassView* view_of(const JobSpec& spec);
+  const ClassView* chosen_view(const Job& job);
   void order_all();
   void order_changed();
   std::size_t forget(JobId id);

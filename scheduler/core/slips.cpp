@@ -27,7 +27,7 @@ std::optional<SlipCause> cause_of(const Entry& entry, const State& after) {
   return std::visit(
       [&]<class Kind>(const Kind& one) -> std::optional<SlipCause> {
         constexpr bool is_any_of_nodes = std::is_same_v<Kind, NodeJoined> || std::is_same_v<Kind, NodeSuspected> || std::is_same_v<Kind, NodeUnreachable> ||
-                                         std::is_same_v<Kind, NodeDrained> || std::is_same_v<Kind, NodeResumed>;
+                                         std::is_same_v<Kind, NodeDrained> || std::is_same_v<Kind, NodeResumed> || std::is_same_v<Kind, NodeLost>;
         if constexpr (is_any_of_nodes) return SlipCause::node_loss;
         if constexpr (std::is_same_v<Kind, ReservationMade> || std::is_same_v<Kind, ReservationEnded>) return SlipCause::reservation;
         if constexpr (std::is_same_v<Kind, ClusterConfigured> || std::is_same_v<Kind, PolicyChanged> || std::is_same_v<Kind, PeriodStarted>)

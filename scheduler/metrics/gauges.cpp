@@ -166,8 +166,8 @@ void nodes(const Scrape& scrape, std::vector<MetricFamily>& families) {
     if (!live->second.connected) continue;
     sources.add({{"node", name}, {"source", live->second.source == DeviceSource::nvml ? "nvml" : "virtual"}}, 1);
     for (const DeviceReport& device : live->second.devices)
-      utilization.at_least({{"gpu", std::to_string(device.device)}, {"node", name}},
-                           static_cast<double>(device.utilization_permille) / 1000);
+      if (device.utilization_permille)
+        utilization.at_least({{"gpu", std::to_string(device.device)}, {"node", name}}, static_cast<double>(*device.utilization_permille) / 1000);
   }
   states.into(families);
   ages.into(families);

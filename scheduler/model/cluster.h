@@ -91,10 +91,21 @@ BOOST_DESCRIBE_STRUCT(NamesConfig, (), (partitions, accounts, qos, gpu_types, fe
 struct FabricConfig {
   std::string socket_interface;         // NCCL_SOCKET_IFNAME, and Open MPI's btl_tcp_if_include
   std::vector<std::string> infiniband;  // NCCL_IB_HCA
-  std::map<std::string, std::string> environment;
+  std::map<std::string, std::string> environment;  // NCCL_*, UCX_* and others by name
+  std::int64_t memlock_bytes = 0;       // memory that a rank may pin for RDMA; -1 = unlimited, 0 = as the agent has it
   bool operator==(const FabricConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(FabricConfig, (), (socket_interface, infiniband, environment))
+BOOST_DESCRIBE_STRUCT(FabricConfig, (), (socket_interface, infiniband, environment, memlock_bytes))
+
+/// When a gang that reports its steps counts as hanging, and what follows. Programs that report none are never judged.
+struct HangConfig {
+  bool detect = true;
+  Duration after_ms{15'000};  // without a step, at least
+  std::int64_t steps = 5;     // and at least so many times what a step took lately
+  bool stop = true;           // its job; false: it is said, and nothing is done
+  bool operator==(const HangConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(HangConfig, (), (detect, after_ms, steps, stop))
 
 struct MoneyConfig {
   std::string currency;
@@ -102,6 +113,28 @@ struct MoneyConfig {
   bool operator==(const MoneyConfig&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(MoneyConfig, (), (currency, price_per_gpu_hour_milli))
+
+constexpr Duration suspect_after{5'000};
+constexpr Duration unreachable_after{10'000};
+/// A launch that not every node has prepared within this time, or not every node runs within twice this time, fails (outcome start_failed,
+/// naming the silent node). Counts from when it was first asked for; a gang that was not asked for in this life of the scheduler is not judged.
+constexpr Duration launch_deadline{60'000};
+
+/// How long who is waited for.
+struct TimeoutsConfig {
+  Duration heartbeat_ms{1'000};                   // between two words of an agent that has nothing to say
+  Duration suspect_ms = suspect_after;            // a node silent for so long gets no new jobs
+  Duration unreachable_ms = unreachable_after;    // ... and what runs there is unknown
+  Duration self_stop_ms{10'000};                  // ranks of several nodes that get no further for so long, on a node that has lost the scheduler, are ended there
+  Duration self_stop_margin_ms{2'000};            // ... and so much later the job may run again elsewhere
+  Duration launch_ms = launch_deadline;
+  Duration agents_return_ms{5'000};               // after a restart of the scheduler nothing new is placed until the nodes that were up are back, at most this long
+  Duration restart_delay_ms{5'000};               // before a failed job is tried again; twice as long after each failure that follows
+  Duration restart_delay_max_ms{10 * 60'000};
+  Duration unkillable_ms{10'000};                 // what lives on so long after SIGKILL can't be killed: its node is drained
+  bool operator==(const TimeoutsConfig&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(TimeoutsConfig, (), (heartbeat_ms, suspect_ms, unreachable_ms, self_stop_ms, self_stop_margin_ms, launch_ms, agents_return_ms, restart_delay_ms, restart_delay_max_ms, unkillable_ms))
 
 /// All that planning depends on. Journaled when it changes, so that a replay sees what the scheduler saw.
 struct ClusterConfig {
@@ -114,10 +147,12 @@ struct ClusterConfig {
   RolesConfig roles;
   NamesConfig names;
   FabricConfig fabric;
+  HangConfig hang;
   MoneyConfig money;
+  TimeoutsConfig timeouts;
   bool operator==(const ClusterConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(ClusterConfig, (), (name, time_zone, nodes, partitions, accounts, qos, roles, names, fabric, money))
+BOOST_DESCRIBE_STRUCT(ClusterConfig, (), (name, time_zone, nodes, partitions, accounts, qos, roles, names, fabric, hang, money, timeouts))
 
 /// A policy answers: who is next (order), how the rest is filled in (backfill), where (placement), who yields (preemption).
 struct PolicyConfig {

@@ -99,6 +99,15 @@ struct NodeResumed {
 };
 BOOST_DESCRIBE_STRUCT(NodeResumed, (), (node, actor))
 
+/// Somebody who can see it says that an unreachable node is off: its parts of gangs are over. Nobody else can know, as long as it doesn't answer.
+struct NodeLost {
+  static constexpr const char* type = "node_lost";
+  std::string node;
+  std::string reason;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(NodeLost, (), (node, reason, actor))
+
 /// A new reservation, or one of the same name instead of the old one.
 struct ReservationMade {
   static constexpr const char* type = "reservation_made";
@@ -131,8 +140,9 @@ struct NodeJoined {
   std::string agent_version;
   std::string address;
   Actor actor;
+  bool launches_as_owner = false;
 };
-BOOST_DESCRIBE_STRUCT(NodeJoined, (), (node, boot_id, agent_version, address, actor))
+BOOST_DESCRIBE_STRUCT(NodeJoined, (), (node, boot_id, agent_version, address, actor, launches_as_owner))
 
 struct NodeSuspected {
   static constexpr const char* type = "node_suspected";
@@ -202,6 +212,39 @@ struct GangFailed {
 };
 BOOST_DESCRIBE_STRUCT(GangFailed, (), (job, attempt, gang, outcome, failure, actor))
 
+/// Of a gang that is being stopped nothing is left but what may still run on nodes that can't be reached.
+struct GangCutOff {
+  static constexpr const char* type = "gang_cut_off";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  std::vector<std::string> nodes;  // those that can't be reached
+  Duration wait_ms;                // until their ranks have stopped themselves
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangCutOff, (), (job, attempt, gang, nodes, wait_ms, actor))
+
+/// No rank has finished a step for too long, on any node. Stops the job as a failure does, unless the cluster only wants to know.
+struct GangStalled {
+  static constexpr const char* type = "gang_stalled";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  Failure failure;  // who is to blame, if that can be told, and why
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangStalled, (), (job, attempt, gang, failure, actor))
+
+/// A gang that had stalled makes progress again.
+struct GangWentOn {
+  static constexpr const char* type = "gang_went_on";
+  JobId job;
+  std::int64_t attempt = 1;
+  std::int64_t gang = 1;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(GangWentOn, (), (job, attempt, gang, actor))
+
 /// No rank of the gang runs any more, on any node.
 struct GangFinished {
   static constexpr const char* type = "gang_finished";
@@ -225,8 +268,9 @@ struct AttemptEnded {
 BOOST_DESCRIBE_STRUCT(AttemptEnded, (), (job, attempt, outcome, actor))
 
 using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
-                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, ReservationMade, ReservationEnded, PeriodStarted,
-                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded>;
+                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, NodeLost, ReservationMade, ReservationEnded, PeriodStarted,
+                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangStalled, GangWentOn, GangCutOff,
+                           GangFinished, AttemptEnded>;
 
 /// The next attempt of a queued job starts on this allocation, now.
 struct StartJob {
@@ -272,8 +316,9 @@ BOOST_DESCRIBE_STRUCT(Round, (), (now_ms, planner_version, policy_hash, decision
 
 /// A line of the journal is one of these. (A variant of variants would nest the tag.)
 using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
-                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, ReservationMade, ReservationEnded, PeriodStarted,
-                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangFinished, AttemptEnded, Round>;
+                           NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, NodeLost, ReservationMade, ReservationEnded, PeriodStarted,
+                           GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangStalled, GangWentOn, GangCutOff,
+                           GangFinished, AttemptEnded, Round>;
 
 inline Entry to_entry(const Event& event) {
   return std::visit([](const auto& alternative) -> Entry { return alternative; }, event);

@@ -18,6 +18,8 @@ BOOST_DEFINE_FIXED_ENUM_CLASS(Outcome, std::uint8_t, succeeded, failed, out_of_m
                               start_failed, stalled, supervisor_lost)
 /// Whether ranks are offered PMIx: `automatic` means for gangs of several ranks.
 BOOST_DEFINE_FIXED_ENUM_CLASS(MpiMode, std::uint8_t, automatic, pmix, none)
+/// Whether ranks stay on CPUs of their own: `automatic` means near their GPU, where there are as many cores as ranks.
+BOOST_DEFINE_FIXED_ENUM_CLASS(BindMode, std::uint8_t, automatic, none)
 
 constexpr bool is_terminal(JobState state) {
   return state == JobState::completed || state == JobState::failed || state == JobState::cancelled;
@@ -81,6 +83,24 @@ BOOST_DESCRIBE_STRUCT(WarningSignal, (), (signal, before_ms, shell))
 /// Asked for as a time limit: the longest that the partition allows.
 constexpr Duration longest_time_limit{-1};
 
+/// As `hang_after_ms`: this job is not watched.
+constexpr Duration never_hangs{-1};
+
+constexpr std::int64_t max_restarts_most = 1000;
+
+/// What becomes of a job over several nodes when one of them can't be reached and its ranks get no further.
+///   strict  it runs again elsewhere once the cut-off ranks have surely stopped themselves: two attempts never overlap
+///   fast    it runs again as soon as all that can be reached have stopped
+///   wait    until the node answers
+BOOST_DEFINE_FIXED_ENUM_CLASS(NodeLossRule, std::uint8_t, strict, fast, wait)
+
+/// A window of text: the size of a terminal that a process gets instead of files and pipes.
+struct TerminalSize {
+  std::int64_t rows = 24, columns = 80;
+  bool operator==(const TerminalSize&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(TerminalSize, (), (rows, columns))
+
 struct JobSpec {
   std::string name;
   std::string account;    // "" = the submitter's default account
@@ -97,6 +117,7 @@ struct JobSpec {
   std::int64_t ranks = 0;             // of a gang over the whole allocation; 0 = ranks_per_node on each node
   std::int64_t ranks_per_node = 0;    // 0 = one per GPU; each rank then has its own GPU, else it sees all of its node's
   std::int64_t cpus_per_rank = 0;     // 0 = not said
+  BindMode bind = BindMode::automatic;
   std::vector<Dependency> dependencies;  // all must hold
   std::string output, error;          // file patterns (%j %A %a %N %n %t %u %x ...), relative to the working directory; "" = kept by us only;
                                       // an empty `error` follows `output`
@@ -115,14 +136,18 @@ struct JobSpec {
   std::optional<Time> deadline_ms;        // by then it must have ended, its whole time limit used
   bool hold = false;                      // it is held from the start
   std::string reservation;                // it runs inside this one; "" = outside of all
+  std::int64_t max_restarts = 0;          // how often it queues again after it failed by itself; what its nodes are to blame for isn't counted
+  NodeLossRule on_node_loss = NodeLossRule::strict;
+  Duration hang_after_ms;                 // without a step it hangs, if it reports any; 0 = as the cluster says; never_hangs
+  std::optional<TerminalSize> terminal;   // of its script: `ultra shell`
   std::map<std::string, std::string> recorded;  // options of a script that change nothing, as given
   bool operator==(const JobSpec&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(JobSpec, (),
                       (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
-                       ranks, ranks_per_node, cpus_per_rank, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
+                       ranks, ranks_per_node, cpus_per_rank, bind, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
                        cpus_per_gpu, memory_per_gpu_bytes, features, only_nodes, without_nodes, exclusive, nice, begin_ms, deadline_ms, hold,
-                       reservation, recorded))
+                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, recorded))
 
 /// A job's place in its array: n jobs submitted as one.
 struct ArrayElement {
@@ -134,15 +159,21 @@ struct ArrayElement {
 };
 BOOST_DESCRIBE_STRUCT(ArrayElement, (), (array, index, count, min, max, step, limit))
 
-/// What `ultra run` asks for inside an attempt: ranks over the whole allocation.
+/// What `ultra run` asks for inside an attempt: ranks over its allocation, or over some of its nodes.
 struct GangSpec {
   std::vector<std::string> command;
   std::string working_directory;
   MpiMode mpi = MpiMode::automatic;
   std::int64_t ranks = 0, ranks_per_node = 0;  // 0 = as the job says
+  std::int64_t cpus_per_rank = 0;              // 0 = as the job says
+  BindMode bind = BindMode::automatic;
+  std::vector<std::string> only_nodes;         // some of the attempt's; empty = all
+  std::int64_t nodes = 0;                      // the first so many of these; 0 = all
+  std::optional<std::int64_t> beside_rank;     // one process on the node of this rank of the job, with the job's environment: `ultra exec`
+  std::optional<TerminalSize> terminal;        // of that process
   bool operator==(const GangSpec&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(GangSpec, (), (command, working_directory, mpi, ranks, ranks_per_node))
+BOOST_DESCRIBE_STRUCT(GangSpec, (), (command, working_directory, mpi, ranks, ranks_per_node, cpus_per_rank, bind, only_nodes, nodes, beside_rank, terminal))
 
 /// The devices of one node that an attempt holds; `devices` are indices on that node, ascending.
 struct NodeAllocation {
@@ -179,11 +210,12 @@ struct Failure {
   std::int64_t exit_code = 0;
   std::int64_t signal = 0;
   std::string detail;                   // one sentence with the remedy where there is one
+  bool node_at_fault = false;           // not the job: it may run elsewhere
   std::vector<std::string> last_lines;  // of that rank's output, at most 50
   Time at_ms;
   bool operator==(const Failure&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Failure, (), (rank, node, exit_code, signal, detail, last_lines, at_ms))
+BOOST_DESCRIBE_STRUCT(Failure, (), (rank, node, exit_code, signal, detail, node_at_fault, last_lines, at_ms))
 
 struct Checkpoint {
   std::int64_t step = 0;
@@ -201,13 +233,15 @@ struct Gang {
   std::optional<Time> requested_ms;    // absent for gang 1
   bool stop_requested = false;
   std::optional<Time> started_ms;
+  std::optional<Time> cut_off_until_ms;  // nothing of it is left but on nodes that can't be reached, and there it ends itself by then
   std::optional<Time> finished_ms;
   std::optional<Outcome> outcome;
   std::optional<Failure> failure;      // of gang 1 it is also the attempt's
+  std::optional<Failure> stall;        // present while no rank gets on and it isn't stopped for it: who is to blame
   std::vector<RankResult> ranks;  // filled when the gang finished, ordered by rank
   bool operator==(const Gang&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Gang, (), (gang, spec, requested_ms, stop_requested, started_ms, finished_ms, outcome, failure, ranks))
+BOOST_DESCRIBE_STRUCT(Gang, (), (gang, spec, requested_ms, stop_requested, started_ms, cut_off_until_ms, finished_ms, outcome, failure, stall, ranks))
 
 struct Attempt {
   std::int64_t attempt = 1;
@@ -226,8 +260,9 @@ BOOST_DESCRIBE_STRUCT(Attempt, (), (attempt, decided_ms, allocation, backfilled,
 /// Why an attempt is being stopped; `none` while nobody asked for it.
 BOOST_DEFINE_FIXED_ENUM_CLASS(StopCause, std::uint8_t, none, cancelled, requeued, rank_failed, node_unreachable, preempted)
 
-/// Who may let it go again: `user` its owner, `admin` an admin, `configuration` nobody: it goes when its partition is back.
-BOOST_DEFINE_FIXED_ENUM_CLASS(HoldKind, std::uint8_t, user, admin, configuration)
+/// Who may let it go again: `user` and `no_progress` its owner, `admin` an admin, `configuration` nobody: it goes when its partition is back.
+/// no_progress: it failed again and again without a new checkpoint.
+BOOST_DEFINE_FIXED_ENUM_CLASS(HoldKind, std::uint8_t, user, admin, configuration, no_progress)
 
 struct Hold {
   HoldKind kind = HoldKind::user;
@@ -256,9 +291,14 @@ struct Job {
   std::optional<Hold> hold;                // present exactly in state held
   std::int64_t own_turn = 0;               // among its owner's reordered jobs, from 1; 0 = never reordered
   std::optional<Time> released_ms;         // when somebody last let it go: what it waited before doesn't count towards its age
+  std::optional<Time> stop_asked_ms;       // while its attempt is being stopped: since when
+  std::int64_t restarts = 0;               // after failures of its own
+  std::int64_t fruitless = 0;              // failed attempts in a row without a new checkpoint
+  std::optional<Time> restart_ms;          // while it waits to be tried again: not before
+  std::vector<std::string> avoided_nodes;  // where its last attempt failed: the next one goes elsewhere if it can
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_of, environment_names, request_key, checkpoint,
-                            array, eligible_ms, hold, own_turn, released_ms))
+                            array, eligible_ms, hold, own_turn, released_ms, stop_asked_ms, restarts, fruitless, restart_ms, avoided_nodes))
 
 }  // namespace ultramarine

@@ -12,12 +12,9 @@
 
 namespace ultramarine {
 
-/// suspect after 5 s of silence (no new placements), unreachable after 10 s. `down`: no agent has joined yet.
+/// suspect after some silence (no new placements), unreachable after more (TimeoutsConfig). `down`: no agent has joined yet.
 BOOST_DEFINE_FIXED_ENUM_CLASS(NodeState, std::uint8_t, up, suspect, unreachable, draining, drained, down, quarantined)
 BOOST_DEFINE_FIXED_ENUM_CLASS(DeviceSource, std::uint8_t, virtual_devices, nvml)
-
-constexpr Duration suspect_after{5'000};
-constexpr Duration unreachable_after{10'000};
 
 /// What an agent says of its machine when it connects, so that people can compare nodes. Nothing is decided by it.
 struct NodeFacts {
@@ -30,10 +27,12 @@ struct NodeFacts {
   std::int64_t disk_free_bytes = 0;             // of the file system of the agent's state directory
   std::string state_directory;
   std::string driver;                           // of the GPUs, in one line; "" = there is none, or nobody looked
+  std::string containment;                      // what holds a gang together: cgroup_v2, cgroup_v1 or process_groups
+  std::vector<std::string> limits;              // that it can set: memory, pids, cpu, devices
   std::map<std::string, std::string> programs;  // name -> version, of those that jobs may need: python3, mpirun ...
   bool operator==(const NodeFacts&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(NodeFacts, (), (clock_ms, boot_ms, agent_version, kernel, cpus, memory_bytes, disk_free_bytes, state_directory, driver, programs))
+BOOST_DESCRIBE_STRUCT(NodeFacts, (), (clock_ms, boot_ms, agent_version, kernel, cpus, memory_bytes, disk_free_bytes, state_directory, driver, containment, limits, programs))
 
 /// Somebody's wish that the node take no new gangs.
 struct Drain {
@@ -44,6 +43,15 @@ struct Drain {
 };
 BOOST_DESCRIBE_STRUCT(Drain, (), (reason, actor, since_ms))
 
+/// Somebody has said that an unreachable node is off: nothing runs there any more.
+struct DeclaredLoss {
+  std::string reason;
+  Actor actor;
+  Time since_ms;
+  bool operator==(const DeclaredLoss&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(DeclaredLoss, (), (reason, actor, since_ms))
+
 struct Node {
   NodeConfig config;
   NodeState state = NodeState::down;
@@ -53,8 +61,11 @@ struct Node {
   std::string agent_version;
   std::string address;         // where the ranks of other nodes reach it
   std::optional<Drain> drain;  // kept through silence and restarts until somebody resumes the node
+  std::int64_t refusals = 0;   // launches in a row that it refused for reasons of its own
+  std::optional<DeclaredLoss> lost;  // until its agent is heard again
+  bool launches_as_owner = false;  // its agent is root: each job runs as who submitted it. Else all run as the agent's user
   bool operator==(const Node&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, boot_seen_ms, agent_version, address, drain))
+BOOST_DESCRIBE_STRUCT(Node, (), (config, state, since_ms, boot_id, boot_seen_ms, agent_version, address, drain, refusals, lost, launches_as_owner))
 
 }  // namespace ultramarine

@@ -22,12 +22,13 @@ namespace ultramarine {
 ///  dependency_never a job that it depends on ended otherwise: it can only be cancelled
 ///  array_limit      as many elements of its array run as may
 ///  begin_time       it asked not to start before a time that is still to come (until_ms)
+///  restart_delay    it failed, and is tried again after a while (until_ms)
 ///  deadline         it can't end by its deadline any more: it can only be cancelled
 ///  limit            a limit of its account, user, QOS or partition is used up (`limit` says which)
 ///  soft_cap         it would borrow beyond a soft cap, and jobs within theirs go first
 ///  reservation      nodes that it would fit on are kept for a reservation, or it waits for its own to begin (until_ms)
 BOOST_DEFINE_FIXED_ENUM_CLASS(ReasonCode, std::uint8_t, starting_now, resources, fragmentation, priority, nodes_missing, never_fits, held,
-                              dependency, dependency_never, array_limit, begin_time, deadline, limit, soft_cap, reservation)
+                              dependency, dependency_never, array_limit, begin_time, deadline, limit, soft_cap, reservation, restart_delay)
 
 /// Whose limit, and which: what it counts, how much of it is taken and how much there is. Of `gpus_per_job` and `max_time_ms` (and of the
 /// others, when the job asks for more than there is) `used` is what the job asks for.

@@ -63,44 +63,6 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-std::string to_base64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL writes a NUL behind the text
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
-}
-
-// By hand because OpenSSL's decoder accepts blanks and counts the padding as data.
-std::string from_base64(std::string_view text) {
-  const auto value_of = [](char c) -> unsigned {
-    if (c >= 'A' && c <= 'Z') return static_cast<unsigned>(c - 'A');
-    if (c >= 'a' && c <= 'z') return static_cast<unsigned>(c - 'a') + 26;
-    if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0') + 52;
-    if (c == '+') return 62;
-    if (c == '/') return 63;
-    throw std::invalid_argument("not base64: a character outside of the alphabet");
-  };
-  if (text.size() % 4 != 0) throw std::invalid_argument("not base64: the length is no multiple of 4");
-  std::size_t padding = 0;
-  while (padding < 2 && text.size() > padding && text[text.size() - 1 - padding] == '=') ++padding;
-  text.remove_suffix(padding);
-  std::string bytes;
-  bytes.reserve(text.size() * 3 / 4);
-  unsigned bits = 0;
-  unsigned bit_count = 0;
-  for (const char c : text) {
-    bits = (bits << 6 | value_of(c)) & 0xFFFFu;
-    bit_count += 6;
-    if (bit_count >= 8) {
-      bit_count -= 8;
-      bytes += static_cast<char>(bits >> bit_count & 0xFFu);
-    }
-  }
-  if ((bits & ((1u << bit_count) - 1)) != 0) throw std::invalid_argument("not base64: bits are left over");
-  return bytes;
-}
-
 namespace {
 
 constexpr std::string_view preamble = "ultramarine-proof 1";

@@ -18,9 +18,6 @@ std::string hmac_sha256(std::string_view key, std::string_view message);  // 32 
 std::string random_hex(std::size_t bytes);                                // 2 x bytes characters
 std::string sha256_hex(std::string_view text);
 bool equal_in_constant_time(std::string_view a, std::string_view b);
-std::string to_base64(std::string_view bytes);
-/// Throws std::invalid_argument when it is not base64.
-std::string from_base64(std::string_view text);
 
 /// Runs the exchange as the first messages of a fresh connection, then calls `done(true)` and leaves on_message to the caller;
 /// `done` is called once, on the loop's thread. Both handlers of the connection are free again when it is called.

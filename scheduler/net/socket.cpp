@@ -184,12 +184,14 @@ namespace {
 // Small messages both ways, and silent machines that are gone for good.
 void set_tcp_options(int fd) {
   const int on = 1;
-  const int idle_s = 30;
-  const int interval_s = 10;
+  const int idle_s = 3;
+  const int interval_s = 1;
+  const unsigned unanswered_ms = 5000;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
 }
 
 }  // namespace

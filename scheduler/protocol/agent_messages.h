@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduler/model/cluster.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
@@ -21,6 +22,15 @@ constexpr std::int64_t agent_protocol = 1;
 
 /// What a gang's ranks are: those of the job or of `ultra run`, or the one shell of a script.
 BOOST_DEFINE_FIXED_ENUM_CLASS(LaunchKind, std::uint8_t, ranks, script)
+
+/// A real device of the node: what its index stands for there.
+struct LocalDevice {
+  std::int64_t device = 0;
+  std::string uuid;
+  std::int64_t minor = -1;         // of /dev/nvidia<minor>; -1 = the driver doesn't say
+  std::int64_t bus_position = -1;  // among the node's GPUs in the order of their bus addresses; -1 = not known
+};
+BOOST_DESCRIBE_STRUCT(LocalDevice, (), (device, uuid, minor, bus_position))
 
 /// All that a node needs to start its part of a gang. Also the shim's launch file (0600: it holds the environment).
 /// Of a gang of `ultra run`, the command, folder, MPI mode and numbers of ranks in `spec` are the gang's.
@@ -37,12 +47,16 @@ struct LaunchSpec {
   Time submitted_ms;                // of the job
   Duration time_left_ms;            // of the attempt when the gang was asked for; 0 = spec.time_limit_ms
   std::map<std::string, std::string> environment;  // as captured from the submitter
-  std::map<std::string, std::string> fabric_environment;
+  std::map<std::string, std::string> fabric_environment;  // where the submitter says nothing himself
+  std::int64_t memlock_bytes = 0;   // as in FabricConfig
+  HangConfig hang;                  // the cluster's, with what the job says
   std::string gang_secret;          // 128 bits, hex: proves a shim of the same gang to another
   bool virtual_devices = false;
+  Duration self_stop_ms;            // once it reports progress: without the scheduler and without progress for so long, it ends itself; 0 = it won't
+  std::vector<LocalDevice> local_devices;  // of the whole attempt on this node, where they are real; its agent fills them in
 };
 BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, allocation, job_allocation, array, submitted_ms, time_left_ms,
-                                       environment, fabric_environment, gang_secret, virtual_devices))
+                                       environment, fabric_environment, memlock_bytes, hang, gang_secret, virtual_devices, self_stop_ms, local_devices))
 
 // ---- agent -> scheduler ------------------------------------------------------------------------------------------
 
@@ -57,8 +71,9 @@ struct Hello {
   std::vector<DeviceReport> devices;
   std::vector<GangKey> gangs;  // all that this agent knows; a GangReport of each follows
   std::optional<NodeFacts> facts;
+  bool launches_as_owner = false;  // it is root; else it starts nobody's jobs but those of its own user
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts))
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner))
 
 struct Heartbeat {
   static constexpr const char* type = "heartbeat";
@@ -131,8 +146,17 @@ struct ApiDrained {
 };
 BOOST_DESCRIBE_STRUCT(ApiDrained, (), (request))
 
+/// Something is wrong with this node that a person must look at: it is drained, with this reason. `requeue`: gangs that could not start because
+/// of it, through no fault of their jobs; those go back into the queue.
+struct NodeTrouble {
+  static constexpr const char* type = "node_trouble";
+  std::string reason;
+  std::vector<GangKey> requeue;
+};
+BOOST_DESCRIBE_STRUCT(NodeTrouble, (), (reason, requeue))
+
 using FromAgent =
-    std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk, ApiRequest, ApiCancel, ApiDrained>;
+    std::variant<Hello, Heartbeat, GangReport, Progress, CheckpointReport, LogChunk, ApiRequest, ApiCancel, ApiDrained, NodeTrouble, GangStillness>;
 
 // ---- scheduler -> agent ------------------------------------------------------------------------------------------
 
@@ -165,8 +189,16 @@ struct Stop {
   static constexpr const char* type = "stop";
   GangKey key;
   Duration grace_ms;
+  std::int64_t request_signal = 0;  // 0 = SIGTERM at once; else this asks for a checkpoint, and SIGTERM follows a second Stop or half of the grace
 };
-BOOST_DESCRIBE_STRUCT(Stop, (), (key, grace_ms))
+BOOST_DESCRIBE_STRUCT(Stop, (), (key, grace_ms, request_signal))
+
+/// Other nodes of this gang make no progress: look at the ranks of this one and say GangStillness, in any case.
+struct Examine {
+  static constexpr const char* type = "examine";
+  GangKey key;
+};
+BOOST_DESCRIBE_STRUCT(Examine, (), (key))
 
 /// The end of this gang is on disk at the scheduler: reports of it may stop. Its logs stay.
 struct Forget {
@@ -183,6 +215,15 @@ struct AttemptOver {
   std::int64_t attempt = 1;
 };
 BOOST_DESCRIBE_STRUCT(AttemptOver, (), (job, attempt))
+
+/// For the terminal of a rank: what was typed, and the size of the window when it has changed. Lost when the gang isn't running.
+struct TerminalInput {
+  static constexpr const char* type = "terminal_input";
+  GangKey key;
+  std::string data_base64;
+  std::optional<TerminalSize> size;
+};
+BOOST_DESCRIBE_STRUCT(TerminalInput, (), (key, data_base64, size))
 
 struct CheckpointRecorded {
   static constexpr const char* type = "checkpoint_recorded";
@@ -220,6 +261,14 @@ struct ApiReply {
 };
 BOOST_DESCRIBE_STRUCT(ApiReply, (), (request, status, content_type, data_base64, at_end))
 
-using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply, AttemptOver>;
+/// The answer to a Heartbeat.
+struct Heard {
+  static constexpr const char* type = "heard";
+  std::int64_t sequence = 0;
+};
+BOOST_DESCRIBE_STRUCT(Heard, (), (sequence))
+
+using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply, AttemptOver, TerminalInput,
+                             Examine, Heard>;
 
 }  // namespace ultramarine::protocol

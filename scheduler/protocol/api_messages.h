@@ -13,6 +13,7 @@
 //   GET  /v1/jobs/ID/logs?rank=N&follow=1&since_ms=   one LogLine JSON per line, chunked    (socket only; owner or admin)
 //   GET  /v1/jobs/ID/events       EventList                             (socket only)
 //   POST /v1/jobs/ID/gangs        GangRequest -> GangReply              (socket only; owner, while the job runs)
+//   POST /v1/jobs/ID/gangs/N/input InputRequest -> GangView             (socket only; owner, for a gang with a terminal)
 //   GET  /v1/jobs/ID/gangs/N/wait?timeout_ms=   GangView, once the gang has finished or the time is over     (socket only)
 //   GET  /v1/jobs/ID/gangs/N/logs?rank=N&follow=1&since_ms=   as above            (socket only; owner or admin)
 //   POST /v1/jobs/ID/gangs/N/stop {} -> GangView                        (socket only; owner or admin)
@@ -26,6 +27,7 @@
 //                                 `requeue` stops running jobs and queues them again, then the daemon exits; 409 when jobs run without it
 //   GET  /v1/nodes                NodeList
 //   POST /v1/nodes/drain          DrainRequest -> NodeList              (socket only; admin)
+//   POST /v1/nodes/lost           LossRequest -> NodeList               (socket only; admin) 409 when one of them answers
 //   POST /v1/nodes/resume         ResumeRequest -> NodeList             (socket only; admin)
 //   GET  /v1/reservations         ReservationList                       (socket only)
 //   POST /v1/reservations         ReservationRequest -> ReservationReply         (socket only; admin)
@@ -42,6 +44,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/model/gang_report.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
 #include "scheduler/model/plan.h"
@@ -94,6 +97,13 @@ struct GangRequest {
   std::map<std::string, std::string> environment;
 };
 BOOST_DESCRIBE_STRUCT(GangRequest, (), (spec, environment))
+
+/// For the terminal of a gang of one process: bytes that were typed, a new size of its window, or both.
+struct InputRequest {
+  std::string data_base64;
+  std::optional<TerminalSize> size;
+};
+BOOST_DESCRIBE_STRUCT(InputRequest, (), (data_base64, size))
 
 struct GangReply {
   std::int64_t gang = 0;
@@ -159,6 +169,13 @@ struct DrainRequest {
   std::string reason;
 };
 BOOST_DESCRIBE_STRUCT(DrainRequest, (), (nodes, reason))
+
+/// Names of unreachable nodes, or hostlists.
+struct LossRequest {
+  std::vector<std::string> nodes;
+  std::string reason;
+};
+BOOST_DESCRIBE_STRUCT(LossRequest, (), (nodes, reason))
 
 struct ResumeRequest {
   std::vector<std::string> nodes;
@@ -274,11 +291,12 @@ struct NodeView {
   std::int64_t allocated = 0;
   std::vector<std::optional<JobId>> device_jobs;  // by device
   std::vector<std::int64_t> device_utilization_permille;
+  std::vector<DeviceReport> devices;  // as its agent said it last; while it is connected
   Duration heartbeat_age_ms;
   std::optional<NodeFacts> facts;  // what its agent said when it connected; only for callers with identity
   Time facts_heard_ms;             // our clock when it said so: the two clocks differ by this minus facts.clock_ms, and the way
 };
-BOOST_DESCRIBE_STRUCT(NodeView, (), (node, source, allocated, device_jobs, device_utilization_permille, heartbeat_age_ms, facts, facts_heard_ms))
+BOOST_DESCRIBE_STRUCT(NodeView, (), (node, source, allocated, device_jobs, device_utilization_permille, devices, heartbeat_age_ms, facts, facts_heard_ms))
 
 struct NodeList {
   Time now_ms;

@@ -31,8 +31,24 @@ struct AgentSection {
   std::string metrics;             // host:port of the agent's own /metrics; "" = none
   std::string secret_file;         // as the scheduler's
   std::int64_t log_bytes_max = 0;  // of the output that is kept of a job that doesn't say itself; 0 = 1 GiB
+  std::string containment = "auto";  // what holds a gang together: auto, cgroup_v2, cgroup_v1 or process_groups
+  std::int64_t processes_max = 0;  // of a job on one node, threads included; 0 = half of what the kernel allows, at most 32768
+  std::int64_t minimum_uid = 1000;   // jobs of users with a smaller uid are refused where the agent is root
+  bool root_jobs = false;            // jobs of root run where the agent is root; for machines of one's own
+  bool private_tmp = false;          // each attempt has a /tmp and /dev/shm of its own on each node, gone when it is over; the agent must be root
+  std::string prolog;                // program that runs on each node of an attempt before its first gang; "" = none
+  std::string epilog;                // program that runs there after its last gang; "" = none
+  Duration script_deadline_ms{50'000};   // of prolog, epilog and health check, at most 50 s; beyond it they have failed
+  std::string health_check;          // program that runs now and then; when it fails, the node is drained with its last line; "" = none
+  Duration health_interval_ms{60'000};   // between the end of one health check and the next
+  std::string nvml_library;          // NVIDIA's management library, where nodes have real GPUs; "" = libnvidia-ml.so.1 of the driver
+  std::string kernel_log = "/dev/kmsg";  // where the kernel says what happens to GPUs; "" = nobody listens
+  Duration device_release_ms{30'000};    // how long a job's end waits for the driver to let go of its GPUs; then the node is drained
+  std::int64_t device_tolerance_bytes = std::int64_t{1} << 30;  // of a GPU's memory that may be in use while nobody has it
 };
-BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file, log_bytes_max))
+BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file, log_bytes_max, containment, processes_max, minimum_uid,
+                                         root_jobs, private_tmp, prolog, epilog, script_deadline_ms, health_check, health_interval_ms, nvml_library, kernel_log,
+                                         device_release_ms, device_tolerance_bytes))
 
 struct ClusterFile {
   ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in

@@ -242,6 +242,25 @@ void check_fabric(const FabricConfig& fabric, const TomlReader& reader) {
   }
 }
 
+void check_timeouts(const TimeoutsConfig& timeouts, const TomlReader& reader) {
+  boost::mp11::mp_for_each<detail::members<TimeoutsConfig>>([&](auto member) {
+    const Duration value = timeouts.*member.pointer;
+    if (value < Duration{100} || value > hours(24)) reader.fail(std::string("timeouts.") + member.name, format_duration(value) + " is out of range", "use 100ms to 1d");
+  });
+  const auto check_order = [&](Duration shorter, const char* name, Duration longer, const char* longer_name, const std::string& remedy) {
+    if (longer <= shorter)
+      reader.fail("timeouts." + std::string(longer_name) + "_ms", std::string(longer_name) + " " + format_duration(longer) + " is not longer than " + name + " (" + format_duration(shorter) + ")", remedy);
+  };
+  check_order(timeouts.heartbeat_ms, "heartbeat", timeouts.suspect_ms, "suspect", "give agents time for several words, such as five times heartbeat");
+  check_order(timeouts.suspect_ms, "suspect", timeouts.unreachable_ms, "unreachable", "raise it, or lower suspect");
+  if (timeouts.self_stop_ms < timeouts.suspect_ms)
+    reader.fail("timeouts.self_stop_ms", "self_stop " + format_duration(timeouts.self_stop_ms) + " is shorter than suspect (" + format_duration(timeouts.suspect_ms) + ")",
+                "raise it: a short silence ends nothing");
+  if (timeouts.restart_delay_max_ms < timeouts.restart_delay_ms)
+    reader.fail("timeouts.restart_delay_max_ms", "restart_delay_max " + format_duration(timeouts.restart_delay_max_ms) + " is shorter than restart_delay (" +
+                    format_duration(timeouts.restart_delay_ms) + ")", "raise it, or lower restart_delay");
+}
+
 template <class Section>
 std::vector<std::string> names_of(const std::vector<Section>& sections) {
   std::vector<std::string> names;
@@ -326,8 +345,13 @@ ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& rea
   check_aliases(cluster, reader);
   check_fabric(layout.fabric, reader);
   cluster.fabric = layout.fabric;
+  check_range(layout.hang.after_ms.ms, 100, 86'400'000, "hang.after_ms", reader);
+  check_range(layout.hang.steps, 1, 1000, "hang.steps", reader);
+  cluster.hang = layout.hang;
   check_not_negative(layout.money.price_per_gpu_hour_milli, "money.price_per_gpu_hour_milli", reader);
   cluster.money = layout.money;
+  check_timeouts(layout.timeouts, reader);
+  cluster.timeouts = layout.timeouts;
   return cluster;
 }
 
@@ -336,6 +360,18 @@ void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader
   check_endpoint(layout.scheduler.agents, false, "scheduler.agents", reader);
   check_endpoint(layout.agent.scheduler, true, "agent.scheduler", reader);
   check_endpoint(layout.agent.metrics, true, "agent.metrics", reader);
+  check_known(layout.agent.containment, {"auto", "cgroup_v1", "cgroup_v2", "process_groups"}, "kind of containment", "agent.containment", reader,
+              "auto takes the best that the node has");
+  check_not_negative(layout.agent.processes_max, "agent.processes_max", reader);
+  check_range(layout.agent.minimum_uid, 1, 4'000'000'000, "agent.minimum_uid", reader);
+  check_range(layout.agent.script_deadline_ms.ms, 100, 50'000, "agent.script_deadline_ms", reader);
+  check_range(layout.agent.health_interval_ms.ms, 100, 86'400'000, "agent.health_interval_ms", reader);
+  check_range(layout.agent.device_release_ms.ms, 100, 600'000, "agent.device_release_ms", reader);
+  check_not_negative(layout.agent.device_tolerance_bytes, "agent.device_tolerance_bytes", reader);
+  for (const auto& [path, program] : {std::pair{"agent.prolog", layout.agent.prolog}, {"agent.epilog", layout.agent.epilog}, {"agent.health_check", layout.agent.health_check}}) {
+    if (!program.empty() && !program.starts_with('/'))
+      reader.fail(path, quoted(program) + " is no absolute path", "write where the program lies on every node, like \"/etc/ultramarine/" + std::string(path).substr(6) + "\"");
+  }
   const std::string& agents = layout.scheduler.agents;
   if (layout.agent.scheduler.empty() && (agents.starts_with("0.0.0.0:") || agents.starts_with("[::]:"))) {
     reader.fail("scheduler.agents", quoted(agents) + " is every address of the scheduler's machine, and agents need one of them",

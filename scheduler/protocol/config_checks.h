@@ -17,11 +17,13 @@ struct ClusterLayout {
   RolesConfig roles;
   NamesConfig names;
   FabricConfig fabric;
+  HangConfig hang;
   MoneyConfig money;
+  TimeoutsConfig timeouts;
   SchedulerSection scheduler;
   AgentSection agent;
 };
-BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, money, scheduler, agent))
+BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, hang, money, timeouts, scheduler, agent))
 
 /// Hostlists expanded, defaults filled in, everything checked. Throws ConfigError.
 ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& reader);

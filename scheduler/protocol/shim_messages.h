@@ -19,10 +19,17 @@
 
 namespace ultramarine::protocol {
 
-// agent -> shim: Start, Stop (as from the scheduler), CheckpointRecorded
-using ToShim = std::variant<Start, Stop, CheckpointRecorded>;
-// shim -> agent: GangReport at once after the connection and at every change, Progress, CheckpointReport
-using FromShim = std::variant<GangReport, Progress, CheckpointReport>;
+/// The scheduler still hears this node. A part of a gang that reports progress stops itself when neither this nor progress comes.
+struct Lease {
+  static constexpr const char* type = "lease";
+  GangKey key;
+};
+BOOST_DESCRIBE_STRUCT(Lease, (), (key))
+
+// agent -> shim: Start, Stop, TerminalInput, Examine (as from the scheduler), CheckpointRecorded, Lease
+using ToShim = std::variant<Start, Stop, CheckpointRecorded, TerminalInput, Examine, Lease>;
+// shim -> agent: GangReport at once after the connection and at every change, Progress, CheckpointReport, GangStillness
+using FromShim = std::variant<GangReport, Progress, CheckpointReport, GangStillness>;
 
 /// The node that holds rank 0 gathers the blobs of a PMIx fence and answers everybody with all of them, in node order.
 struct FenceBlob {

@@ -117,6 +117,7 @@ json::value TomlReader::scalar(const toml::node& node, const std::string& field,
       return length->ms;
     }
     case Form::bytes: {
+      if (text && *text == "unlimited" && field.find("memlock") != std::string::npos) return -1;
       const auto bytes = text ? parse_bytes(*text) : whole;
       if (!bytes || *bytes < 0) fail_expected_here(node, field, "a size", "write it like \"512GiB\" or as a number of bytes");
       return *bytes;

@@ -152,7 +152,7 @@ void Daemon::recover() {
   now_ = started_ms_ = clock_.now();
   liveness_.started_ms = now_;
   for (const auto& [name, node] : state().nodes)
-    if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.agents_return;
+    if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.cluster.timeouts.agents_return_ms;
   exporter_.know(options_.cluster);
   record_configuration();
   record_period();

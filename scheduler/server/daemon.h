@@ -40,7 +40,6 @@ struct DaemonOptions {
   std::int64_t records_per_snapshot = 2000;
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
   std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
-  Duration agents_return{5'000};  // after a restart nothing new is placed until the nodes that were up are back, at most this long
   metrics::Build build;
 };
 
@@ -80,6 +79,7 @@ class Daemon final : public api::Backend {
   void change(Choose choose, Changed done) override;
   void request_gang(JobId job, protocol::GangRequest request, Actor actor, std::function<void(GangAdded)> done) override;
   void stop_gang(GangKey gang, Actor actor, Changed done) override;
+  bool send_input(const std::string& node, const protocol::TerminalInput& input) override;
   void reload(bool check, Actor actor, std::function<void(Reloaded)> done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
@@ -136,15 +136,18 @@ class Daemon final : public api::Backend {
   std::string why_refused(const protocol::Hello& hello) const;
   void heard(const Agent& agent);
   void join(const Agent& agent);
+  bool owes_an_end(const Agent& agent) const;
   void take(const Agent& agent, const protocol::Hello&) { heard(agent); }
   void take(const Agent& agent, const protocol::Heartbeat& heartbeat);
   void take(const Agent& agent, const GangReport& report);
   void take(const Agent& agent, const protocol::Progress& progress);
   void take(const Agent& agent, const protocol::CheckpointReport& report);
+  void take(const Agent& agent, const GangStillness& stillness);
   void take(const Agent& agent, const protocol::LogChunk&) { heard(agent); }
   void take(const Agent& agent, const protocol::ApiRequest&) { heard(agent); }
   void take(const Agent& agent, const protocol::ApiCancel&) { heard(agent); }
   void take(const Agent& agent, const protocol::ApiDrained&) { heard(agent); }
+  void take(const Agent& agent, const protocol::NodeTrouble& trouble);
 
   net::Loop& loop_;
   store::Store& store_;

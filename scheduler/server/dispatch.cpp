@@ -6,6 +6,7 @@
 
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/stall.h"
 #include "scheduler/net/proof.h"
 
 namespace ultramarine::server {
@@ -30,14 +31,15 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 /// The job's spec with what `ultra run` asked for in its place. The files of the output are the script's: `ultra run` reads the gang's output.
-void override_with(JobSpec& spec, const GangSpec& gang) {
+void override_with(JobSpec& spec, const GangSpec& gang, const core::RankNumbers& numbers) {
   spec.command = gang.command;
   if (!gang.working_directory.empty()) spec.working_directory = gang.working_directory;
   spec.mpi = gang.mpi;
-  if (gang.ranks > 0 || gang.ranks_per_node > 0) {
-    spec.ranks = gang.ranks;
-    spec.ranks_per_node = gang.ranks_per_node;
-  }
+  spec.ranks = numbers.ranks;
+  spec.ranks_per_node = numbers.ranks_per_node;
+  if (gang.cpus_per_rank > 0) spec.cpus_per_rank = gang.cpus_per_rank;
+  if (gang.bind == BindMode::none) spec.bind = BindMode::none;
+  spec.terminal = gang.terminal;
   spec.output.clear();
   spec.error.clear();
 }
@@ -53,6 +55,7 @@ std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric
   std::map<std::string, std::string> environment;
   if (!fabric.socket_interface.empty()) {
     environment["NCCL_SOCKET_IFNAME"] = fabric.socket_interface;
+    environment["GLOO_SOCKET_IFNAME"] = fabric.socket_interface;  // else PyTorch asks what the host's own name means, often 127.0.1.1
     environment["OMPI_MCA_btl_tcp_if_include"] = fabric.socket_interface;
   }
   if (!fabric.infiniband.empty()) environment["NCCL_IB_HCA"] = joined(fabric.infiniband);
@@ -79,11 +82,17 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
   launch.array = job.array;
   launch.submitted_ms = job.submitted_ms;
   if (gang && gang->spec) {
-    override_with(launch.spec, *gang->spec);
+    override_with(launch.spec, *gang->spec, core::rank_numbers(job, attempt, key.gang));
     if (launch.spec.script) launch.spec.script->text.clear();
     const Duration used = *gang->requested_ms - attempt.started_ms.value_or(*gang->requested_ms);
     launch.time_left_ms = milliseconds(std::max<std::int64_t>(job.spec.time_limit_ms.ms - used.ms, 1));
     launch.environment = environment_(job.job, key.gang);
+    if (gang->spec->beside_rank) {
+      // The job's own, with what the caller sends on top of it.
+      auto environment = environment_(first.job, 1);
+      for (auto& [name, value] : launch.environment) environment.insert_or_assign(name, std::move(value));
+      launch.environment = std::move(environment);
+    }
   } else {
     if (job.spec.script) {
       launch.kind = protocol::LaunchKind::script;
@@ -92,7 +101,10 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
     launch.environment = environment_(first.job, 1);
   }
   launch.fabric_environment = fabric_environment(state.cluster.fabric);
+  launch.memlock_bytes = state.cluster.fabric.memlock_bytes;
+  launch.hang = core::hang_settings(state.cluster, job.spec);
   launch.gang_secret = gang_secret(cluster_secret_, key);
+  if (attempt.allocation.size() > 1 && job.spec.on_node_loss != NodeLossRule::wait) launch.self_stop_ms = state.cluster.timeouts.self_stop_ms;
   if (const auto known = state.nodes.find(node); known != state.nodes.end()) launch.virtual_devices = known->second.config.virtual_devices;
   return launch;
 }
@@ -108,7 +120,9 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
       for (const NodeAllocation& part : core::gang_allocation(job, job.attempts.back(), key.gang)) start.peers.push_back(reports.at(part.node).peer);
       return start;
     }
-    case core::LaunchStep::stop: return protocol::Stop{key, job.spec.stop_grace_ms};
+    case core::LaunchStep::stop:
+      return protocol::Stop{key, core::stop_grace(job, job.attempts.back(), key.gang), core::checkpoint_signal(job)};
+    case core::LaunchStep::terminate: return protocol::Stop{key, core::stop_grace(job, job.attempts.back(), key.gang)};
     case core::LaunchStep::forget: return protocol::Forget{key};
   }
   return std::nullopt;

@@ -15,13 +15,13 @@ namespace {
 constexpr std::int64_t open_gangs_max = 256;
 constexpr std::int64_t gangs_max = 100'000;  // of one attempt
 
-std::optional<api::Problem> why_no_gang(const Job& job) {
+std::optional<api::Problem> why_no_gang(const Job& job, bool beside) {
   const std::string name = "job " + api::text_of(job);
-  if (!job.spec.script) return api::conflict(name + " is no script: its one gang runs its command", "submit a script that calls `ultra run`");
+  if (!job.spec.script && !beside) return api::conflict(name + " is no script: its one gang runs its command", "submit a script that calls `ultra run`");
   if (is_terminal(job.state)) return api::conflict(name + " has already ended (" + boost::describe::enum_to_string(job.state, "") + ")");
   if (job.stop_cause != StopCause::none) return api::conflict(name + " is being stopped");
-  if (!core::takes_gangs(job))
-    return is_active(job.state) ? api::conflict("the script of " + name + " has ended") : api::conflict(name + " does not run", "use `ultra run` inside the script");
+  if (!core::takes_gangs(job, beside))
+    return is_active(job.state) ? api::conflict(job.spec.script ? "the script of " + name + " has ended" : name + " is just starting or ending") : api::conflict(name + " does not run", "use `ultra run` inside the script");
   const Attempt& attempt = job.attempts.back();
   const auto open = std::count_if(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& gang) { return !gang.finished_ms; });
   if (open > open_gangs_max)
@@ -41,8 +41,8 @@ void Daemon::request_gang(JobId id, protocol::GangRequest request, Actor actor, 
     const auto found = state().jobs.find(id);
     if (found == state().jobs.end()) return answer(api::unknown_job(std::to_string(id.value)));
     const Job& job = found->second;
-    if (const auto problem = why_no_gang(job)) return answer(*problem);
-    auto accepted = core::accept_gang(std::move(request.spec));
+    if (const auto problem = why_no_gang(job, request.spec.beside_rank.has_value())) return answer(*problem);
+    auto accepted = core::accept_gang(std::move(request.spec), job);
     if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) return answer(api::from_refusal(*refusal));
     const GangKey key{id, job.attempts.back().attempt, core::next_gang(job.attempts.back())};
     pending_.environments[{id, key.gang}] = std::move(request.environment);
@@ -62,5 +62,7 @@ void Daemon::stop_gang(GangKey key, Actor actor, Changed done) {
     return std::nullopt;
   });
 }
+
+bool Daemon::send_input(const std::string& node, const protocol::TerminalInput& input) { return sessions_.send(node, input) != 0; }
 
 }  // namespace ultramarine::server

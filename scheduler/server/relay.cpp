@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "scheduler/net/base64.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/protocol/api_messages.h"
 #include "scheduler/protocol/codec.h"

@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/stall.h"
 #include "scheduler/server/daemon.h"
 
 namespace ultramarine::server {
 
 namespace {
 
-constexpr std::int64_t heartbeat_ms = 1000;
 constexpr std::int64_t protocols_back = 2;  // N to N-2 are spoken
 
 bool takes_part(const Job& job, std::int64_t gang, const std::string& node) {
@@ -80,6 +80,7 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   live.facts_heard_ms = now_;
   // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
   for (auto& [key, gang] : liveness_.gangs) {
+    gang.stillness.erase(hello.node);  // said again after the welcome
     const auto report = gang.nodes.find(hello.node);
     if (report == gang.nodes.end() || report->second.phase == GangPhase::finished) continue;
     if (std::find(hello.gangs.begin(), hello.gangs.end(), key) == hello.gangs.end()) gang.nodes.erase(report);
@@ -88,14 +89,15 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
 
   protocol::Welcome welcome;
   welcome.protocol = hello.protocol;
-  welcome.heartbeat_ms = heartbeat_ms;
+  welcome.heartbeat_ms = state().cluster.timeouts.heartbeat_ms.ms;
   const Agent& agent = agents_by_session_[session] = {hello.node, std::move(hello)};
   if (const auto node = state().nodes.find(agent.node); node != state().nodes.end()) {
     const Node& known = node->second;
     welcome.node = known.config;
     if (known.state == NodeState::down || known.state == NodeState::suspect || known.state == NodeState::unreachable ||
-        known.boot_id != agent.hello.boot_id || known.address != agent.hello.address || known.agent_version != agent.hello.agent_version)
-      join(agent);
+        known.boot_id != agent.hello.boot_id || known.address != agent.hello.address || known.agent_version != agent.hello.agent_version ||
+        known.launches_as_owner != agent.hello.launches_as_owner)
+      if (!owes_an_end(agent)) join(agent);
   }
   spdlog::info("agent of {} joined with {} devices and {} gangs", agent.node, agent.hello.devices.size(), agent.hello.gangs.size());
   // The session counts only from here: Welcome is the first thing that it hears.
@@ -110,7 +112,7 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
 }
 
 void Daemon::join(const Agent& agent) {
-  record(NodeJoined{agent.node, agent.hello.boot_id, agent.hello.agent_version, agent.hello.address, {-1, agent.node, "agent"}});
+  record(NodeJoined{agent.node, agent.hello.boot_id, agent.hello.agent_version, agent.hello.address, {-1, agent.node, "agent"}, agent.hello.launches_as_owner});
 }
 
 void Daemon::heard(const Agent& agent) {
@@ -118,16 +120,26 @@ void Daemon::heard(const Agent& agent) {
   live.last_heard_ms = now_;
   ++liveness_version_;
   const auto node = state().nodes.find(agent.node);
-  if (node != state().nodes.end() && (node->second.state == NodeState::suspect || node->second.state == NodeState::unreachable))
+  if (node != state().nodes.end() && (node->second.state == NodeState::suspect || node->second.state == NodeState::unreachable) && !owes_an_end(agent))
     join(agent);
+}
+
+/// A node that was given up may still run something of an attempt that has ended: it gets nothing new before it has said that it is gone.
+bool Daemon::owes_an_end(const Agent& agent) const {
+  const auto node = state().nodes.find(agent.node);
+  if (node == state().nodes.end() || node->second.state != NodeState::unreachable) return false;
+  const std::vector<GangKey>& gangs = liveness_.nodes.at(agent.node).known_gangs;
+  return std::any_of(gangs.begin(), gangs.end(), [&](const GangKey& key) { return !core::is_open_gang(state(), key); });
 }
 
 void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
   heard(agent);
   liveness_.nodes[agent.node].devices = heartbeat.devices;
+  sessions_.send(agent.node, protocol::Heard{heartbeat.sequence});
 }
 
 void Daemon::take(const Agent& agent, const GangReport& report) {
+  if (report.phase == GangPhase::finished && !core::is_open_gang(state(), report.key)) std::erase(liveness_.nodes[agent.node].known_gangs, report.key);
   heard(agent);
   const auto job = state().jobs.find(report.key.job);
   if (!core::is_open_gang(state(), report.key) || !takes_part(job->second, report.key.gang, agent.node)) {
@@ -141,7 +153,9 @@ void Daemon::take(const Agent& agent, const GangReport& report) {
   core::NodeLiveness& live = liveness_.nodes[agent.node];
   if (std::find(live.known_gangs.begin(), live.known_gangs.end(), report.key) == live.known_gangs.end())
     live.known_gangs.push_back(report.key);
-  liveness_.gangs[report.key].nodes[agent.node] = report;
+  // A gang only goes forward: what says less than is known of it was overtaken on its way.
+  GangReport& newest = liveness_.gangs[report.key].nodes[agent.node];
+  if (report.phase >= newest.phase) newest = report;
 }
 
 void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
@@ -149,8 +163,20 @@ void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   if (!core::is_open_gang(state(), progress.key)) return;
   auto& newest = liveness_.gangs[progress.key].progress;
   if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
+  const Time advanced = !newest || progress.step > newest->step ? now_ : newest->advanced_ms;
   newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,
-                                  std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase};
+                                  std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase, advanced};
+}
+
+void Daemon::take(const Agent& agent, const GangStillness& stillness) {
+  heard(agent);
+  if (!core::is_open_gang(state(), stillness.key)) return;
+  const Job& job = state().jobs.at(stillness.key.job);
+  if (!takes_part(job, stillness.key.gang, agent.node)) return;
+  spdlog::debug("gang {}.{}.{} on {}: still for {} ms of {} ms", stillness.key.job.value, stillness.key.attempt, stillness.key.gang, agent.node,
+                stillness.still_ms.ms, stillness.limit_ms.ms);
+  for (const std::string& node : core::note_stillness(job, agent.node, stillness, liveness_))
+    after_commit_.push_back([this, node, key = stillness.key] { sessions_.send(node, protocol::Examine{key}); });
 }
 
 void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) {
@@ -163,6 +189,22 @@ void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) 
   after_commit_.push_back([this, node = agent.node, report] {
     sessions_.send(node, protocol::CheckpointRecorded{report.key, report.step});
   });
+}
+
+void Daemon::take(const Agent& agent, const protocol::NodeTrouble& trouble) {
+  heard(agent);
+  const Actor actor{-1, agent.node, "agent"};
+  const auto node = state().nodes.find(agent.node);
+  if (node == state().nodes.end()) return;
+  // The first reason stays: people have seen that one, and what follows is often its consequence.
+  if (!node->second.drain && !trouble.reason.empty()) {
+    spdlog::warn("node {} is drained by its agent: {}", agent.node, trouble.reason);
+    record(NodeDrained{agent.node, trouble.reason, actor});
+  }
+  for (const GangKey& key : trouble.requeue) {
+    if (!core::is_open_gang(state(), key) || !takes_part(state().jobs.at(key.job), key.gang, agent.node)) continue;
+    record(JobRequeued{key.job, actor});
+  }
 }
 
 }  // namespace ultramarine::server

@@ -99,6 +99,12 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
       answer(api::not_ready("the scheduler is shutting down", "submit again when it has been started again"));
       return;
     }
+    try {
+      if (submission.check) submission.check(state(), submission.spec);
+    } catch (const api::Problem& refused) {
+      answer(refused);
+      return;
+    }
     if (!submission.request_key.empty()) {
       const auto known = state().request_keys.find(std::to_string(actor.uid) + ":" + submission.request_key);
       if (known != state().request_keys.end()) {

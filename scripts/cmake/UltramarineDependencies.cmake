@@ -21,6 +21,7 @@ if(EXISTS /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libpmix.so)
     set_target_properties(PkgConfig::PMIX PROPERTIES ${property} "${pmix_words}")
   endforeach()
 endif()
+pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 

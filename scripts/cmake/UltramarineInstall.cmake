@@ -1,6 +1,6 @@
 # What `cmake --install` puts where, and the Debian packages (`cpack` in the build folder):
 #   ultramarine        ultra, ultra-scheduler, ultra-train and other programs for people, configs, man pages, completions
-#   ultramarine-agent  what a node needs beside that: ultra-agent, ultra-shim
+#   ultramarine-agent  what a node needs beside that: ultra-agent, ultra-shim, ultra-shim-full
 #   ultramarine-cuda   the plug-in for GPUs, where it was built
 # Programs find each other by where they lie: bin/ and lib/ultramarine/ below one prefix. With the prefix /usr files that people edit go
 # to /etc, with any other to PREFIX/etc, and the units say so.
@@ -9,7 +9,7 @@ include_guard(GLOBAL)
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 
 # ---- programs
-set(ultramarine_programs ultra-agent ultra-shim)
+set(ultramarine_programs ultra-agent ultra-shim ultra-shim-full)
 foreach(program ultra ultra-scheduler ultra-train ultra-perf ultra-simulate ultra-rsh)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION bin COMPONENT ultramarine)
@@ -17,7 +17,7 @@ foreach(program ultra ultra-scheduler ultra-train ultra-perf ultra-simulate ultr
   endif()
 endforeach()
 install(TARGETS ultra-agent RUNTIME DESTINATION bin COMPONENT ultramarine-agent)
-install(TARGETS ultra-shim RUNTIME DESTINATION lib/ultramarine COMPONENT ultramarine-agent)
+install(TARGETS ultra-shim ultra-shim-full RUNTIME DESTINATION lib/ultramarine COMPONENT ultramarine-agent)
 set(ultramarine_components ultramarine ultramarine-agent)
 if(TARGET ultramarine_cuda)
   install(TARGETS ultramarine_cuda LIBRARY DESTINATION lib/ultramarine COMPONENT ultramarine-cuda)

@@ -60,6 +60,8 @@ function(ultramarine_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ultramarine_settings ${ARG_DEPENDS})
+  # Else the search path of libraries is padded with a colon, for which the loader looks into the current folder.
+  set_target_properties(${name} PROPERTIES BUILD_WITH_INSTALL_RPATH ON)
 endfunction()
 
 # A room's own unit tests live in tests/<label>/; each binary is one ctest entry per test case.

@@ -46,6 +46,7 @@ OUTSIDE = {
     r"mpi\.h": {"collectives"},
     r"nccl\.h": {"collectives"},
     r"pmix": {"worker/launcher"},
+    r"hwloc": {"worker/launcher"},
     r"cblas": {"worker/trainer"},
     r"CLI/": {"scheduler/cli", "scheduler/server", "scheduler/simulator", "worker/agent", "worker/trainer", "collectives"},
     r"boost/json": {PROTOCOL},

@@ -57,8 +57,8 @@ def processes_that_mention(text):
 
 
 class Cluster:
-    def __init__(self, nodes=2, gpus_per_node=None, environment=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
+    def __init__(self, nodes=2, gpus_per_node=None, environment=None, folder_in="/tmp"):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir=folder_in))
         self.home = self.folder / "home"
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("ULTRA_", "OMPI_", "PMIX_"))}
         self.environment.update({"ULTRA_HOME": str(self.home), "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "scheduler/protocol/codec.h"
+#include "worker/agent/device_record.h"
 #include "worker/agent/node_facts.h"
 #include "worker/agent/user_name.h"
 
@@ -53,7 +54,9 @@ AgentIdentity identity(const AgentOptions& options, const devices::Inventory& in
           .source = inventory.source(),
           .boot_id = boot_id(),
           .version = agent_version(),
-          .address = options.address};
+          .address = options.address,
+          .minimum_uid = options.minimum_uid,
+          .root_jobs = options.root_jobs};
 }
 
 }  // namespace
@@ -72,7 +75,11 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
       inventory_(std::move(inventory)),
       metrics_({.version = agent_version(), .revision = ULTRAMARINE_REVISION, .compiler = ULTRAMARINE_COMPILER}),
       launcher_(make_launcher(loop_, state_.jobs_folder(),
-                              [this](const FromShim& message) { handle([this, message] { return machine_.on_shim(now(), message); }); })),
+                              [this](const FromShim& message) {
+                                if (device_watch_) tell_watch([&](DeviceWatch& watch) { watch.on_shim(now(), message); });
+                                else handle([this, message] { return machine_.on_shim(now(), message); });
+                              },
+                              [this](const NodeTrouble& trouble) { on_trouble(trouble); })),
       link_(loop_, options_.scheduler, options_.secret,
             {.on_open =
                  [this] {
@@ -118,14 +125,16 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
 Agent::~Agent() = default;
 
 void Agent::start() {
+  watch_devices();
   sample_devices();
   listen_for_api();
   listen_for_metrics();
-  spdlog::info("event=started node={} version={} source={} devices={} state_directory={} gangs={}", options_.node.name, agent_version(),
-               inventory_->source() == DeviceSource::nvml ? "nvml" : "virtual", options_.node.gpus, options_.state_directory,
-               machine_.gangs().size());
+  spdlog::info("event=started node={} version={} source={} devices={} state_directory={} gangs={} containment={}", options_.node.name,
+               agent_version(), inventory_->source() == DeviceSource::nvml ? "nvml" : "virtual", options_.node.gpus, options_.state_directory,
+               machine_.gangs().size(), launcher_->containment() ? launcher_->containment()->kind() : "process_groups");
   adopt();
   link_.start();
+  check_health();
 }
 
 std::optional<net::Endpoint> Agent::metrics_endpoint() const {
@@ -182,8 +191,14 @@ void Agent::on_message(std::string_view text) {
   if (const auto* request = std::get_if<LogRequest>(&message)) logs_.request(*request);
   if (const auto* cancel = std::get_if<LogCancel>(&message)) logs_.cancel(cancel->request);
   if (const auto* over = std::get_if<AttemptOver>(&message)) return launcher_->attempt_over(over->job, over->attempt);
+  if (std::holds_alternative<TerminalInput>(message)) logs_.expect_soon();
   if (const auto* reply = std::get_if<ApiReply>(&message)) return relay_.on_reply(*reply);
-  if (!failed_) handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
+  if (failed_) return;
+  if (const auto* prepare = std::get_if<Prepare>(&message)) {
+    if (const std::string why = state_.why_no_room(); !why.empty())
+      return handle([this, launch = prepare->launch.key, why] { return machine_.on_unlaunchable(now(), launch, why); });
+  }
+  handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
 }
 
 void Agent::on_welcome(const Welcome& welcome) {
@@ -194,6 +209,12 @@ void Agent::on_welcome(const Welcome& welcome) {
   link_.settled();
   is_welcome_ = true;
   last_problem_.clear();
+  // Not before the scheduler listens: what was wrong with an earlier record is told to it now.
+  try {
+    if (devices::RealInventory* const real = inventory_->real()) write_device_record(options_.state_directory, real->devices());
+  } catch (const AgentError& error) {
+    return fail(error);
+  }
   spdlog::info("event=connected scheduler={} heartbeat_ms={}", options_.scheduler.text(), welcome.heartbeat_ms);
   if (!welcome.node.name.empty() && welcome.node.gpus != options_.node.gpus)
     spdlog::warn("event=configurations_differ field=node.gpus scheduler={} agent={} remedy=\"restart both with the same cluster file\"",
@@ -223,12 +244,17 @@ void Agent::carry_out(Action action) {
   std::visit([this](auto& alternative) { act(alternative); }, action);
 }
 
-void Agent::act(Remember&) { state_.save(machine_.memory()); }
+void Agent::act(Remember& action) { state_.save(action.change); }
 
 void Agent::act(Send& action) {
   if (auto* hello = std::get_if<Hello>(&action.message)) {
     hello->devices = samples_;
     hello->facts = node_facts(options_.state_directory, agent_version());
+    const launcher::Containment* const containment = launcher_->containment();
+    hello->facts->containment = containment ? containment->kind() : "process_groups";
+    if (containment) hello->facts->limits = containment->limits();
+    if (devices::RealInventory* const real = inventory_->real(); real && !real->driver_version().empty())
+      hello->facts->driver = "NVIDIA " + real->driver_version();
   }
   if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) heartbeat->devices = samples_;
   if (const auto* report = std::get_if<GangReport>(&action.message))
@@ -239,6 +265,13 @@ void Agent::act(Send& action) {
 
 void Agent::act(LaunchPrepare& action) {
   spdlog::info("event=launch {} owner={}", text_of(action.launch.key), action.launch.owner.name);
+  if (const std::string problem = fill_in_devices(action.launch); !problem.empty()) {
+    const GangKey key = action.launch.key;
+    on_trouble({.reason = problem + "; mend it, restart ultra-agent, then run: ultra resume " + options_.node.name, .requeue = {key}});
+    const Failure failure{.node = options_.node.name, .detail = "job " + std::to_string(key.job.value) + " can't start: " + problem, .at_ms = now()};
+    const GangReport report{.key = key, .phase = GangPhase::finished, .outcome = Outcome::start_failed, .failure = failure};
+    return handle([this, report] { return machine_.on_shim(now(), report); });
+  }
   launcher_->prepare(action.launch);
 }
 
@@ -264,6 +297,95 @@ void Agent::arm_wakeup() {
   if (!next) return wakeup_.reset();
   const std::chrono::milliseconds delay(std::max<std::int64_t>(0, (*next - now()).ms));
   wakeup_ = loop_.after(delay, [this] { handle([this] { return machine_.on_time(now()); }); });
+}
+
+/// The site's own program says whether this node may take jobs.
+void Agent::check_health() {
+  if (options_.health_check.empty()) return;
+  health_check_ = std::make_unique<launcher::NodeScript>(
+      loop_, options_.health_check, std::map<std::string, std::string>{{"ULTRA_NODE", options_.node.name}}, options_.script_deadline,
+      [this](const std::string& problem) {
+        const auto ended = std::move(health_check_);
+        if (!problem.empty()) on_trouble({.reason = "health check " + problem});
+        health_timer_ = loop_.after(options_.health_interval, [this] { check_health(); });
+      });
+}
+
+void Agent::on_trouble(const NodeTrouble& trouble) {
+  spdlog::error("event=node_trouble reason=\"{}\"", trouble.reason);
+  handle([this, trouble] { return machine_.on_trouble(trouble); });
+}
+
+// ---- real devices ------------------------------------------------------------------------------------------------
+
+/// Whatever it is told, its timer is set anew afterwards.
+void Agent::tell_watch(const std::function<void(DeviceWatch&)>& work) {
+  work(*device_watch_);
+  const std::optional<Time> next = device_watch_->next_wakeup();
+  if (!next) return device_timer_.reset();
+  const std::chrono::milliseconds delay(std::max<std::int64_t>(0, (*next - now()).ms));
+  device_timer_ = loop_.after(delay, [this] { tell_watch([this](DeviceWatch& watch) { watch.on_time(now()); }); });
+}
+
+void Agent::watch_devices() {
+  devices::RealInventory* const real = inventory_->real();
+  if (!real) return;
+  follow_kernel_log();
+  device_watch_ = std::make_unique<DeviceWatch>(
+      real->devices(), DeviceWatch::Doors{.node = options_.node.name,
+                                          .release_ms = options_.device_release_ms,
+                                          .tolerance_bytes = options_.device_tolerance_bytes,
+                                          .kernel_log = kernel_log_ != nullptr,
+                                          .pass = [this](const FromShim& message) { handle([this, message] { return machine_.on_shim(now(), message); }); },
+                                          .lost =
+                                              [this](const std::vector<std::int64_t>& devices, const Failure& failure) {
+                                                handle([this, devices, failure] { return machine_.on_device_lost(devices, failure); });
+                                              },
+                                          .trouble = [this](const NodeTrouble& trouble) { on_trouble(trouble); },
+                                          .note = [](const std::string& text) { spdlog::warn("event=device_note text=\"{}\"", text); },
+                                          .look_soon = [real] { return real->look_soon(); },
+                                          .gangs = [this]() -> const std::map<GangKey, KnownGang>& { return machine_.gangs(); }});
+  std::string problems;
+  for (const std::string& problem : real->problems()) problems += (problems.empty() ? "" : "; ") + problem;
+  if (!problems.empty()) on_trouble({.reason = problems});
+  const auto post = [this, alive = std::weak_ptr<bool>(alive_)](auto work) {
+    loop_.post([this, alive, work] {
+      if (alive.lock()) tell_watch(work);
+    });
+  };
+  real->start([this, post](const devices::DeviceLook& look) { post([this, look](DeviceWatch& watch) { watch.on_look(now(), look); }); },
+              [this, post](std::int64_t device, std::int64_t xid) { post([this, device, xid](DeviceWatch& watch) { watch.on_xid(now(), device, xid); }); });
+}
+
+void Agent::follow_kernel_log() {
+  if (options_.kernel_log.empty()) return;
+  try {
+    kernel_log_ = std::make_unique<devices::KernelLog>(options_.kernel_log);
+    kernel_watch_ = loop_.on_readable(kernel_log_->descriptor(), [this] {
+      for (const devices::KernelXid& line : kernel_log_->read()) tell_watch([&](DeviceWatch& watch) { watch.on_kernel(now(), line); });
+    });
+  } catch (const std::exception& error) {
+    kernel_log_.reset();
+    spdlog::warn("event=kernel_log_unreadable why=\"{}\" remedy=\"run the agent as root, or name another file in [agent] kernel_log\" xids=from_the_driver_only",
+                 error.what());
+  }
+}
+
+/// What the launch's device indices stand for here; otherwise why it can't have them.
+std::string Agent::fill_in_devices(LaunchSpec& launch) const {
+  devices::RealInventory* const real = inventory_->real();
+  if (!real) return "";
+  launch.local_devices.clear();
+  for (const Allocation* const allocation : {&launch.allocation, &launch.job_allocation})
+    for (const NodeAllocation& part : *allocation)
+      for (const std::int64_t device : part.devices) {
+        const auto known = [device](const LocalDevice& local) { return local.device == device; };
+        if (part.node != launch.node || std::any_of(launch.local_devices.begin(), launch.local_devices.end(), known)) continue;
+        if (const auto problem = device_watch_->refusal(device)) return *problem;
+        const devices::RealDevice& one = real->devices().at(static_cast<std::size_t>(device));
+        launch.local_devices.push_back({.device = device, .uuid = one.uuid, .minor = one.minor, .bus_position = one.bus_position});
+      }
+  return "";
 }
 
 void Agent::sample_devices() {

@@ -13,13 +13,16 @@
 #include "scheduler/net/http.h"
 #include "scheduler/net/loop.h"
 #include "worker/agent/api_relay.h"
+#include "worker/agent/device_watch.h"
 #include "worker/agent/log_reader.h"
 #include "worker/agent/options.h"
 #include "worker/agent/scheduler_link.h"
 #include "worker/agent/state_directory.h"
 #include "worker/core/agent_machine.h"
 #include "worker/devices/inventory.h"
+#include "worker/devices/kernel_log.h"
 #include "worker/launcher/launcher.h"
+#include "worker/launcher/node_script.h"
 #include "worker/metrics/node_metrics.h"
 
 namespace ultramarine::agent {
@@ -27,7 +30,7 @@ namespace ultramarine::agent {
 class Agent {
  public:
   using MakeLauncher =
-      std::function<std::unique_ptr<launcher::Launcher>(net::Loop&, const std::string& jobs_folder, launcher::OnShimMessage)>;
+      std::function<std::unique_ptr<launcher::Launcher>(net::Loop&, const std::string& jobs_folder, launcher::OnShimMessage, launcher::OnTrouble)>;
   /// The agent can't go on; called once, on the loop's thread. What it says is one line with the remedy.
   using OnFatal = std::function<void(const AgentError&)>;
 
@@ -58,7 +61,13 @@ class Agent {
   void act(worker_core::TellShim& action);
   void act(worker_core::ForgetGang& action);
   void arm_wakeup();
+  void check_health();
   void sample_devices();
+  void watch_devices();
+  void follow_kernel_log();
+  void tell_watch(const std::function<void(DeviceWatch&)>& work);
+  std::string fill_in_devices(protocol::LaunchSpec& launch) const;
+  void on_trouble(const protocol::NodeTrouble& trouble);
   void refresh_metrics();
   void fail(const AgentError& error);
   Time now() const;
@@ -79,7 +88,15 @@ class Agent {
   bool is_welcome_ = false;  // the scheduler listens to this agent
   ApiRelay relay_;
   std::unique_ptr<net::Server> metrics_server_;
-  std::unique_ptr<net::Loop::Timer> wakeup_, sample_timer_, welcome_timer_;
+  std::unique_ptr<net::Loop::Timer> wakeup_, sample_timer_, welcome_timer_, health_timer_;
+  std::unique_ptr<launcher::NodeScript> health_check_;  // while it runs
+  // Of real devices only.
+  std::unique_ptr<DeviceWatch> device_watch_;
+  std::unique_ptr<devices::KernelLog> kernel_log_;
+  std::unique_ptr<net::Loop::Watch> kernel_watch_;
+  std::unique_ptr<net::Loop::Timer> device_timer_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what other threads post
+
   std::deque<Input> inputs_;
   bool handling_ = false;
   bool failed_ = false;

@@ -13,9 +13,10 @@
 #include <set>
 #include <utility>
 
-#include "scheduler/net/proof.h"
+#include "scheduler/net/base64.h"
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/output_notes.h"
+#include "worker/launcher/privileged/as_owner.h"
 
 namespace ultramarine::agent {
 
@@ -26,6 +27,8 @@ namespace {
 
 /// How long a follower waits for more at the end of a file.
 constexpr auto follow_interval = 100ms;
+constexpr auto soon_interval = 10ms;
+constexpr auto soon_for = 1s;
 /// Read in one turn of the loop, so that heartbeats go out between two turns.
 constexpr std::size_t turn_bytes_max = 1 << 20;
 constexpr auto between_turns = 2ms;
@@ -135,6 +138,12 @@ void LogReader::fail(std::int64_t request, std::int64_t rank, const std::string&
   world_.send({.request = request, .rank = rank, .at_end = true, .error = error});
 }
 
+void LogReader::expect_soon() {
+  const auto now = std::chrono::steady_clock::now();
+  const bool was_soon = now < std::exchange(soon_until_, now + soon_for);
+  if (!was_soon && !requests_.empty()) pump_after(soon_interval);
+}
+
 void LogReader::pump_after(std::chrono::milliseconds delay) {
   timer_ = loop_.after(delay, [this] { pump(); });
 }
@@ -160,7 +169,8 @@ void LogReader::pump() {
   }
   if (requests_.empty()) return timer_.reset();
   if (world_.queued_bytes() >= queued_bytes_enough) return pump_after(network_wait);
-  pump_after(more ? std::chrono::milliseconds(between_turns) : std::chrono::milliseconds(follow_interval));
+  const bool soon = std::chrono::steady_clock::now() < soon_until_;
+  pump_after(more ? std::chrono::milliseconds(between_turns) : std::chrono::milliseconds(soon ? soon_interval : follow_interval));
 }
 
 /// False when there is nothing to be read (yet).
@@ -173,7 +183,7 @@ bool LogReader::open(Request& request, Stream& stream, bool last_look) {
     stream.done = true;
     return false;
   };
-  // Links are the shim's own, to files that users named (the folder is ours alone). Whatever they named must not hold us up.
+  // Links are the shim's own, to files that users named (the folder is its job's owner's, and so are the links). Whatever they named must not hold us up.
   stream.fd = ::open(stream.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (stream.fd < 0 && errno == ENOENT) {
     if (has_name(stream.path)) return fail("was written to " + target_of(stream.path) + ", which is not there any more");
@@ -209,6 +219,8 @@ void LogReader::send(const Request& request, Stream& stream, const std::string& 
 /// Sends the next piece of a stream. `over`: the end of the file is the end of the stream.
 LogReader::Progress LogReader::read_some(Request& request, Stream& stream, bool over) {
   const bool last_look = over || !request.asked.follow;
+  // What lies in the folder is its owner's: he gets what he may read himself.
+  const launcher::AsOwner as_owner(world_.folder(request.asked.key));
   if (stream.fd < 0 && !open(request, stream, last_look)) return Progress::idle;
   const auto gap = launcher::read_gap(stream.path);
   if (gap && gap->busy && !over) return Progress::idle;  // its bytes are being moved at this moment

@@ -3,6 +3,7 @@
 // Where a part of the output is gone (launcher/output_notes.h), a line says how much.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -35,6 +36,8 @@ class LogReader {
   void request(const protocol::LogRequest& request);
   void cancel(std::int64_t request);
   void cancel_all();
+  /// Somebody has typed: for the next second it looks more often.
+  void expect_soon();
   std::size_t open_requests() const { return requests_.size(); }
 
  private:
@@ -54,6 +57,7 @@ class LogReader {
   World world_;
   std::map<std::int64_t, std::unique_ptr<Request>> requests_;  // by the scheduler's number
   std::unique_ptr<net::Loop::Timer> timer_;
+  std::chrono::steady_clock::time_point soon_until_;
 };
 
 }  // namespace ultramarine::agent

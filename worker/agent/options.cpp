@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "scheduler/protocol/text_forms.h"
@@ -41,11 +43,17 @@ net::Endpoint endpoint(const std::string& text, const std::string& field, bool t
 
 }  // namespace
 
+std::int64_t default_processes_max() {
+  std::int64_t allowed = 65536;
+  for (const char* path : {"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"}) {
+    std::ifstream file(path);
+    if (std::int64_t value = 0; file >> value) allowed = std::min(allowed, value);
+  }
+  return allowed / 2;
+}
+
 AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLine& command_line, const std::string& host_name) {
   AgentOptions options{.node = find_node(file, command_line, host_name)};
-  if (!options.node.virtual_devices)
-    throw AgentError(exit_usage, command_line.config + ": node " + options.node.name +
-                                     ": this version lists virtual devices only; set virtual = true in its [[node]]");
   options.address = options.node.address.empty() ? options.node.name : options.node.address;
   options.scheduler = file.agent.scheduler.empty() ? endpoint(file.scheduler.agents, "scheduler.agents", true)
                                                    : endpoint(file.agent.scheduler, "agent.scheduler", true);
@@ -55,8 +63,34 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
   if (file.agent.log_bytes_max < 0)
     throw AgentError(exit_usage, command_line.config + ": agent.log_bytes_max: must not be negative; 0 means 1 GiB");
   if (file.agent.log_bytes_max > 0) options.log_bytes_max = file.agent.log_bytes_max;
+  options.minimum_uid = file.agent.minimum_uid;
+  options.root_jobs = file.agent.root_jobs || command_line.root_jobs;
+  options.private_tmp = file.agent.private_tmp;
+  options.prolog = file.agent.prolog;
+  options.epilog = file.agent.epilog;
+  options.health_check = file.agent.health_check;
+  options.script_deadline = std::chrono::milliseconds(file.agent.script_deadline_ms.ms);
+  options.unkillable_after = std::chrono::milliseconds(file.cluster.timeouts.unkillable_ms.ms);
+  options.health_interval = std::chrono::milliseconds(file.agent.health_interval_ms.ms);
+  options.containment = file.agent.containment;
+  options.nvml_library = file.agent.nvml_library;
+  options.kernel_log = file.agent.kernel_log;
+  options.device_release_ms = file.agent.device_release_ms;
+  options.device_tolerance_bytes = file.agent.device_tolerance_bytes;
+  options.processes_max = file.agent.processes_max > 0 ? file.agent.processes_max : default_processes_max();
   options.secret = read_secret(file.agent.secret_file);
   return options;
+}
+
+std::string why_no_private_tmp(bool is_root, const std::string& state_directory, const std::string& shim_program) {
+  if (!is_root) return "agent.private_tmp: only an agent that is root can give jobs a /tmp of their own; run it as root, or leave private_tmp out";
+  for (const std::string& path : {state_directory, shim_program}) {
+    std::error_code missing;
+    const std::string real = std::filesystem::weakly_canonical(path, missing).string();
+    for (const char* hidden : {"/tmp/", "/dev/shm/"})
+      if (real.starts_with(hidden)) return "agent.private_tmp: jobs with a /tmp and /dev/shm of their own could not see " + path + "; have it elsewhere, or leave private_tmp out";
+  }
+  return "";
 }
 
 std::string read_secret(const std::string& path) {

@@ -1,4 +1,5 @@
 // The agent's folder on disk (0700): the lock that keeps a second agent out, the memory that survives a restart, the jobs folder.
+// The memory is a file, and beside it one of changes, a line each: what is small and comes often isn't written with all the rest.
 #pragma once
 
 #include <string>
@@ -20,18 +21,29 @@ class StateDirectory {
   StateDirectory(const StateDirectory&) = delete;
   StateDirectory& operator=(const StateDirectory&) = delete;
 
-  /// Empty when there is none yet. Throws AgentError when it is damaged.
-  worker_core::AgentMemory load() const;
-  /// Returns once it is on disk; until then the old one stands. Throws AgentError.
-  void save(const worker_core::AgentMemory& memory) const;
+  /// Empty when there is none yet. Comes before `save`. Throws AgentError when it is damaged.
+  const worker_core::AgentMemory& load();
+  /// Returns once it is on disk; until then the old one stands. On a full disk it takes the place that was set aside for that. Throws AgentError.
+  void save(const worker_core::MemoryChange& change);
+  /// Why nothing more should be started here: the disk is as good as full. "" = there is room.
+  std::string why_no_room();
 
   std::string jobs_folder() const { return path_ + "/jobs"; }
 
  private:
   std::string memory_file() const { return path_ + "/agent.json"; }
+  std::string changes_file() const { return path_ + "/agent.changes"; }
+  std::string reserve_file() const { return path_ + "/reserve"; }
+  bool append(const std::string& line);
+  void write_all();
+  void set_room_aside();
 
   std::string path_;
   int lock_ = -1;
+  worker_core::AgentMemory memory_;  // that of the file with all changes
+  int changes_ = -1;
+  std::int64_t changes_bytes_ = 0;
+  bool has_reserve_ = false;
 };
 
 }  // namespace ultramarine::agent

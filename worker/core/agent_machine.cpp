@@ -17,8 +17,18 @@ bool shares_device(const GangRecord& a, const GangRecord& b) {
 
 bool is_older_attempt_of(const GangKey& older, const GangKey& key) { return older.job == key.job && older.attempt < key.attempt; }
 
+/// What the shim says of a gang, with the cause that only the agent knows.
+GangReport put_down_to_the_device(const KnownGang& gang, GangReport report) {
+  if (!gang.record.device_lost) return report;
+  report.outcome = Outcome::device_lost;
+  report.failure = gang.record.device_lost;
+  return report;
+}
+
 /// Milliseconds between commands and their repetition are the scheduler's choice, but never a busy loop.
 constexpr std::int64_t heartbeat_ms_min = 100;
+/// Kept while nobody listens: the first ones, which tell the cause.
+constexpr std::size_t troubles_max = 16;
 
 }  // namespace
 
@@ -43,7 +53,8 @@ Actions AgentMachine::on_connected() {
               .boot_id = identity_.boot_id,
               .agent_version = identity_.version,
               .address = identity_.address,
-              .source = identity_.source};
+              .source = identity_.source,
+              .launches_as_owner = identity_.uid == 0};
   for (const auto& [key, gang] : gangs_) hello.gangs.push_back(key);
   actions_.push_back(Send{std::move(hello)});
   return take();
@@ -70,9 +81,41 @@ Actions AgentMachine::on_lost_gang(Time now, const GangKey& key) {
     report.failure = Failure{.node = identity_.node,
                              .detail = "the agent of node " + identity_.node + " was restarted and found no trace of the gang: " +
                                        "its start was cut short or its job folder was removed",
+                             .node_at_fault = true,
                              .at_ms = now};
     finish(now, *gang, std::move(report));
   }
+  return take();
+}
+
+Actions AgentMachine::on_device_lost(const std::vector<std::int64_t>& devices, const Failure& failure) {
+  for (auto& [key, gang] : gangs_) {
+    const bool holds = std::any_of(gang.record.devices.begin(), gang.record.devices.end(), [&](std::int64_t device) {
+      return std::find(devices.begin(), devices.end(), device) != devices.end();
+    });
+    if (!gang.live() || gang.waiting || gang.record.device_lost || !holds) continue;
+    gang.record.device_lost = failure;
+    gang.report = put_down_to_the_device(gang, gang.report);
+    remember(key);
+    send_report(gang);
+    if (!gang.stop) stop_gang(failure.at_ms, gang, Stop{key, gang.record.stop_grace_ms});
+  }
+  return take();
+}
+
+Actions AgentMachine::on_unlaunchable(Time now, const GangKey& key, const std::string& why) {
+  if (const KnownGang* known = find(key)) send_report(*known);
+  else if (is_older(key)) answer_older(key);
+  else {
+    note_seen(now, key);
+    end_unlaunched(now, key, Outcome::start_failed, "node " + identity_.node + " can't start it: " + why, true);
+  }
+  return take();
+}
+
+Actions AgentMachine::on_trouble(const NodeTrouble& trouble) {
+  if (welcome_) send(trouble);
+  else if (troubles_.size() < troubles_max) troubles_.push_back(trouble);
   return take();
 }
 
@@ -107,6 +150,21 @@ bool AgentMachine::is_over(const GangKey& key) const {
   return found == gangs_.end() || !found->second.live();
 }
 
+void apply(AgentMemory& memory, const MemoryChange& change) {
+  for (const JobId job : change.dropped) memory.seen.erase(job);  // it may have been seen again since
+  for (const auto& [job, seen] : change.seen) memory.seen[job] = seen;
+  const auto place_of = [&](const GangKey& key) {
+    return std::partition_point(memory.gangs.begin(), memory.gangs.end(), [&](const GangRecord& record) { return record.key < key; });
+  };
+  for (const GangRecord& record : change.gangs) {
+    const auto place = place_of(record.key);
+    if (place != memory.gangs.end() && place->key == record.key) *place = record;
+    else memory.gangs.insert(place, record);
+  }
+  for (const GangKey& key : change.forgotten)
+    if (const auto place = place_of(key); place != memory.gangs.end() && place->key == key) memory.gangs.erase(place);
+}
+
 AgentMemory AgentMachine::memory() const {
   AgentMemory memory{.seen = seen_};
   for (const auto& [key, gang] : gangs_) memory.gangs.push_back(gang.record);
@@ -121,7 +179,15 @@ void AgentMachine::on(Time now, const Welcome& welcome) {
   heartbeat_interval_ = milliseconds(std::max(welcome.heartbeat_ms, heartbeat_ms_min));
   next_heartbeat_ms_ = now + heartbeat_interval_;
   next_checkpoint_repeat_ms_ = now + checkpoint_repeat_interval;
+  // Ahead of the reports: a gang that failed because of it is then known to be blameless.
+  for (NodeTrouble& trouble : std::exchange(troubles_, {})) send(std::move(trouble));
   for (const auto& [key, gang] : gangs_) send_report(gang);
+}
+
+/// Passed on to the parts that would end themselves without it.
+void AgentMachine::on(Time, const Heard&) {
+  for (const auto& [key, gang] : gangs_)
+    if (gang.report.phase == GangPhase::running && gang.report.self_stop_ms.ms > 0) actions_.push_back(TellShim{key, Lease{key}});
 }
 
 void AgentMachine::on(Time now, const Prepare& prepare) {
@@ -139,13 +205,13 @@ void AgentMachine::on(Time now, const Prepare& prepare) {
     return end_unlaunched(now, launch.key, Outcome::start_failed,
                           "devices of node " + identity_.node + " are still held by job " + std::to_string(holder->record.key.job.value) +
                               " (attempt " + std::to_string(holder->record.key.attempt) +
-                              "), which has not ended there: cancel it or wait for it");
+                              "), which has not ended there: cancel it or wait for it", true);
 
   KnownGang& gang = gangs_[launch.key];
   gang.record = std::move(record);
   gang.report.key = launch.key;
   gang.heard = true;
-  remember();
+  remember(launch.key);
   send_report(gang);
   gang.waiting = launch;
   launch_waiting(launch.key.job);
@@ -186,7 +252,7 @@ void AgentMachine::on(Time now, const Forget& forget) {
     return stop_gang(now, *gang, Stop{forget.key, gang->record.stop_grace_ms});
   }
   gangs_.erase(forget.key);
-  remember();
+  remember(forget.key);
   actions_.push_back(ForgetGang{forget.key});
 }
 
@@ -194,7 +260,18 @@ void AgentMachine::on(Time, const CheckpointRecorded& recorded) {
   KnownGang* gang = find(recorded.key);
   if (!gang) return;
   std::erase_if(gang->record.checkpoints, [&](const CheckpointReport& report) { return report.step == recorded.step; });
+  changed_gangs_.insert(recorded.key);  // no hurry: it would be recorded again
   if (gang->live()) actions_.push_back(TellShim{recorded.key, recorded});
+}
+
+void AgentMachine::on(Time, const TerminalInput& input) {
+  KnownGang* gang = find(input.key);
+  if (gang && gang->report.phase == GangPhase::running) actions_.push_back(TellShim{input.key, input});
+}
+
+void AgentMachine::on(Time, const Examine& examine) {
+  KnownGang* gang = find(examine.key);
+  if (gang && gang->report.phase == GangPhase::running) actions_.push_back(TellShim{examine.key, examine});
 }
 
 void AgentMachine::on(Time, const LogRequest&) {}
@@ -213,14 +290,14 @@ void AgentMachine::on(Time now, const GangReport& report) {
     gang->record.key = report.key;
     gang->record.stop_grace_ms = seconds(30);
     gang->report.key = report.key;
-    remember();
+    remember(report.key);
     if (is_older(report.key)) gang->stop = Stop{report.key, gang->record.stop_grace_ms};
   }
   // The end is the end, and a phase never goes back: anything else was overtaken on its way.
   if (!gang->live() || gang->waiting || (gang->heard && report.phase < gang->report.phase)) return;
-  if (report.phase == GangPhase::finished) return finish(now, *gang, report);
+  if (report.phase == GangPhase::finished) return finish(now, *gang, put_down_to_the_device(*gang, report));
   gang->heard = true;
-  gang->report = report;
+  gang->report = put_down_to_the_device(*gang, report);
   send_report(*gang);
   if (report.phase != GangPhase::prepared && report.phase != GangPhase::running) return;
   if (gang->stop) actions_.push_back(TellShim{report.key, *gang->stop});
@@ -234,6 +311,14 @@ void AgentMachine::on(Time now, const Progress& progress) {
   if (now >= gang->progress_sent_ms + progress_interval) send_progress(now, *gang);
 }
 
+void AgentMachine::on(Time, const GangStillness& stillness) {
+  KnownGang* gang = find(stillness.key);
+  if (!gang || !gang->live()) return;
+  gang->stillness = stillness;
+  if (stillness.ranks.empty()) gang->stillness.reset();
+  send(stillness);
+}
+
 void AgentMachine::on(Time, const CheckpointReport& report) {
   KnownGang* gang = find(report.key);
   if (!gang) return;
@@ -242,7 +327,7 @@ void AgentMachine::on(Time, const CheckpointReport& report) {
   if (!repeated) {
     kept.push_back(report);
     if (kept.size() > checkpoints_max) kept.erase(kept.begin());
-    remember();
+    remember(report.key);
   }
   send(report);
 }
@@ -253,8 +338,10 @@ void AgentMachine::send(FromAgent message) {
   if (welcome_) actions_.push_back(Send{std::move(message)});
 }
 
-/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more.
+/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more. So does the stillness: who hears that
+/// the gang runs is to know that it does nothing.
 void AgentMachine::send_report(const KnownGang& gang) {
+  if (gang.live() && gang.stillness) send(*gang.stillness);
   for (const CheckpointReport& checkpoint : gang.record.checkpoints) send(checkpoint);
   if (gang.heard) send(gang.report);
 }
@@ -266,7 +353,14 @@ void AgentMachine::send_progress(Time now, KnownGang& gang) {
   gang.progress_sent_ms = now;
 }
 
-void AgentMachine::remember() { actions_.push_back(Remember{}); }
+void AgentMachine::remember(const GangKey& key) {
+  changed_gangs_.insert(key);
+  for (const GangKey& changed : std::exchange(changed_gangs_, {})) {
+    if (const KnownGang* gang = find(changed)) change_.gangs.push_back(gang->record);
+    else change_.forgotten.push_back(changed);
+  }
+  actions_.push_back(Remember{std::exchange(change_, {})});
+}
 
 bool AgentMachine::is_older(const GangKey& key) const {
   const auto found = seen_.find(key.job);
@@ -282,6 +376,7 @@ bool AgentMachine::note_seen(Time now, const GangKey& key) {
   if (key.attempt > seen.attempt) seen = {.attempt = key.attempt};
   seen.gang = std::max(seen.gang, key.gang);
   seen.order = ++last_order_;
+  change_.seen[key.job] = seen;
   prune_seen();
   for (auto& [older, gang] : gangs_)
     if (is_older_attempt_of(older, key) && gang.live() && !gang.stop) stop_gang(now, gang, Stop{older, gang.record.stop_grace_ms});
@@ -297,6 +392,8 @@ void AgentMachine::prune_seen() {
       if (oldest == seen_.end() || it->second.order < oldest->second.order) oldest = it;
     }
     if (oldest == seen_.end()) return;
+    change_.seen.erase(oldest->first);
+    change_.dropped.push_back(oldest->first);
     seen_.erase(oldest);
   }
 }
@@ -312,12 +409,12 @@ void AgentMachine::answer_older(const GangKey& key) {
 }
 
 /// A gang that ends before any shim was started for it. Its report is kept like that of a gang that ran.
-void AgentMachine::end_unlaunched(Time now, const GangKey& key, Outcome outcome, const std::string& detail) {
+void AgentMachine::end_unlaunched(Time now, const GangKey& key, Outcome outcome, const std::string& detail, bool node_at_fault) {
   KnownGang& gang = gangs_[key];
   gang.record.key = key;
   gang.report.key = key;
   GangReport report{.key = key, .phase = GangPhase::finished, .outcome = outcome};
-  if (!detail.empty()) report.failure = Failure{.node = identity_.node, .detail = detail, .at_ms = now};
+  if (!detail.empty()) report.failure = Failure{.node = identity_.node, .detail = detail, .node_at_fault = node_at_fault, .at_ms = now};
   finish(now, gang, std::move(report));
 }
 
@@ -333,10 +430,10 @@ void AgentMachine::finish(Time now, KnownGang& gang, GangReport report) {
   gang.record.finished = gang.report;
   if (gang.forget_when_finished) {
     gangs_.erase(key);
-    remember();
+    remember(key);
     actions_.push_back(ForgetGang{key});
   } else {
-    remember();
+    remember(key);
     send_report(gang);
   }
   launch_waiting(key.job);

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <variant>
 #include <vector>
 
@@ -18,8 +19,10 @@ namespace ultramarine::worker_core {
 
 // ---- actions, to be carried out in order -------------------------------------------------------------------------
 
-/// Have `memory()` on disk before the next action. When that fails, stop the process: no action after it may happen.
-struct Remember {};
+/// Have this on disk before the next action. When that fails, stop the process: no action after it may happen.
+struct Remember {
+  MemoryChange change;
+};
 /// To the scheduler. A Hello or Heartbeat comes without device samples and facts: whoever sends it fills them in.
 struct Send {
   protocol::FromAgent message;
@@ -51,6 +54,7 @@ struct KnownGang {
   bool forget_when_finished = false;
   std::optional<protocol::Progress> progress;   // newest that was not sent
   Time progress_sent_ms{-1'000'000};
+  std::optional<GangStillness> stillness;       // while nothing goes on here; said at once, and again to every new scheduler
 
   bool live() const { return report.phase != GangPhase::finished; }
 };
@@ -74,6 +78,12 @@ class AgentMachine {
   Actions on_shim(Time now, const protocol::FromShim& message);
   /// At start: this remembered gang has left no trace on the node (no folder), so no shim will ever speak for it.
   Actions on_lost_gang(Time now, const GangKey& key);
+  /// These devices compute no more, or wrong: the gangs that run on them fail with outcome device_lost and this failure, and are stopped.
+  Actions on_device_lost(const std::vector<std::int64_t>& devices, const Failure& failure);
+  /// A Prepare that this node can't obey at the moment, for no fault of the job: it is refused, unless the gang is known.
+  Actions on_unlaunchable(Time now, const GangKey& key, const std::string& why);
+  /// Something about this node itself; said when the scheduler listens, once.
+  Actions on_trouble(const protocol::NodeTrouble& trouble);
   /// Heartbeats, held-back progress, repeated checkpoints.
   Actions on_time(Time now);
   /// When `on_time` next has something to do; nullopt: not before another message.
@@ -90,26 +100,30 @@ class AgentMachine {
   void on(Time now, const protocol::Prepare& prepare);
   void on(Time now, const protocol::Start& start);
   void on(Time now, const protocol::Stop& stop);
+  void on(Time now, const protocol::Heard& heard);
   void on(Time now, const protocol::Forget& forget);
   void on(Time now, const protocol::CheckpointRecorded& recorded);
   void on(Time now, const protocol::LogRequest& request);
   void on(Time now, const protocol::LogCancel& cancel);
   void on(Time now, const protocol::ApiReply& reply);
   void on(Time now, const protocol::AttemptOver& over);
+  void on(Time now, const protocol::TerminalInput& input);
+  void on(Time now, const protocol::Examine& examine);
   void on(Time now, const GangReport& report);
   void on(Time now, const protocol::Progress& progress);
   void on(Time now, const protocol::CheckpointReport& report);
+  void on(Time now, const GangStillness& stillness);
 
   void send(protocol::FromAgent message);
   void send_report(const KnownGang& gang);
   void send_progress(Time now, KnownGang& gang);
-  void remember();
+  void remember(const GangKey& key);
   bool is_older(const GangKey& key) const;
   bool note_seen(Time now, const GangKey& key);
   void prune_seen();
   KnownGang* find(const GangKey& key);
   void answer_older(const GangKey& key);
-  void end_unlaunched(Time now, const GangKey& key, Outcome outcome, const std::string& detail);
+  void end_unlaunched(Time now, const GangKey& key, Outcome outcome, const std::string& detail, bool node_at_fault = false);
   void finish(Time now, KnownGang& gang, GangReport report);
   void stop_gang(Time now, KnownGang& gang, const protocol::Stop& stop);
   void launch_waiting(JobId job);
@@ -120,8 +134,11 @@ class AgentMachine {
   AgentIdentity identity_;
   std::map<JobId, SeenAttempt> seen_;
   std::int64_t last_order_ = 0;  // of `seen_`
+  MemoryChange change_;             // of `seen_`, since the last Remember
+  std::set<GangKey> changed_gangs_;
   std::map<GangKey, KnownGang> gangs_;
   bool welcome_ = false;  // the scheduler listens
+  std::vector<protocol::NodeTrouble> troubles_;  // that nobody has heard
   Duration heartbeat_interval_{1000};
   std::int64_t heartbeats_ = 0;
   Time next_heartbeat_ms_;

@@ -1,5 +1,5 @@
 // What an agent must still know after it was restarted: the newest attempt of each job, and the gangs whose end the scheduler
-// has not confirmed. A described value; the agent room keeps it in one file that is on disk before anything is done because of it.
+// has not confirmed. A described value; the agent room has each change of it on disk before anything is done because of it.
 #pragma once
 
 #include <boost/describe.hpp>
@@ -32,14 +32,26 @@ struct GangRecord {
   Duration stop_grace_ms;
   std::vector<protocol::CheckpointReport> checkpoints;  // that the scheduler has not recorded yet, oldest first
   std::optional<GangReport> finished;                   // the last word, once there is one
+  std::optional<Failure> device_lost;                   // a device failed under it: the gang's end is put down to that
 };
-BOOST_DESCRIBE_STRUCT(GangRecord, (), (key, first_rank, ranks, devices, account, stop_grace_ms, checkpoints, finished))
+BOOST_DESCRIBE_STRUCT(GangRecord, (), (key, first_rank, ranks, devices, account, stop_grace_ms, checkpoints, finished, device_lost))
 
 struct AgentMemory {
   std::map<JobId, SeenAttempt> seen;
   std::vector<GangRecord> gangs;  // ascending by key
 };
 BOOST_DESCRIBE_STRUCT(AgentMemory, (), (seen, gangs))
+
+/// What became different. Applying all changes since some moment to a memory of that moment or of a later one gives the newest.
+struct MemoryChange {
+  std::map<JobId, SeenAttempt> seen;
+  std::vector<JobId> dropped;      // of `seen`
+  std::vector<GangRecord> gangs;   // new, or as they are now
+  std::vector<GangKey> forgotten;
+};
+BOOST_DESCRIBE_STRUCT(MemoryChange, (), (seen, dropped, gangs, forgotten))
+
+void apply(AgentMemory& memory, const MemoryChange& change);
 
 /// How many ranks of the gang are on this node.
 inline std::int64_t rank_count(const GangRecord& record) {

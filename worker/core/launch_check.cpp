@@ -28,6 +28,16 @@ std::optional<std::string> refusal(const AgentIdentity& identity, const protocol
              std::to_string(identity.devices) + ": scheduler and agent must read the same cluster file";
     if (!devices.insert(device).second) return job + " asks twice for device " + std::to_string(device) + " of node " + identity.node;
   }
+  if (identity.uid == 0) {
+    const std::string owner = job + " belongs to " + (launch.owner.uid == 0 ? "root" : "uid " + std::to_string(launch.owner.uid));
+    if (launch.owner.uid == 0 && !identity.root_jobs)
+      return owner + ", and node " + identity.node + " runs no jobs of root: submit it as another user (root_jobs = true in [agent] allows it on a machine " +
+             "of one's own)";
+    if (launch.owner.uid != 0 && launch.owner.uid < identity.minimum_uid)
+      return owner + ", and node " + identity.node + " runs no jobs of users below uid " + std::to_string(identity.minimum_uid) +
+             " ([agent] minimum_uid): submit it as another user";
+    return std::nullopt;
+  }
   if (launch.owner.uid != identity.uid)
     return job + " belongs to uid " + std::to_string(launch.owner.uid) + " (" + launch.owner.name + ") but the agent of node " +
            identity.node + " runs as uid " + std::to_string(identity.uid) + " (" + identity.user + "): run the cluster as " +

@@ -81,4 +81,14 @@ GangLayout layout_of(const protocol::LaunchSpec& launch) {
   return GangLayout(launch.allocation.empty() ? Allocation{} : Allocation{launch.allocation.front()}, 1, 0);
 }
 
+bool wants_pmix(const protocol::LaunchSpec& launch) {
+  if (launch.kind == protocol::LaunchKind::script) return false;
+  return launch.spec.mpi == MpiMode::pmix || (launch.spec.mpi == MpiMode::automatic && layout_of(launch).world_size() > 1);
+}
+
+bool divides_cores(const protocol::LaunchSpec& launch) {
+  if (launch.kind == protocol::LaunchKind::script || launch.spec.bind == BindMode::none) return false;
+  return !launch.virtual_devices || layout_of(launch).on_node(launch.node).size() > 1;
+}
+
 }  // namespace ultramarine::launcher

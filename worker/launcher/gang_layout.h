@@ -49,5 +49,11 @@ class GangLayout {
 
 /// The gang of a launch. A script is one rank, which sees all devices of its node.
 GangLayout layout_of(const protocol::LaunchSpec& launch);
+/// Its ranks speak PMIx with their supervisor. Scripts start no MPI of ours: their mpirun does.
+bool wants_pmix(const protocol::LaunchSpec& launch);
+/// Its ranks stay on cores of their own. A script's processes are for its mpirun to place, and one rank beside virtual devices has all cores.
+bool divides_cores(const protocol::LaunchSpec& launch);
+/// For the supervisor with all libraries; others start faster without (ShimParts).
+inline bool needs_full_shim(const protocol::LaunchSpec& launch) { return wants_pmix(launch) || divides_cores(launch); }
 
 }  // namespace ultramarine::launcher

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scheduler/net/base64.h"
 #include "scheduler/net/proof.h"
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/message_text.h"

@@ -59,7 +59,9 @@ void make_private_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail("can't make folder", path);
 }
 
-void write_durably(const std::string& path, std::string_view text) {
+namespace {
+
+void replace(const std::string& path, std::string_view text, bool durably) {
   const std::string fresh = path + ".new";
   const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) fail("can't write", path);
@@ -75,12 +77,18 @@ void write_durably(const std::string& path, std::string_view text) {
     }
     text.remove_prefix(static_cast<std::size_t>(written));
   }
-  const bool synced = ::fsync(file) == 0;
+  const bool synced = !durably || ::fsync(file) == 0;
   ::close(file);
   if (!synced) fail("can't sync", path);
   if (::rename(fresh.c_str(), path.c_str()) != 0) fail("can't write", path);
-  sync_folder_of(path);
+  if (durably) sync_folder_of(path);
 }
+
+}  // namespace
+
+void write_whole(const std::string& path, std::string_view text) { replace(path, text, false); }
+
+void write_durably(const std::string& path, std::string_view text) { replace(path, text, true); }
 
 std::optional<std::string> read_whole(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -26,8 +26,12 @@ struct ShimSettings {
   std::string api_socket;              // ULTRA_SOCKET; "" = none
   std::string scratch_folder;          // of the attempt on this node, made when first needed; "" = none. The agent removes it
   std::int64_t log_bytes_max = 1 << 30;  // of the output that is kept of a gang over all its ranks, when its job doesn't say
+  bool contained = false;              // the shim has a control group for itself and its gang
+  bool private_tmp = false;            // /tmp and /dev/shm are the attempt's own here
+  std::string boot_id;                 // in which the launch was written down: in another one nobody begins it any more
+  bool spared = false;                 // the agent, which is root, keeps it from the kernel's choice when memory runs out, once its ranks run
 };
-BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder, log_bytes_max))
+BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder, log_bytes_max, contained, private_tmp, boot_id, spared))
 
 /// shim.pid. The shim also holds a lock on that file as long as it lives, so that a folder never has two.
 struct ShimPid {
@@ -66,6 +70,7 @@ struct JobFolder {
   std::string leftovers() const { return path + "/leftovers.json"; }
   std::string script() const { return path + "/script"; }
   std::string host_file() const { return path + "/hostfile"; }
+  std::string hydra_host_file() const { return path + "/hostfile.hydra"; }
   std::string checkpoints() const { return path + "/checkpoints.json"; }
   std::string output(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".out"; }
   std::string error(std::int64_t rank) const { return path + "/rank_" + std::to_string(rank) + ".err"; }
@@ -73,6 +78,9 @@ struct JobFolder {
 
 /// Makes `path` and its parents, 0700. Throws FolderError.
 void make_private_folder(const std::string& path);
+/// Readers see the old text or the new, whoever is killed meanwhile. After a power failure it may be old, new, or no text at all: for what means
+/// something only as long as processes live. Mode 0600. Throws FolderError.
+void write_whole(const std::string& path, std::string_view text);
 /// After this the file has the new text even if the power fails; before, the old. Mode 0600. Throws FolderError.
 void write_durably(const std::string& path, std::string_view text);
 /// nullopt when the file doesn't exist. Throws FolderError when it can't be read.

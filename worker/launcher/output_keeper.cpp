@@ -1,15 +1,18 @@
 #include "worker/launcher/output_keeper.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <optional>
+#include <utility>
 
+#include "worker/launcher/shim_log.h"
 #include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
@@ -20,6 +23,20 @@ constexpr auto hurried_interval = std::chrono::milliseconds(100);
 constexpr std::int64_t block_bytes = 4096;
 /// Moving a tail is copying, during which the shim does nothing else.
 constexpr std::int64_t moved_tail_max = 32 << 20;
+
+/// A disk is nearly full when less than this is left, or than this part of it.
+constexpr std::int64_t room_bytes = 64 << 20, room_part = 16;
+
+struct Room {
+  std::int64_t all = 0, left = 0;
+  bool is_small() const { return left < std::min(room_bytes, all / room_part); }
+};
+std::optional<Room> room_on_disk(int descriptor) {
+  struct statvfs disk {};
+  if (::fstatvfs(descriptor, &disk) != 0) return std::nullopt;
+  const auto block = static_cast<std::int64_t>(disk.f_frsize);
+  return Room{static_cast<std::int64_t>(disk.f_blocks) * block, static_cast<std::int64_t>(disk.f_bavail) * block};
+}
 
 constexpr std::int64_t blocks_down(std::int64_t bytes) { return bytes / block_bytes * block_bytes; }
 
@@ -50,13 +67,25 @@ void OutputKeeper::arm() {
 }
 
 void OutputKeeper::look() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto since = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(now - std::exchange(last_look_, now)), std::chrono::milliseconds(1));
   hurry_ = false;
+  std::int64_t grown = 0;
   std::map<std::int64_t, std::vector<File*>> ours;
   for (File& file : files_) {
+    const std::int64_t before = file.last_length;
     measure(file);
-    if (file.stream.is_ours) ours[file.stream.rank].push_back(&file);
+    if (!file.stream.is_ours) continue;
+    grown += file.last_length - before;
+    ours[file.stream.rank].push_back(&file);
   }
-  for (auto& [rank, files] : ours) cut_rank(std::move(files));
+  const auto room = ours.empty() ? std::nullopt : room_on_disk(ours.begin()->second.front()->stream.descriptor);
+  const bool nearly_full = room && room->is_small();
+  if (nearly_full && !was_nearly_full_) shim_log::warn("the disk of the output is nearly full: what is kept of it is halved");
+  was_nearly_full_ = nearly_full;
+  // Full before the look after the next, if it goes on like this.
+  hurry_ = hurry_ || nearly_full || (room && grown / since.count() * 2 * look_interval.count() > room->left);
+  for (auto& [rank, files] : ours) cut_rank(std::move(files), nearly_full);
 }
 
 void OutputKeeper::measure(File& file) {
@@ -80,15 +109,17 @@ void OutputKeeper::mark(File& file) {
   write_marks(file.stream.name, file.marks);
 }
 
-/// Output and error share the limit; the longer one yields, but never to less than half.
-void OutputKeeper::cut_rank(std::vector<File*> files) {
+/// Output and error share the limit; the longer one yields, but never to less than half. Of a disk that is nearly full it gives back half of
+/// what it has: a program that can't print fails for that alone.
+void OutputKeeper::cut_rank(std::vector<File*> files, bool nearly_full) {
   std::int64_t kept = 0;
   for (const File* file : files) kept += file->kept();
-  if (kept <= bytes_max_) return;
+  const std::int64_t bytes_max = nearly_full ? std::clamp(kept / 2, kept_bytes_min, bytes_max_) : bytes_max_;
+  if (kept <= bytes_max) return;
   std::sort(files.begin(), files.end(), [](const File* a, const File* b) { return a->kept() > b->kept(); });
   for (File* file : files) {
     const std::int64_t others = kept - file->kept();
-    const std::int64_t allowed = std::max(bytes_max_ - others, bytes_max_ / 2);
+    const std::int64_t allowed = std::max(bytes_max - others, bytes_max / 2);
     if (file->kept() <= allowed) continue;
     kept -= file->kept();
     cut(*file, allowed);
@@ -101,7 +132,7 @@ void OutputKeeper::cut(File& file, std::int64_t allowed) {
     if (can_punch_ && leave_hole(file, allowed)) return;
     move_tail(file, allowed);
   } catch (const FolderError& error) {
-    spdlog::error("{} grows over its limit: {}", file.stream.path, error.what());
+    shim_log::error(file.stream.path + " grows over its limit: " + error.what());
   }
 }
 
@@ -124,7 +155,7 @@ bool OutputKeeper::leave_hole(File& file, std::int64_t allowed) {
   if (file.gap.to == 0) remove_file(gap_of(file.stream.name));
   else write_gap(file.stream.name, file.gap);
   if (problem != EOPNOTSUPP && problem != ENOSYS) throw FolderError(std::string("can't leave a hole: ") + std::strerror(problem));
-  spdlog::info("the file system of {} can't leave holes: the ends of long outputs are moved instead", file.stream.path);
+  shim_log::info("the file system of " + file.stream.path + " can't leave holes: the ends of long outputs are moved instead");
   can_punch_ = false;
   return false;
 }

@@ -2,7 +2,8 @@
 // within a limit. A program may write for ever, so what goes is the middle: the head, where it says how it was started, and the tail,
 // where it says how it ended, stay. The program notices nothing: it goes on appending to the same file, and we punch a hole into
 // it (FALLOC_FL_PUNCH_HOLE). On a file system that can't (NFS before 4.2, some FUSE ones) the tail is moved down behind the head instead; what the
-// program writes in the instant between the last look and the cut may then be lost. Files that users named are never touched.
+// program writes in the instant between the last look and the cut may then be lost. Files that users named are never touched. On a disk that is
+// nearly full less is kept: the program would fail when it can't print.
 #pragma once
 
 #include <chrono>
@@ -47,7 +48,7 @@ class OutputKeeper {
   void arm();
   void measure(File& file);
   void mark(File& file);
-  void cut_rank(std::vector<File*> files);
+  void cut_rank(std::vector<File*> files, bool nearly_full);
   void cut(File& file, std::int64_t allowed);
   bool leave_hole(File& file, std::int64_t allowed);
   void move_tail(File& file, std::int64_t allowed);
@@ -56,7 +57,9 @@ class OutputKeeper {
   const std::int64_t bytes_max_;
   const PunchHole punch_hole_;
   bool can_punch_ = true;
-  bool hurry_ = false;  // something grows fast: look again soon
+  bool hurry_ = true;  // something grows fast, or there is little room: look again soon
+  bool was_nearly_full_ = false;
+  std::chrono::steady_clock::time_point last_look_ = std::chrono::steady_clock::now();
   std::vector<File> files_;
   std::unique_ptr<net::Loop::Timer> timer_;
 };

@@ -53,7 +53,13 @@ void answer(pmix_modex_cbfunc_t callback, void* context, pmix_status_t status, c
   callback(status, copy, copy == nullptr ? 0 : data.size(), context, release_copy, copy);
 }
 
-pmix_status_t on_client(const pmix_proc_t*, void*, pmix_op_cbfunc_t, void*) { return PMIX_OPERATION_SUCCEEDED; }
+/// The client goes on when this returns: what it says about itself is in the loop's hands before it can exit.
+pmix_status_t on_presence(const pmix_proc_t* process, bool is_in) {
+  hand_over([rank = static_cast<std::int64_t>(process->rank), is_in](Implementation& server) { server.requests.presence(rank, is_in); });
+  return PMIX_OPERATION_SUCCEEDED;
+}
+pmix_status_t on_connected(const pmix_proc_t* process, void*, pmix_op_cbfunc_t, void*) { return on_presence(process, true); }
+pmix_status_t on_finalized(const pmix_proc_t* process, void*, pmix_op_cbfunc_t, void*) { return on_presence(process, false); }
 
 pmix_status_t on_abort(const pmix_proc_t* process, void*, int status, const char message[], pmix_proc_t[], size_t, pmix_op_cbfunc_t,
                        void*) {
@@ -254,8 +260,8 @@ PmixServer::PmixServer(net::Loop& loop, const GangLayout& layout, const std::str
   }
   pmix_server_module_t module;
   std::memset(&module, 0, sizeof module);
-  module.client_connected = on_client;
-  module.client_finalized = on_client;
+  module.client_connected = on_connected;
+  module.client_finalized = on_finalized;
   module.abort = on_abort;
   module.fence_nb = on_fence;
   module.direct_modex = on_modex;

@@ -20,6 +20,8 @@ struct PmixRequests {
   std::function<void(const std::string& ranks, std::string data, std::function<void(std::string)> done)> fence;
   /// The data of a rank of another node.
   std::function<void(std::int64_t rank, std::function<void(std::int64_t code, std::string data)> done)> modex;
+  /// A rank called MPI_Init (or PMIx_Init), or with `is_in` = false MPI_Finalize.
+  std::function<void(std::int64_t rank, bool is_in)> presence;
   /// A rank called MPI_Abort or PMIx_Abort: the gang must end.
   std::function<void(std::int64_t rank, std::int64_t status, std::string message)> abort;
   /// MPI itself has something to say to the people who read this rank's output.

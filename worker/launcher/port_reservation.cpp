@@ -1,17 +1,17 @@
 #include "worker/launcher/port_reservation.h"
 
 #include <netinet/in.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
-#include <random>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 namespace ultramarine::launcher {
 namespace {
@@ -81,22 +81,19 @@ PortReservation claim_port(std::int64_t port) {
 }
 
 PortReservation reserve_port(PortRange avoid) {
-  std::vector<std::int64_t> candidates;
-  const auto collect = [&](std::int64_t from, bool avoiding) {
-    candidates.clear();
-    for (std::int64_t port = from; port <= last_port; ++port) {
-      if (!avoiding || port < avoid.first || port > avoid.last) candidates.push_back(port);
-    }
-  };
-  constexpr std::size_t enough = 64;
-  collect(first_choice, true);
-  if (candidates.size() < enough) collect(first_unprivileged, true);
-  if (candidates.size() < enough) collect(first_unprivileged, false);
+  constexpr std::int64_t enough = 64;
+  std::int64_t from = first_choice;
+  const auto below = [&] { return std::max<std::int64_t>(0, std::min(avoid.first, last_port + 1) - from); };
+  const auto above = [&] { return std::max<std::int64_t>(0, last_port - std::max(avoid.last, from - 1)); };
+  if (below() + above() < enough) from = first_unprivileged;
+  if (below() + above() < enough) avoid = {last_port + 1, last_port};
+  const std::int64_t under = below(), count = under + above();
 
-  std::random_device random;
-  const std::size_t start = std::uniform_int_distribution<std::size_t>(0, candidates.size() - 1)(random);
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    PortReservation reservation = claim_port(candidates[(start + i) % candidates.size()]);
+  std::uint32_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random) random = static_cast<std::uint32_t>(::getpid());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t place = (random + i) % count;
+    PortReservation reservation = claim_port(place < under ? from + place : last_port - (place - under));
     if (reservation.port() != 0) return reservation;
   }
   throw std::runtime_error("no TCP port is free on this host for the ranks to meet at");

@@ -66,12 +66,32 @@ bool is_running(const ProcessIdentity& process) {
   return now && now->identity == process && !now->ended;
 }
 
-std::vector<ProcessIdentity> descendants_of(std::int64_t ancestor) {
-  std::map<std::int64_t, std::vector<ProcessLine>> children;
+bool belongs_to(std::int64_t pid, std::int64_t uid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("Uid:")) continue;
+    std::istringstream ids(line.substr(4));
+    int count = 0;
+    for (std::int64_t id = 0; ids >> id; ++count)
+      if (id != uid) return false;
+    return count == 4;
+  }
+  return false;
+}
+
+namespace {
+
+using Children = std::map<std::int64_t, std::vector<ProcessLine>>;  // by parent
+
+Children read_children() {
+  Children children;
   for_each_pid([&](std::int64_t pid) {
     if (const auto process = read_process(pid)) children[process->parent].push_back(*process);
   });
-  std::vector<ProcessIdentity> found;
+  return children;
+}
+
+void add_descendants(Children& children, std::int64_t ancestor, std::vector<ProcessIdentity>& found) {
   std::vector<std::int64_t> open = {ancestor};
   std::set<std::int64_t> seen = {ancestor};
   while (!open.empty()) {
@@ -83,7 +103,26 @@ std::vector<ProcessIdentity> descendants_of(std::int64_t ancestor) {
       if (!child.ended) found.push_back(child.identity);
     }
   }
+}
+
+}  // namespace
+
+std::vector<ProcessIdentity> descendants_of(std::int64_t ancestor) {
+  Children children = read_children();
+  std::vector<ProcessIdentity> found;
+  add_descendants(children, ancestor, found);
   return found;
+}
+
+std::vector<std::vector<ProcessIdentity>> trees_of(const std::vector<std::int64_t>& roots) {
+  Children children = read_children();
+  std::vector<std::vector<ProcessIdentity>> trees;
+  for (const std::int64_t root : roots) {
+    std::vector<ProcessIdentity>& tree = trees.emplace_back();
+    if (const auto identity = identify(root)) tree.push_back(*identity);
+    add_descendants(children, root, tree);
+  }
+  return trees;
 }
 
 std::vector<ProcessIdentity> processes_with_environment(const std::string& entry) {
@@ -123,34 +162,6 @@ std::string boot_id() {
   std::string id;
   std::getline(file, id);
   return id;
-}
-
-std::optional<std::int64_t> out_of_memory_kills() {
-  std::ifstream membership("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(membership, line)) {
-    // "0::/path" is version 2, "4:memory:/path" version 1.
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    std::string counters;
-    if (controllers.empty()) {
-      counters = "/sys/fs/cgroup" + path + "/memory.events";
-    } else if (controllers == "memory") {
-      counters = "/sys/fs/cgroup/memory" + path + "/memory.oom_control";
-    } else {
-      continue;
-    }
-    std::ifstream file(counters);
-    std::string name;
-    std::int64_t value = 0;
-    while (file >> name >> value) {
-      if (name == "oom_kill") return value;
-    }
-  }
-  return std::nullopt;
 }
 
 }  // namespace ultramarine::launcher

@@ -22,9 +22,14 @@ std::optional<ProcessIdentity> identify(std::int64_t pid);
 /// It runs: it is there, is the same one, and isn't a zombie.
 bool is_running(const ProcessIdentity& process);
 
+/// All its user ids are this one.
+bool belongs_to(std::int64_t pid, std::int64_t uid);
+
 /// All running processes below `ancestor`, at any depth, sessions and process groups notwithstanding. Orphans are found as long as
 /// `ancestor` is their subreaper (PR_SET_CHILD_SUBREAPER).
 std::vector<ProcessIdentity> descendants_of(std::int64_t ancestor);
+/// For each of these processes itself (a zombie too) and all that run below it, in one pass over the machine's processes.
+std::vector<std::vector<ProcessIdentity>> trees_of(const std::vector<std::int64_t>& roots);
 /// All running processes of ours that were started with `entry` ("NAME=value") in their environment.
 std::vector<ProcessIdentity> processes_with_environment(const std::string& entry);
 
@@ -35,8 +40,5 @@ int open_process(const ProcessIdentity& process);
 
 /// Changes at every boot: start times of another boot mean nothing.
 std::string boot_id();
-
-/// How often the kernel has killed for lack of memory in our control group; nullopt where that can't be read.
-std::optional<std::int64_t> out_of_memory_kills();
 
 }  // namespace ultramarine::launcher

@@ -20,6 +20,17 @@ constexpr auto repeat_interval = std::chrono::milliseconds(2000);
 constexpr std::size_t recorded_kept = 64;
 constexpr std::string_view recorded_word = "recorded";
 
+/// The kernel's word; 0 when it has none for this namespace.
+std::int64_t sender_of(msghdr& message) {
+  for (const cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(part))) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
+    ucred credentials{};
+    std::memcpy(&credentials, CMSG_DATA(part), sizeof credentials);
+    return credentials.pid;
+  }
+  return 0;
+}
+
 }  // namespace
 
 ProgressCollector::ProgressCollector(net::Loop& loop, GangKey key, std::set<std::int64_t> ranks, const std::string& socket_path,
@@ -39,6 +50,8 @@ ProgressCollector::ProgressCollector(net::Loop& loop, GangKey key, std::set<std:
     throw FolderError("can't make socket " + socket_path + ": " + std::strerror(problem));
   }
   ::chmod(socket_path.c_str(), 0600);
+  const int yes = 1;
+  ::setsockopt(socket_, SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
   const int buffer_bytes = 1 << 20;
   ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
   watch_ = loop_.on_readable(socket_, [this] { drain(); });
@@ -55,13 +68,21 @@ void ProgressCollector::drain() {
   char buffer[1 << 16];
   for (int i = 0; i < datagrams_max; ++i) {
     sockaddr_un sender{};
-    socklen_t sender_size = sizeof sender;
-    const ssize_t got = ::recvfrom(socket_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&sender), &sender_size);
+    iovec data{.iov_base = buffer, .iov_len = sizeof buffer};
+    alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(ucred))];
+    msghdr message{};
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = beside;
+    message.msg_controllen = sizeof beside;
+    const ssize_t got = ::recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) break;
-    const bool has_address = sender_size > sizeof(sa_family_t);
+    const bool has_address = message.msg_namelen > sizeof(sa_family_t);
     receive(std::string_view(buffer, static_cast<std::size_t>(got)),
-            has_address ? std::string(reinterpret_cast<const char*>(&sender), sender_size) : std::string());
+            has_address ? std::string(reinterpret_cast<const char*>(&sender), message.msg_namelen) : std::string(), sender_of(message));
   }
 }
 
@@ -70,17 +91,25 @@ void ProgressCollector::drain_at_the_end() {
   if (unsaid_) say_now();
 }
 
-void ProgressCollector::receive(std::string_view text, const std::string& sender) {
+void ProgressCollector::receive(std::string_view text, const std::string& sender, std::int64_t process) {
   try {
     const auto message = from_text<protocol::ProgressMessage>(text);
+    if (handlers_.heard) handlers_.heard(message, process);
     std::visit([&](const auto& said) { on(said, sender); }, message);
   } catch (const std::exception&) {
     // Not JSON, or a type of a later version.
   }
 }
 
+void ProgressCollector::got_further() {
+  const auto now = std::chrono::steady_clock::now();
+  if (pace_.last) pace_.longest_gap = std::max(pace_.longest_gap, std::chrono::duration_cast<std::chrono::milliseconds>(now - *pace_.last));
+  pace_.last = now;
+}
+
 void ProgressCollector::on(const protocol::StepProgress& step, const std::string&) {
   if (step.step < newest_.step && step.rank != newest_.rank) return;  // another rank of this node is further
+  if (step.step != newest_.step || !pace_.last) got_further();
   newest_.rank = step.rank;
   newest_.step = step.step;
   newest_.loss = step.loss;
@@ -90,13 +119,18 @@ void ProgressCollector::on(const protocol::StepProgress& step, const std::string
 }
 
 void ProgressCollector::on(const protocol::PhaseProgress& phase, const std::string&) {
+  got_further();
+  pace_.longest_phase = std::max(pace_.longest_phase, std::chrono::milliseconds(std::max<std::int64_t>(phase.limit_ms.ms, 0)));
   if (newest_.phase == phase.name) return;
   newest_.phase = phase.name;
   say_soon();
 }
 
 void ProgressCollector::on(const protocol::CollectiveProgress& collective, const std::string&) {
-  if (ranks_.contains(collective.rank)) collectives_[collective.rank] = {collective.count, collective.bytes};
+  if (!ranks_.contains(collective.rank)) return;
+  Collectives& known = collectives_[collective.rank];
+  if (collective.count > known.count) got_further();
+  known = {collective.count, collective.bytes};
 }
 
 void ProgressCollector::on(const protocol::CheckpointProgress& checkpoint, const std::string& sender) {

@@ -23,10 +23,18 @@ class ProgressCollector {
   struct Handlers {
     std::function<void(const protocol::Progress&)> progress;
     std::function<void(const protocol::CheckpointReport&)> checkpoint;  // also at every repetition
+    std::function<void(const protocol::ProgressMessage&, std::int64_t sender)> heard = {};  // everything, as it comes; 0: its process isn't known
   };
   struct Collectives {
     std::int64_t count = 0;
     std::int64_t bytes = 0;
+  };
+
+  /// How fast its ranks get further, as far as they say.
+  struct Pace {
+    std::optional<std::chrono::steady_clock::time_point> last;  // when one last did; absent: none has said anything yet
+    std::chrono::milliseconds longest_gap{0};                   // between two such words
+    std::chrono::milliseconds longest_phase{0};                 // that was declared, by its limit
   };
 
   /// Binds `socket_path` (which may be longer than a socket address holds). Unrecorded checkpoints are kept in `checkpoints_file`.
@@ -47,6 +55,7 @@ class ProgressCollector {
   void repeat_checkpoints();
   /// What this rank last said of itself, zero if nothing.
   Collectives collectives(std::int64_t rank) const;
+  const Pace& pace() const { return pace_; }
 
  private:
   struct OpenCheckpoint {
@@ -54,11 +63,12 @@ class ProgressCollector {
     std::vector<std::string> senders;  // raw socket addresses
   };
 
-  void receive(std::string_view text, const std::string& sender);
+  void receive(std::string_view text, const std::string& sender, std::int64_t process);
   void on(const protocol::StepProgress& step, const std::string& sender);
   void on(const protocol::PhaseProgress& phase, const std::string& sender);
   void on(const protocol::CollectiveProgress& collective, const std::string& sender);
   void on(const protocol::CheckpointProgress& checkpoint, const std::string& sender);
+  void got_further();
   void say_soon();
   void say_now();
   void tell_recorded(const std::string& sender);
@@ -73,6 +83,7 @@ class ProgressCollector {
   int socket_ = -1;
   std::unique_ptr<net::Loop::Watch> watch_;
 
+  Pace pace_;
   protocol::Progress newest_;
   bool unsaid_ = false;
   std::optional<std::chrono::steady_clock::time_point> last_said_;

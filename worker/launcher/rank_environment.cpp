@@ -5,7 +5,9 @@
 #include <string_view>
 
 #include "scheduler/protocol/text_forms.h"
+#include "worker/launcher/local_devices.h"
 #include "worker/launcher/mpi_environment.h"
+#include "worker/launcher/mpirun_environment.h"
 #include "worker/launcher/slurm_environment.h"
 
 namespace ultramarine::launcher {
@@ -42,6 +44,12 @@ void add_torchrun_layer(Environment& environment, const protocol::LaunchSpec& la
   add_if_unset(environment, "OMP_NUM_THREADS", "1");
 }
 
+/// CPUs kept for a rank: what it asked for, else those of its GPU when it has one of its own. 0 = nothing was said.
+std::int64_t cpus_of_rank(const JobSpec& spec, const RankPlace& place) {
+  if (spec.cpus_per_rank > 0) return spec.cpus_per_rank;
+  return place.devices.size() == 1 ? spec.cpus_per_gpu : 0;
+}
+
 /// Ours. A script speaks of the whole attempt, a rank of its gang.
 void add_own_layer(Environment& environment, const protocol::LaunchSpec& launch, const GangLayout& layout, const RankPlace& place,
                    const GangSurroundings& surroundings) {
@@ -75,17 +83,6 @@ void add_own_layer(Environment& environment, const protocol::LaunchSpec& launch,
   if (!surroundings.scratch_folder.empty()) environment["ULTRA_SCRATCH"] = surroundings.scratch_folder;
 }
 
-/// So that an mpirun inside a script starts its processes itself, and doesn't take itself for Slurm's.
-void add_mpirun_layer(Environment& environment, const GangSurroundings& surroundings) {
-  environment["OMPI_MCA_plm"] = "rsh";
-  environment["OMPI_MCA_ras"] = "^slurm";
-  environment["PRTE_MCA_plm"] = "ssh";
-  environment["PRTE_MCA_ras"] = "^slurm";
-  if (surroundings.host_file.empty()) return;
-  environment["OMPI_MCA_orte_default_hostfile"] = surroundings.host_file;
-  environment["PRTE_MCA_prte_default_hostfile"] = surroundings.host_file;
-}
-
 }  // namespace
 
 std::string list_of(const std::vector<std::int64_t>& numbers) {
@@ -102,10 +99,12 @@ Environment base_environment(const protocol::LaunchSpec& launch) {
   // Gang 1 is submitted from anywhere, also from inside another job; the others come from the job's own script, and that one's choices hold.
   const bool from_anywhere = launch.key.gang == 1;
   const bool from_a_worker = from_anywhere && launch.environment.contains("TORCHELASTIC_RUN_ID");
+  const bool from_another_job = from_anywhere && launch.environment.contains("ULTRA_JOB_ID");
   Environment environment;
   for (const auto& [name, value] : launch.environment) {
     const bool of_another_job = (from_anywhere && name.starts_with("SLURM_")) || (from_a_worker && belongs_to_a_torchrun_worker(name));
-    if (!of_another_job && !belongs_to_another_launcher(name)) environment[name] = value;
+    const bool of_another_script = from_another_job && is_for_mpirun(name);
+    if (!of_another_job && !of_another_script && !belongs_to_another_launcher(name)) environment[name] = value;
   }
   add_if_unset(environment, "PATH", default_path);
   return environment;
@@ -123,21 +122,30 @@ Environment rank_environment(const protocol::LaunchSpec& launch, const GangLayou
     add_if_unset(environment, "ULTRA_SUBMIT_DIR", submitted_from == environment.end() ? spec.working_directory : submitted_from->second);
   }
   environment["PWD"] = spec.working_directory;
-  for (const auto& [name, value] : launch.fabric_environment) environment[name] = value;
+  for (const auto& [name, value] : launch.fabric_environment) add_if_unset(environment, name, value);
 
-  if (spec.cpus_per_rank > 0) add_if_unset(environment, "OMP_NUM_THREADS", std::to_string(spec.cpus_per_rank));
+  // What we have set for the script, or in the job that this one was submitted from, is no choice of the user's.
+  if (const auto ours = environment.find("ULTRA_CPUS_PER_RANK"); ours != environment.end()) {
+    if (const auto threads = environment.find("OMP_NUM_THREADS"); threads != environment.end() && threads->second == ours->second) environment.erase(threads);
+    environment.erase("ULTRA_CPUS_PER_RANK");
+  }
+  if (const std::int64_t cpus = cpus_of_rank(spec, place); cpus > 0) {
+    add_if_unset(environment, "OMP_NUM_THREADS", std::to_string(cpus));
+    environment["ULTRA_CPUS_PER_RANK"] = std::to_string(cpus);
+  }
   if (!is_script) add_torchrun_layer(environment, launch, layout, place, surroundings);
   if (in_script) {
     add_slurm_layer(environment, launch, layout, place, surroundings);
-    add_mpirun_layer(environment, surroundings);
+    add_mpirun_layer(environment, surroundings, launch.virtual_devices);
   }
+  if (!surroundings.helper_folder.empty()) add_remote_helper_layer(environment, surroundings.helper_folder);
   if (surroundings.loopback) {
     // These libraries look for an interface by the host's name, and skip loopback.
     add_if_unset(environment, "GLOO_SOCKET_IFNAME", "lo");
     add_if_unset(environment, "NCCL_SOCKET_IFNAME", "lo");
   }
   // Real devices: a rank sees all of its node's, and takes the one at LOCAL_RANK, as under torchrun.
-  environment["CUDA_VISIBLE_DEVICES"] = launch.virtual_devices ? "" : list_of(layout.devices_on(place.node));
+  environment["CUDA_VISIBLE_DEVICES"] = launch.virtual_devices ? "" : visible_devices(launch, layout.devices_on(place.node));
   add_own_layer(environment, launch, layout, place, surroundings);
   return environment;
 }

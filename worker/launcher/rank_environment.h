@@ -1,4 +1,4 @@
-// The environment of one rank, in layers: what the submitter had, the cluster's fabric variables, torchrun's, Slurm's, the devices, ours.
+// The environment of one rank, in layers: the cluster's fabric variables, what the submitter had, torchrun's, Slurm's, the devices, ours.
 // A later layer wins. Three kinds of processes: the rank of a plain job (torchrun's and ours), a script (Slurm's and ours; a script computes its
 // own RANK and MASTER_ADDR), and a rank of a gang that `ultra run` started inside a script (all of them).
 // Pure: PMIx adds its variables on top, per rank, where the process is started.
@@ -24,7 +24,9 @@ struct GangSurroundings {
   bool loopback = false;        // the nodes of the gang reach each other on loopback addresses
   std::string api_socket;       // ULTRA_SOCKET: the scheduler's API, through this node's agent; "" = none
   std::string scratch_folder;   // of this attempt on this node; "" = none
-  std::string host_file;        // for an mpirun inside a script; "" = none
+  std::string host_file, hydra_host_file;  // for an mpirun inside a script; "" = none
+  std::string remote_shell;     // path of ultra-rsh; "" = none
+  std::string helper_folder;    // of a launcher's helper on another node (see mpirun_environment.h); "" = it is none
   std::int64_t cpus = 1;        // that processes may use on this node
   Time now_ms;                  // of the start
 };

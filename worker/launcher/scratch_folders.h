@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "scheduler/protocol/agent_messages.h"
+#include "worker/launcher/privileged/own_mounts.h"
 
 namespace ultramarine::launcher {
 
@@ -42,5 +43,10 @@ class ScratchFolders {
   const HasGangs has_gangs_;
   std::set<Attempt> over_;  // and still with gangs
 };
+
+/// What the gangs of an attempt see as /tmp and /dev/shm, where they have these to themselves: made, or found as an earlier gang or agent made it. Lies
+/// on the disk beside `scratch_folder`, and in the node's /dev/shm; only root gets there except through `enter_own_mounts`. Goes with the scratch folder.
+/// Throws FolderError.
+OwnMounts make_private_folders(const std::string& scratch_folder);
 
 }  // namespace ultramarine::launcher

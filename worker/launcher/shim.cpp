@@ -2,15 +2,18 @@
 #include "worker/launcher/shim.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "worker/launcher/message_text.h"
+#include "worker/launcher/shim_log.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -21,13 +24,12 @@ constexpr auto write_again_after = std::chrono::seconds(1);
 
 }  // namespace
 
-Shim::Shim(net::Loop& loop, std::string folder) : loop_(loop), folder_{std::move(folder)} {}
+Shim::Shim(net::Loop& loop, std::string folder, ShimParts parts) : loop_(loop), folder_{std::move(folder)}, parts_(std::move(parts)) {}
 
 Shim::~Shim() {
   // Their connections still call us while they go.
   server_.reset();
-  star_.reset();
-  pmix_.reset();
+  mpi_.reset();
   if (lock_ >= 0) ::close(lock_);
 }
 
@@ -35,7 +37,7 @@ int Shim::run() {
   try {
     if (!take_folder()) return 1;
   } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
+    shim_log::error(error.what());
     return 1;
   }
   loop_.on_signals({SIGCHLD, SIGTERM, SIGINT}, [this](int signal) { on_signal(signal); });
@@ -53,11 +55,11 @@ bool Shim::take_folder() {
   lock_ = ::open(folder_.pid().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_ < 0) throw FolderError("can't write " + folder_.pid() + ": " + std::strerror(errno));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    spdlog::info("another shim has this folder");
+    shim_log::info("another shim has this folder");
     return false;
   }
   if (read_whole(folder_.report())) {
-    spdlog::info("this gang has had its shim");
+    shim_log::info("this gang has had its shim");
     return false;
   }
   // Written in place: the lock belongs to the file, which a rename would replace.
@@ -70,21 +72,23 @@ bool Shim::take_folder() {
 
 void Shim::finish() {
   if (phase_ == GangPhase::finished) return;
-  for (auto* timer : {&time_limit_, &warning_, &kill_timer_, &abort_timer_, &start_wait_}) timer->reset();
+  for (auto* timer : {&time_limit_, &warning_, &checkpoint_wait_, &finalize_wait_, &kill_timer_, &abort_timer_, &start_wait_}) timer->reset();
   if (progress_) progress_->drain_at_the_end();
-  pmix_.reset();
+  if (mpi_) mpi_->stop_serving();
   for (Rank& rank : ranks_) {
     const ProgressCollector::Collectives collectives = progress_->collectives(rank.place.rank);
     rank.result.collective_count = collectives.count;
     rank.result.collective_bytes = collectives.bytes;
   }
   if (!outcome_) outcome_ = Outcome::succeeded;
+  if (terminal_) terminal_->drain();
+  terminal_.reset();
   if (keeper_) keeper_->look();
   keeper_.reset();
   outputs_.close();
   if (!outside_folder_.empty()) remove_folder(outside_folder_);
   remove_file(folder_.progress());
-  remove_file(folder_.launch());
+  if (ranks_.empty()) remove_file(folder_.launch());
   master_port_ = PortReservation();
   phase_ = GangPhase::finished;
   conclude();
@@ -98,10 +102,10 @@ void Shim::conclude() {
 
 /// The shims of a gang talk through that of rank 0: where its own ranks were the first to succeed, it stays for the others.
 void Shim::leave_after_the_others() {
-  if (!star_ || !star_->is_middle() || layout_.nodes().size() == 1 || outcome_ != Outcome::succeeded) return leave();
-  star_->when_alone([this] { leave(); });
+  if (!mpi_ || !mpi_->serves_others() || outcome_ != Outcome::succeeded) return leave();
+  mpi_->when_alone([this] { leave(); });
   leave_timer_ = loop_.after(straggler_wait, [this] {
-    if (!leaving_ && !star_->everybody_came()) leave();
+    if (!leaving_ && !mpi_->everybody_came()) leave();
   });
 }
 
@@ -119,12 +123,25 @@ void Shim::leave() {
   } else {
     closed();
   }
-  if (star_) {
-    star_->close(closed);
+  if (mpi_) {
+    mpi_->close(closed);
   } else {
     closed();
   }
   leave_timer_ = loop_.after(leave_wait, [this] { loop_.stop(); });
+}
+
+int shim_main(int argument_count, char** arguments, ShimParts parts) {
+  if (argument_count != 3 || std::string(arguments[1]) != "--folder") {
+    std::fprintf(stderr, "%s: usage: --folder DIR (the agent starts it; people use `ultra submit`)\n", argument_count > 0 ? arguments[0] : "ultra-shim");
+    return 2;
+  }
+  ::umask(077);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  net::Loop loop;
+  return Shim(loop, arguments[2], std::move(parts)).run();
 }
 
 }  // namespace ultramarine::launcher

@@ -16,20 +16,29 @@
 #include "scheduler/net/loop.h"
 #include "scheduler/net/websocket.h"
 #include "scheduler/protocol/shim_messages.h"
+#include "worker/launcher/cpu_binding.h"
 #include "worker/launcher/gang_layout.h"
-#include "worker/launcher/gang_star.h"
+#include "worker/launcher/hang_watch.h"
 #include "worker/launcher/job_folder.h"
+#include "worker/launcher/mpi_support.h"
 #include "worker/launcher/output_files.h"
 #include "worker/launcher/output_keeper.h"
-#include "worker/launcher/pmix_server.h"
 #include "worker/launcher/port_reservation.h"
 #include "worker/launcher/progress_collector.h"
+#include "worker/launcher/rank_terminal.h"
 
 namespace ultramarine::launcher {
 
+/// What only some gangs need, and what libraries are behind that take longer to load than a small job runs. Null in the program for all others, which
+/// refuses a gang that needs one (needs_full_shim).
+struct ShimParts {
+  MakeMpiSupport make_mpi;
+  std::function<std::optional<NodeCores>(bool with_gpus)> read_cores;
+};
+
 class Shim {
  public:
-  Shim(net::Loop& loop, std::string folder);
+  Shim(net::Loop& loop, std::string folder, ShimParts parts);
   ~Shim();
   /// Runs the loop until the gang is finished and said so. Returns the process's exit code: 0 when a report is on disk.
   int run();
@@ -39,6 +48,7 @@ class Shim {
     RankPlace place;
     pid_t pid = -1;
     bool ended = false;
+    bool in_mpi = false;  // between MPI_Init and MPI_Finalize
     RankResult result;
   };
 
@@ -46,7 +56,8 @@ class Shim {
   void prepare();
   std::string find_program();
   std::string reachable_socket(const std::string& path, const std::string& name);
-  bool wants_pmix() const;
+  void begin_mpi();
+  std::vector<Cpus> bound_ranks(const std::vector<RankPlace>& places) const;
   void start(const protocol::Start& message);
   void start_ranks(const protocol::Start& message);
   void refuse(const std::string& detail);
@@ -61,14 +72,25 @@ class Shim {
   // shim_supervision.cpp: processes
   void on_signal(int signal);
   void reap();
+  void ask_later_for_finalize();
+  bool awaits_finalize() const;
+  void on_mpi_presence(std::int64_t number, bool is_in);
   void record_end(Rank& rank, int status, std::int64_t memory_kib, Duration cpu_time);
   void note_failure(Rank& rank);
+  std::vector<HangWatch::RankProcess> judged_ranks() const;
   void on_abort(std::int64_t rank, std::int64_t status, const std::string& message);
+  void stop_after_checkpoint(int signal, Duration grace);
+  void terminate();
   void stop(Outcome outcome, Duration grace);
   void kill_everything();
   Duration failure_grace() const;
   void arm_time_limit();
+  bool hears_warnings() const;
   void arm_warning(Duration left);
+  void arm_self_stop();
+  void look_for_company();
+  std::chrono::milliseconds longest_patience() const;
+  void end_alone();
   void warn(int signal);
 
   // shim_reports.cpp: agent and disk
@@ -106,22 +128,33 @@ class Shim {
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point kill_at_;
 
-  std::unique_ptr<PmixServer> pmix_;
-  std::unique_ptr<GangStar> star_;
+  const ShimParts parts_;
+  std::unique_ptr<MpiSupport> mpi_;
   PortReservation master_port_;
+  std::unique_ptr<HangWatch> hang_watch_;
   std::unique_ptr<ProgressCollector> progress_;
   GangSurroundings surroundings_;
   OutputFiles outputs_;
+  std::unique_ptr<RankTerminal> terminal_;  // of its one rank, when it has one
   std::unique_ptr<OutputKeeper> keeper_;  // while ranks may write
   std::unique_ptr<ShortName> socket_name_;
   std::unique_ptr<net::Server> server_;
   std::shared_ptr<net::Connection> agent_;
   std::unique_ptr<net::Loop::Timer> time_limit_;
   std::unique_ptr<net::Loop::Timer> warning_;
+  std::unique_ptr<net::Loop::Timer> self_stop_;
+  std::chrono::steady_clock::time_point lease_;  // when the scheduler was last known to hear this node
+  std::chrono::milliseconds promised_{0};        // in the last report: how long this part will live on alone
+  std::unique_ptr<net::Loop::Timer> checkpoint_wait_;  // its program was asked to save; SIGTERM comes after
   std::unique_ptr<net::Loop::Timer> kill_timer_;
   std::unique_ptr<net::Loop::Timer> abort_timer_;
+  std::unique_ptr<net::Loop::Timer> finalize_wait_;
+  bool finalize_over_ = false;
   std::unique_ptr<net::Loop::Timer> start_wait_;
   std::unique_ptr<net::Loop::Timer> leave_timer_;
 };
+
+/// All of a shim's program.
+int shim_main(int argument_count, char** arguments, ShimParts parts);
 
 }  // namespace ultramarine::launcher

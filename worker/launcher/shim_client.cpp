@@ -7,12 +7,18 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include "worker/launcher/command_check.h"
+#include "worker/launcher/local_devices.h"
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/message_text.h"
+#include "worker/launcher/privileged/as_owner.h"
+#include "worker/launcher/privileged/start_as_user.h"
 #include "worker/launcher/process_start.h"
+#include "worker/launcher/rank_environment.h"
+#include "worker/launcher/scratch_folders.h"
 #include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
@@ -25,6 +31,18 @@ constexpr auto slow_retry = std::chrono::milliseconds(500);
 constexpr auto quick_phase = std::chrono::seconds(2);
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr std::size_t waiting_max = 1000;
+/// Beyond the grace, a shim has this long to stop its gang.
+constexpr auto shim_patience = std::chrono::milliseconds(1000);
+constexpr auto shim_last_patience = std::chrono::seconds(10);
+constexpr auto enforce_interval = std::chrono::milliseconds(200);
+
+std::string value_or_nothing(const std::string& path) {
+  try {
+    return read_whole(path).value_or("");
+  } catch (const FolderError&) {
+    return "";
+  }
+}
 
 /// A file that is missing, unreadable or half written has no value for us.
 template <class T>
@@ -36,6 +54,26 @@ std::optional<T> value_in(const std::string& path) {
   return std::nullopt;
 }
 
+AttemptLimits limits_of(const protocol::LaunchSpec& launch, const LauncherOptions& options) {
+  const Allocation& allocation = job_allocation(launch);
+  const auto share = std::find_if(allocation.begin(), allocation.end(), [&](const NodeAllocation& part) { return part.node == launch.node; });
+  const std::vector<std::int64_t> devices = share == allocation.end() ? std::vector<std::int64_t>() : share->devices;
+  const auto count = static_cast<std::int64_t>(devices.size());
+  AttemptLimits limits{.memory_bytes = launch.spec.memory_per_gpu_bytes * count,
+                       .processes = options.processes_max,
+                       .cpus = launch.spec.cpus_per_gpu * count};
+  if (!launch.virtual_devices) limits.denied_devices = other_gpus(options.devices_folder, device_minors(launch, devices));
+  return limits;
+}
+
+/// "process 123 (python3, state D)".
+std::string described(std::int64_t pid) {
+  const std::string line = value_or_nothing("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t open = line.find('('), close = line.rfind(')');
+  if (open == std::string::npos || close == std::string::npos || close + 2 >= line.size()) return "process " + std::to_string(pid);
+  return "process " + std::to_string(pid) + " (" + clean_text(line.substr(open + 1, close - open - 1), 32) + ", state " + line[close + 2] + ")";
+}
+
 }  // namespace
 
 template <class Work>
@@ -45,13 +83,15 @@ auto ShimClient::while_alive(Work work) {
   };
 }
 
-ShimClient::ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message)
+ShimClient::ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message,
+                       std::function<void(std::unique_ptr<GangGroup>)> retire)
     : loop_(loop),
       key_(key),
       options_(std::move(options)),
       scratch_folder_(std::move(scratch_folder)),
       folder_{options_.jobs_folder + "/" + text_of(key)},
-      on_message_(std::move(on_message)) {}
+      on_message_(std::move(on_message)),
+      retire_(std::move(retire)) {}
 
 ShimClient::~ShimClient() {
   if (connection_) connection_->close();
@@ -63,6 +103,7 @@ ShimClient::~ShimClient() {
 
 void ShimClient::launch(const protocol::LaunchSpec& launch) {
   node_ = launch.node;
+  stop_grace_ = std::chrono::milliseconds(launch.spec.stop_grace_ms.ms);
   loop_.post(while_alive([this, launch] { launch_now(launch); }));
 }
 
@@ -72,23 +113,46 @@ void ShimClient::adopt() {
 
 void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
   try {
-    make_private_folder(folder_.path);
-    write_durably(folder_.settings(), to_text(settings()));
-    write_durably(folder_.launch(), to_text(launch));
+    if (const std::string problem = find_user(launch.owner.uid); !problem.empty()) return refuse(problem);
+    make_private_folder(options_.jobs_folder);
+    if (user_) {
+      make_owned_folder(folder_.path, user_->uid, user_->gid);
+      if (!scratch_folder_.empty()) make_owned_folder(scratch_folder_, user_->uid, user_->gid);
+    } else {
+      make_private_folder(folder_.path);
+    }
+    if (options_.containment) group_ = options_.containment->make(key_, limits_of(launch, options_));
+    const AsOwner as_owner(folder_.path);
+    // Neither outlives the power: what has not begun then begins nowhere, and the scheduler knows of the reboot.
+    write_whole(folder_.settings(), to_text(settings()));
+    write_whole(folder_.launch(), to_text(launch));
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
-  start_shim();
+  start_shim(launch);
+}
+
+/// What stands against running a gang of this user here; "" = nothing. Only an agent that is root can be anybody but itself.
+std::string ShimClient::find_user(std::int64_t uid) {
+  if (::geteuid() != 0 || uid <= 0) return "";
+  UserLookup found = look_up_user(uid, options_.minimum_uid);
+  user_ = std::move(found.user);
+  return user_ ? "" : "job " + std::to_string(key_.job.value) + " can't run on " + node_ + ": " + found.problem;
 }
 
 ShimSettings ShimClient::settings() const {
   return {.peer_host = options_.peer_host,
           .api_socket = options_.api_socket,
           .scratch_folder = scratch_folder_,
-          .log_bytes_max = options_.log_bytes_max};
+          .log_bytes_max = options_.log_bytes_max,
+          .contained = group_ != nullptr,
+          .private_tmp = options_.private_tmp,
+          .boot_id = boot_id(),
+          .spared = ::getuid() == 0};  // the effective one is the owner's just now
 }
 
 void ShimClient::adopt_now() {
+  if (options_.containment) group_ = options_.containment->find(key_);
   const auto report = report_on_disk();
   if (report) {
     newest_ = report;
@@ -96,32 +160,74 @@ void ShimClient::adopt_now() {
   }
   if (report && report->phase == GangPhase::finished) {
     for (const auto& checkpoint : checkpoints_on_disk()) deliver(checkpoint);
-    return finish(*report);
+    // It may still be there for the gang's other nodes.
+    const auto pid = shim_on_disk();
+    if (pid && pid->boot_id == boot_id() && is_running(pid->process)) shim_ = pid->process;
+    return finish_when_empty(*report);
   }
   if (find_living_shim()) return;
   // Without pid and report the earlier agent ended before its shim began: begin it now. Should one be on its way after all, then the
   // lock in the folder lets only one of the two go on, and `resolve` finds that one.
-  if (!report && !value_in<ShimPid>(folder_.pid()) && read_whole(folder_.launch())) return start_shim();
+  if (!report && !shim_on_disk()) {
+    if (const auto launch = launch_on_disk()) {
+      node_ = launch->node;
+      if (!began_before_reboot()) return start_shim(*launch);
+    }
+  }
   resolve();
 }
 
-void ShimClient::start_shim() {
-  const StartResult result = start_detached(options_.shim_program, {"--folder", folder_.path}, folder_.log());
-  if (result.step != StartStep::none) {
-    const std::string why = result.step == StartStep::program ? refused_program(options_.shim_program, result.error_number, node_)
-                                                              : std::string("can't start a process: ") + std::strerror(result.error_number);
-    return refuse("the supervisor can't be started: " + why);
+void ShimClient::start_shim(const protocol::LaunchSpec& launch) {
+  if (const std::string problem = find_user(owner_of(folder_.path)); !problem.empty()) return refuse(problem);
+  const std::vector<std::string> entrances = group_ ? group_->entrances() : std::vector<std::string>();
+  const std::vector<std::string> arguments = {"--folder", folder_.path};
+  OwnMounts mounts;
+  try {
+    if (options_.private_tmp) mounts = make_private_folders(scratch_folder_);
+  } catch (const FolderError& error) {
+    return refuse(error.what());
   }
-  const auto process = identify(result.pid);
+  const std::string program = options_.shim_program + (needs_full_shim(launch) ? "-full" : "");
+  std::int64_t pid = -1;
+  std::string why;
+  if (user_) {
+    const UserStartResult result = start_as_user({.user = *user_,
+                                                  .program = program,
+                                                  .arguments = {program, arguments[0], arguments[1]},
+                                                  .log_file = folder_.log(),
+                                                  .entrances = entrances,
+                                                  .mounts = mounts});
+    pid = result.pid;
+    if (result.step != PrivilegedStep::none)
+      why = std::string(name_of(result.step)) + " as user " + user_->name + ": " + std::strerror(result.error_number);
+  } else {
+    const StartResult result = start_detached(program, arguments, folder_.log(), entrances, mounts);
+    pid = result.pid;
+    if (result.step == StartStep::program) why = refused_program(program, result.error_number, node_);
+    else if (result.step == StartStep::containment) why = std::string("it can't enter its control group: ") + std::strerror(result.error_number);
+    else if (result.step == StartStep::mounts) why = std::string("it can't have a /tmp and /dev/shm of its own: ") + std::strerror(result.error_number);
+    else if (result.step != StartStep::none) why = std::string("can't start a process: ") + std::strerror(result.error_number);
+  }
+  if (!why.empty()) return refuse("the supervisor can't be started: " + why);
+  const auto process = identify(pid);
   if (!process) return resolve();
   watch(*process);
+  may_spare_ = ::geteuid() == 0;
   connecting_since_ = std::chrono::steady_clock::now();
   if (shim_) try_connect();
 }
 
+/// When memory runs out on the node, the kernel is to choose ranks, not who says how they ended. Not before they run: they would inherit it, and
+/// could take it back whenever they like. Only of a shim that we started ourselves; a pid in its folder is the user's word.
+void ShimClient::spare_shim() {
+  if (!std::exchange(may_spare_, false) || !shim_) return;
+  std::ofstream file("/proc/" + std::to_string(shim_->pid) + "/oom_score_adj");
+  if (is_running(*shim_)) file << "-900" << std::flush;  // opened before we looked: it can't be another's by now
+}
+
 /// True when shim.pid names a process that lives: it is then watched and connected to.
 bool ShimClient::find_living_shim() {
-  const auto pid = value_in<ShimPid>(folder_.pid());
+  const auto pid = shim_on_disk();
   if (!pid || pid->boot_id != boot_id() || !is_running(pid->process)) return false;
   watch(pid->process);
   if (!shim_) return false;
@@ -178,6 +284,12 @@ void ShimClient::retry_connect() {
 
 void ShimClient::connected(std::shared_ptr<net::Connection> connection) {
   socket_name_.reset();
+  // Whoever put that socket there must be the gang's user: a link to somebody else's is not followed any further.
+  if (const std::int64_t owner = owner_of(folder_.path); owner >= 0 && connection->peer().uid != owner) {
+    spdlog::warn("the socket of gang {} belongs to uid {}, not to its owner", text_of(key_), connection->peer().uid);
+    connection->close();
+    return retry_connect();
+  }
   connection_ = std::move(connection);
   connection_->on_message(while_alive([this](std::string_view text) { receive(text); }));
   connection_->on_closed(while_alive([this, closed = std::weak_ptr<net::Connection>(connection_)](const std::string&) {
@@ -192,11 +304,15 @@ void ShimClient::connected(std::shared_ptr<net::Connection> connection) {
 void ShimClient::receive(std::string_view text) {
   try {
     const auto message = from_text<protocol::FromShim>(text);
+    // A shim runs as the user: he may say of his own gang what he likes, and of no other.
+    if (std::visit([](const auto& one) { return one.key; }, message) != key_) throw std::runtime_error("it speaks of another gang");
     has_spoken_ = true;
     if (const auto* report = std::get_if<GangReport>(&message)) {
       node_ = report->peer.node;
       newest_ = *report;
-      if (report->phase == GangPhase::finished) return finish(*report);
+      if (report->phase == GangPhase::finished) return finish_when_empty(*report);
+      if (report->phase == GangPhase::running) spare_shim();
+      if (report->phase == GangPhase::stopping) expect_end_within(stop_grace_);
     }
     deliver(message);
   } catch (const std::exception& error) {
@@ -209,6 +325,7 @@ void ShimClient::send(const protocol::ToShim& message) {
     if (const auto* recorded = std::get_if<protocol::CheckpointRecorded>(&message)) return forget_checkpoint(recorded->step);
     return repeat();
   }
+  if (const auto* stop = std::get_if<protocol::Stop>(&message)) expect_end_within(std::chrono::milliseconds(stop->grace_ms.ms));
   if (connection_) return connection_->send(to_text(message));
   if (waiting_.size() < waiting_max) waiting_.push_back(message);
 }
@@ -228,7 +345,7 @@ void ShimClient::resolve() {
   if (report) newest_ = report;
   if (report && report->phase == GangPhase::finished) {
     for (const auto& checkpoint : checkpoints_on_disk()) deliver(checkpoint);
-    return finish(*report);
+    return finish_when_empty(*report);
   }
   if (find_living_shim()) return;
   kill_leftovers();
@@ -237,11 +354,24 @@ void ShimClient::resolve() {
 /// Ranks die with their shim, but what they started may have escaped: killed by its mark until nothing is left.
 void ShimClient::kill_leftovers() {
   if (finished_) return;
-  const auto leftovers = value_in<Leftovers>(folder_.leftovers());
-  if (!leftovers) return report_loss(false);
+  const auto leftovers = leftovers_on_disk();
+  if (!leftovers && (!group_ || survivors().empty())) return report_loss(began_before_reboot());
+  if (!leftovers) {
+    group_->kill_all_but(0);
+    timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
+    return;
+  }
   if (node_.empty()) node_ = leftovers->node;
   const bool rebooted = leftovers->boot_id != boot_id();
-  if (!rebooted) {
+  if (!rebooted && group_) {
+    if (!survivors().empty()) {
+      if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
+      group_->kill_all_but(0);
+      say_stuck();
+      timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
+      return;
+    }
+  } else if (!rebooted) {
     std::set<ProcessIdentity> roots(leftovers->ranks.begin(), leftovers->ranks.end());
     for (const ProcessIdentity& marked : processes_with_environment(leftovers->mark)) roots.insert(marked);
     // Those met before stay in the list: a process that is just dying has no environment any more, but isn't gone yet.
@@ -250,14 +380,19 @@ void ShimClient::kill_leftovers() {
       if (!is_running(root)) continue;
       for (const ProcessIdentity& below : descendants_of(root.pid)) leftovers_.insert(below);
     }
-    std::erase_if(leftovers_, [](const ProcessIdentity& process) { return !is_running(process); });
+    // Which these are is the word of the folder's owner, and good for his own processes only.
+    const std::int64_t owner = owner_of(folder_.path);
+    std::erase_if(leftovers_, [owner](const ProcessIdentity& process) { return !is_running(process) || !belongs_to(process.pid, owner); });
     if (!leftovers_.empty()) {
       for (const ProcessIdentity& process : leftovers_) send_signal(process, SIGKILL);
       timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
       return;
     }
   }
-  for (const std::string& folder : leftovers->folders) remove_folder(folder);
+  {
+    const AsOwner as_owner(folder_.path);
+    for (const std::string& folder : leftovers->folders) remove_folder(folder);
+  }
   report_loss(rebooted);
 }
 
@@ -266,7 +401,7 @@ void ShimClient::report_loss(bool rebooted) {
   report.peer.node = node_;
   report.phase = GangPhase::finished;
   const bool ran = !report.pids.empty();
-  report.outcome = ran ? Outcome::supervisor_lost : Outcome::start_failed;
+  report.outcome = !ran ? Outcome::start_failed : rebooted ? Outcome::node_lost : Outcome::supervisor_lost;
   if (!report.failure) {
     std::string detail;
     if (rebooted) {
@@ -277,14 +412,15 @@ void ShimClient::report_loss(bool rebooted) {
       detail = "the supervisor of the gang on " + node_ + " ended before any rank ran";
     }
     report.failure = Failure{
-        .rank = -1, .node = node_, .detail = detail, .last_lines = last_lines_of(folder_.log(), last_lines_max), .at_ms = wall_clock_now()};
+        .rank = -1, .node = node_, .detail = detail, .node_at_fault = true, .last_lines = shim_log_tail(), .at_ms = wall_clock_now()};
   }
   try {
+    const AsOwner as_owner(folder_.path);
+    for (const std::string& file : {folder_.launch(), folder_.socket(), folder_.progress()}) remove_file(file);
     write_durably(folder_.report(), to_text(report));
   } catch (const FolderError& error) {
     spdlog::error("{}", error.what());
   }
-  for (const std::string& file : {folder_.launch(), folder_.socket(), folder_.progress()}) remove_file(file);
   for (const auto& checkpoint : checkpoints_on_disk()) deliver(checkpoint);
   finish(report);
 }
@@ -293,9 +429,10 @@ void ShimClient::report_loss(bool rebooted) {
 void ShimClient::refuse(const std::string& detail) {
   GangReport report{.key = key_, .phase = GangPhase::finished, .outcome = Outcome::start_failed};
   report.peer.node = node_;
-  report.failure = Failure{.rank = -1, .node = node_, .detail = detail, .at_ms = wall_clock_now()};
-  remove_file(folder_.launch());
+  report.failure = Failure{.rank = -1, .node = node_, .detail = detail, .node_at_fault = true, .at_ms = wall_clock_now()};
   try {
+    const AsOwner as_owner(folder_.path);
+    remove_file(folder_.launch());
     write_durably(folder_.report(), to_text(report));
   } catch (const FolderError&) {
     // That the folder can't be written may be just what is being reported.
@@ -307,9 +444,68 @@ void ShimClient::finish(GangReport report) {
   if (finished_) return;
   finished_ = true;
   timer_.reset();
+  enforce_timer_.reset();
+  if (group_) retire_(std::move(group_));
   waiting_.clear();
   newest_ = report;
   deliver(report);
+}
+
+/// The gang's devices are free once nothing of it is left but its shim, which may stay for the gang's other nodes.
+void ShimClient::finish_when_empty(GangReport report) {
+  if (finished_) return;
+  if (!group_ || survivors().empty()) return finish(std::move(report));
+  if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
+  group_->kill_all_but(shim_ ? shim_->pid : 0);
+  say_stuck();
+  timer_ = loop_.after(kill_interval, while_alive([this, report = std::move(report)] { finish_when_empty(report); }));
+}
+
+/// The shim stops the gang. Should it not get there (processes that fork faster than it looks, a shim that is stopped itself), then we do.
+void ShimClient::expect_end_within(std::chrono::milliseconds grace) {
+  if (finished_) return;
+  const auto at = std::chrono::steady_clock::now() + grace + shim_patience;
+  if (enforce_at_ && *enforce_at_ <= at) return;
+  enforce_at_ = at;
+  enforce_timer_ = loop_.after(grace + shim_patience, while_alive([this] { enforce(); }));
+}
+
+void ShimClient::enforce() {
+  if (finished_) return;
+  if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
+  const bool none_left = survivors().empty();
+  if (group_ && !none_left) group_->kill_all_but(shim_ ? shim_->pid : 0);
+  if (none_left && shim_ && std::chrono::steady_clock::now() - *enforced_since_ > shim_last_patience) {
+    spdlog::error("the supervisor of gang {} has nothing left to supervise and does not end: it is killed", text_of(key_));
+    send_signal(*shim_, SIGKILL);  // its end brings us to `resolve`
+  }
+  say_stuck();
+  enforce_timer_ = loop_.after(enforce_interval, while_alive([this] { enforce(); }));
+}
+
+/// Processes of the gang without its shim.
+std::vector<std::int64_t> ShimClient::survivors() const {
+  std::vector<std::int64_t> pids;
+  if (group_) {
+    pids = group_->processes();
+  } else if (shim_) {
+    for (const ProcessIdentity& process : descendants_of(shim_->pid)) pids.push_back(process.pid);
+  }
+  if (shim_) std::erase(pids, shim_->pid);
+  return pids;
+}
+
+/// Once, when it has gone on for long.
+void ShimClient::say_stuck() {
+  if (said_stuck_ || !options_.on_trouble || !enforced_since_ || std::chrono::steady_clock::now() - *enforced_since_ < options_.stuck_after) return;
+  const auto pids = survivors();
+  if (pids.empty()) return;
+  said_stuck_ = true;
+  std::string names;
+  constexpr std::size_t names_max = 3;
+  for (std::size_t i = 0; i < pids.size() && i < names_max; ++i) names += (names.empty() ? "" : ", ") + described(pids[i]);
+  if (pids.size() > names_max) names += " and " + std::to_string(pids.size() - names_max) + " more";
+  options_.on_trouble({.reason = "GPUs of job " + std::to_string(key_.job.value) + " are quarantined: " + names + " can't be killed"});
 }
 
 void ShimClient::deliver(const protocol::FromShim& message) {
@@ -320,15 +516,51 @@ void ShimClient::deliver(const protocol::FromShim& message) {
 // ---- files ---------------------------------------------------------------------------------------------------------
 
 std::optional<GangReport> ShimClient::report_on_disk() const {
+  const AsOwner as_owner(folder_.path);
   auto report = value_in<GangReport>(folder_.report());
   return report && report->key == key_ ? report : std::nullopt;
 }
 
 std::vector<protocol::CheckpointReport> ShimClient::checkpoints_on_disk() const {
+  const AsOwner as_owner(folder_.path);
   return value_in<std::vector<protocol::CheckpointReport>>(folder_.checkpoints()).value_or(std::vector<protocol::CheckpointReport>{});
 }
 
+/// The process that the folder names. Where the folder is somebody else's, it counts only if it is that user's.
+std::optional<ShimPid> ShimClient::shim_on_disk() const {
+  std::optional<ShimPid> pid;
+  {
+    const AsOwner as_owner(folder_.path);
+    pid = value_in<ShimPid>(folder_.pid());
+  }
+  if (pid && identify(pid->process.pid) && !belongs_to(pid->process.pid, owner_of(folder_.path))) return std::nullopt;
+  return pid;
+}
+
+std::optional<Leftovers> ShimClient::leftovers_on_disk() const {
+  const AsOwner as_owner(folder_.path);
+  return value_in<Leftovers>(folder_.leftovers());
+}
+
+std::vector<std::string> ShimClient::shim_log_tail() const {
+  const AsOwner as_owner(folder_.path);
+  return last_lines_of(folder_.log(), last_lines_max);
+}
+
+std::optional<protocol::LaunchSpec> ShimClient::launch_on_disk() const {
+  const AsOwner as_owner(folder_.path);
+  return value_in<protocol::LaunchSpec>(folder_.launch());
+}
+
+/// Also when nobody can say any more.
+bool ShimClient::began_before_reboot() const {
+  const AsOwner as_owner(folder_.path);
+  const auto settings = value_in<ShimSettings>(folder_.settings());
+  return !settings || settings->boot_id != boot_id();
+}
+
 void ShimClient::forget_checkpoint(std::int64_t step) {
+  const AsOwner as_owner(folder_.path);
   auto checkpoints = checkpoints_on_disk();
   if (std::erase_if(checkpoints, [&](const auto& checkpoint) { return checkpoint.step == step; }) == 0) return;
   try {

@@ -14,13 +14,15 @@
 #include "scheduler/net/websocket.h"
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/launcher.h"
+#include "worker/launcher/privileged/user.h"
 
 namespace ultramarine::launcher {
 
 class ShimClient : public std::enable_shared_from_this<ShimClient> {
  public:
-  /// `scratch_folder`: of its attempt; "" = none.
-  ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message);
+  /// `scratch_folder`: of its attempt; "" = none. `retire`: takes a group that is to be removed once it is empty.
+  ShimClient(net::Loop& loop, GangKey key, LauncherOptions options, std::string scratch_folder, std::shared_ptr<OnShimMessage> on_message,
+             std::function<void(std::unique_ptr<GangGroup>)> retire);
   ~ShimClient();
 
   /// A new gang: makes its folder and starts its shim, soon.
@@ -36,7 +38,9 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   void launch_now(const protocol::LaunchSpec& launch);
   ShimSettings settings() const;
   void adopt_now();
-  void start_shim();
+  std::string find_user(std::int64_t uid);
+  void start_shim(const protocol::LaunchSpec& launch);
+  void spare_shim();
   bool find_living_shim();
   void watch(const ProcessIdentity& process);
   void shim_gone();
@@ -49,8 +53,18 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   void report_loss(bool rebooted);
   void refuse(const std::string& detail);
   void finish(GangReport report);
+  void finish_when_empty(GangReport report);
+  void expect_end_within(std::chrono::milliseconds grace);
+  void enforce();
+  std::vector<std::int64_t> survivors() const;
+  void say_stuck();
   void deliver(const protocol::FromShim& message);
   std::optional<GangReport> report_on_disk() const;
+  std::optional<ShimPid> shim_on_disk() const;
+  std::optional<Leftovers> leftovers_on_disk() const;
+  std::vector<std::string> shim_log_tail() const;
+  std::optional<protocol::LaunchSpec> launch_on_disk() const;
+  bool began_before_reboot() const;
   std::vector<protocol::CheckpointReport> checkpoints_on_disk() const;
   void forget_checkpoint(std::int64_t step);
   template <class Work>
@@ -62,7 +76,10 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   const std::string scratch_folder_;
   const JobFolder folder_;
   const std::shared_ptr<OnShimMessage> on_message_;
+  const std::function<void(std::unique_ptr<GangGroup>)> retire_;
+  std::unique_ptr<GangGroup> group_;  // null: its processes are found as descendants of the shim
   std::string node_;
+  std::optional<SystemUser> user_;  // whom the gang runs as, where that isn't the agent's own user
 
   std::optional<GangReport> newest_;
   bool finished_ = false;
@@ -77,6 +94,12 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   std::vector<protocol::ToShim> waiting_;
   std::set<ProcessIdentity> leftovers_;  // of a shim that was killed: seen, and not gone yet
   std::unique_ptr<net::Loop::Timer> timer_;
+  std::unique_ptr<net::Loop::Timer> enforce_timer_;
+  std::optional<std::chrono::steady_clock::time_point> enforce_at_;     // when the shim has had its time to stop the gang
+  std::optional<std::chrono::steady_clock::time_point> enforced_since_;
+  std::chrono::milliseconds stop_grace_{30'000};
+  bool said_stuck_ = false;
+  bool may_spare_ = false;  // we started it, and its ranks don't run yet
 };
 
 }  // namespace ultramarine::launcher

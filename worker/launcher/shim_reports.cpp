@@ -1,9 +1,10 @@
 // What the shim says and writes down: to its agent when there is one, to its folder always.
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "scheduler/net/base64.h"
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/shim.h"
+#include "worker/launcher/shim_log.h"
 
 namespace ultramarine::launcher {
 
@@ -21,7 +22,7 @@ void Shim::listen_for_agent() {
 void Shim::on_agent(std::shared_ptr<net::Connection> connection) {
   const std::int64_t uid = connection->peer().uid;
   if (uid != static_cast<std::int64_t>(::geteuid()) && uid != 0) {
-    spdlog::warn("refused a connection from uid {}", uid);
+    shim_log::warn("refused a connection from uid " + std::to_string(uid));
     return connection->close();
   }
   if (leaving_) {
@@ -39,6 +40,7 @@ void Shim::on_agent(std::shared_ptr<net::Connection> connection) {
   start_wait_.reset();
   say(report());
   if (progress_) progress_->repeat_checkpoints();
+  if (hang_watch_) hang_watch_->repeat();
 }
 
 void Shim::on_message(std::string_view text) {
@@ -51,19 +53,26 @@ void Shim::on_message(std::string_view text) {
           if constexpr (std::is_same_v<Command, protocol::Start>) {
             start(command);
           } else if constexpr (std::is_same_v<Command, protocol::Stop>) {
-            stop(Outcome::cancelled, command.grace_ms);
+            stop_after_checkpoint(static_cast<int>(command.request_signal), command.grace_ms);
+          } else if constexpr (std::is_same_v<Command, protocol::Lease>) {
+            lease_ = std::chrono::steady_clock::now();
+          } else if constexpr (std::is_same_v<Command, protocol::TerminalInput>) {
+            if (terminal_ && command.size) terminal_->resize(*command.size);
+            if (terminal_ && !command.data_base64.empty()) terminal_->type(net::from_base64(command.data_base64));
+          } else if constexpr (std::is_same_v<Command, protocol::Examine>) {
+            if (hang_watch_) hang_watch_->examine();
           } else {
             if (progress_) progress_->recorded(command.step);
           }
         },
         message);
   } catch (const std::exception& error) {
-    spdlog::warn("a message that is not understood: {}", error.what());
+    shim_log::warn(std::string("a message that is not understood: ") + error.what());
   }
 }
 
 GangReport Shim::report() const {
-  GangReport report{.key = key_, .phase = phase_, .peer = peer_, .outcome = outcome_, .failure = failure_};
+  GangReport report{.key = key_, .phase = phase_, .peer = peer_, .outcome = outcome_, .failure = failure_, .self_stop_ms = {promised_.count()}};
   for (const Rank& rank : ranks_) {
     report.pids.push_back(rank.pid);
     if (phase_ == GangPhase::finished) report.ranks.push_back(rank.result);
@@ -71,15 +80,16 @@ GangReport Shim::report() const {
   return report;
 }
 
-/// Disk first, then the agent. False when neither took it.
+/// Disk first, then the agent. False when neither took it. Only the end must outlive the power: before it, nothing of the gang does.
 bool Shim::publish() {
   const GangReport current = report();
   bool known = agent_ != nullptr;
   try {
-    write_durably(folder_.report(), to_text(current));
+    if (phase_ == GangPhase::finished) write_durably(folder_.report(), to_text(current));
+    else write_whole(folder_.report(), to_text(current));
     known = true;
   } catch (const FolderError& error) {
-    spdlog::error("{}", error.what());
+    shim_log::error(error.what());
   }
   say(current);
   return known;
@@ -89,7 +99,8 @@ void Shim::say(const protocol::FromShim& message) {
   if (agent_) agent_->send(to_text(message));
 }
 
-void Shim::write_leftovers() { write_durably(folder_.leftovers(), to_text(leftovers_)); }
+/// Good as long as the machine isn't started again.
+void Shim::write_leftovers() { write_whole(folder_.leftovers(), to_text(leftovers_)); }
 
 /// For what must not lie in the job folder: shared memory, and names that must be short. Removed at the end, by the agent if need be.
 std::string Shim::outside_folder() {

@@ -1,21 +1,24 @@
 // The gang's beginnings: what is made ready before anybody says start, and the start of the ranks.
 #include <fcntl.h>
 #include <sched.h>
-#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
-#include "scheduler/net/proof.h"
 #include "worker/launcher/command_check.h"
+#include "worker/launcher/containment/containment.h"
+#include "worker/launcher/local_devices.h"
 #include "worker/launcher/message_text.h"
-#include "worker/launcher/mpi_environment.h"
+#include "worker/launcher/mpirun_environment.h"
 #include "worker/launcher/process_start.h"
 #include "worker/launcher/script_file.h"
 #include "worker/launcher/shim.h"
+#include "worker/launcher/shim_log.h"
 #include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
@@ -53,16 +56,13 @@ std::int64_t usable_cpus() {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
-/// For an mpirun inside a script: as many places on each node as `ultra run` would start ranks there. The nodes of virtual devices share this
-/// host.
-std::string host_file_text(const protocol::LaunchSpec& launch) {
-  const GangLayout ranks(job_allocation(launch), launch.spec.ranks, launch.spec.ranks_per_node);
-  if (launch.virtual_devices) return "localhost slots=" + std::to_string(ranks.world_size()) + "\n";
-  std::string text;
-  for (const std::string& node : ranks.nodes()) {
-    text += (node == launch.node ? "localhost" : node) + " slots=" + std::to_string(ranks.on_node(node).size()) + "\n";
-  }
-  return text;
+/// Beside this program, or where an installation has it; "" when it isn't there.
+std::string remote_shell() {
+  std::error_code error;
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  for (const std::filesystem::path& folder : {here, here.parent_path().parent_path() / "bin"})
+    if (const auto path = folder / "ultra-rsh"; ::access(path.c_str(), X_OK) == 0) return path.string();
+  return "";
 }
 
 }  // namespace
@@ -75,58 +75,50 @@ void Shim::prepare() {
     if (launch_.key != key_) throw FolderError(folder_.launch() + " is for another gang");
     peer_.node = launch_.node;
     if (const auto settings = read_whole(folder_.settings())) settings_ = from_text<ShimSettings>(*settings);
+    // Whoever is spared is nobody's puppet: its user's other processes can't trace it.
+    if (settings_.spared) ::prctl(PR_SET_DUMPABLE, 0);
     listen_for_agent();
 
+    if (needs_full_shim(launch_) && !parts_.make_mpi) throw FolderError("this gang is for ultra-shim-full");
     layout_ = layout_of(launch_);
     const std::vector<RankPlace> places = layout_.on_node(launch_.node);
     if (places.empty()) throw FolderError("the gang has no rank on " + launch_.node);
-    if (const std::string problem = find_program(); !problem.empty()) return refuse(problem);
+    if (const std::string problem = find_program(); !problem.empty()) {
+      const std::string& place = launch_.spec.working_directory;
+      const bool is_hidden = settings_.private_tmp && (place + "/").starts_with("/tmp/") && problem.starts_with("working directory");
+      return refuse(is_hidden ? problem + ", where each job has a /tmp of its own" : problem);
+    }
     outputs_.open(launch_, layout_, folder_);
 
     std::set<std::int64_t> numbers;
     for (const RankPlace& place : places) numbers.insert(place.rank);
+    hang_watch_ = std::make_unique<HangWatch>(loop_, key_, launch_.hang, numbers,
+                                              HangWatch::Handlers{.ranks = [this] { return judged_ranks(); },
+                                                                  .drain = [this] { progress_->drain(); },
+                                                                  .say = [this](const GangStillness& stillness) { say(stillness); }});
     progress_ = std::make_unique<ProgressCollector>(
         loop_, key_, numbers, folder_.progress(), folder_.checkpoints(),
-        ProgressCollector::Handlers{.progress = [this](const protocol::Progress& progress) { say(progress); },
-                                    .checkpoint = [this](const protocol::CheckpointReport& checkpoint) { say(checkpoint); }});
+        ProgressCollector::Handlers{
+            .progress = [this](const protocol::Progress& progress) { say(progress); },
+            .checkpoint = [this](const protocol::CheckpointReport& checkpoint) { say(checkpoint); },
+            .heard = [this](const protocol::ProgressMessage& message, std::int64_t sender) { hang_watch_->take(message, sender); }});
     leftovers_ = {.boot_id = boot_id(), .node = launch_.node};
     surroundings_ = {.progress_path = reachable_socket(folder_.progress(), "progress.sock"),
                      .loopback = true,
                      .scratch_folder = settings_.scratch_folder,
-                     .host_file = launch_.kind == protocol::LaunchKind::script ? folder_.host_file() : "",
                      .cpus = usable_cpus()};
+    if (launch_.kind == protocol::LaunchKind::script) {
+      surroundings_.host_file = folder_.host_file();
+      surroundings_.hydra_host_file = folder_.hydra_host_file();
+      surroundings_.remote_shell = remote_shell();
+    }
+    if (launch_.environment.contains(remote_shell_mark)) surroundings_.helper_folder = outside_folder();
     if (!settings_.api_socket.empty()) surroundings_.api_socket = reachable_socket(settings_.api_socket, "api.sock");
     if (!settings_.scratch_folder.empty()) make_private_folder(settings_.scratch_folder);
     leftovers_.mark = "ULTRA_PROGRESS=" + surroundings_.progress_path;
 
     peer_.address = settings_.peer_host.empty() ? "127.0.0.1" : settings_.peer_host;
-    if (wants_pmix()) {
-      star_ = std::make_unique<GangStar>(loop_, key_, layout_, launch_.node, launch_.gang_secret,
-                                         [this](std::int64_t rank, GangStar::OnModex answer) {
-                                           if (pmix_) pmix_->find_modex(rank, std::move(answer));
-                                         });
-      if (star_->is_middle() && layout_.nodes().size() > 1) peer_.peer_port = star_->listen(peer_.address);
-      // The name is shared by the nodes of one gang and by nobody else; of the secret it tells nothing.
-      const std::string name_space = "ultramarine-" + text_of(key_) + "-" + net::sha256_hex(launch_.gang_secret).substr(0, 12);
-      pmix_ = std::make_unique<PmixServer>(
-          loop_, layout_, launch_.node, name_space, outside_folder(),
-          PmixRequests{.fence =
-                           [this](const std::string& ranks, std::string data, std::function<void(std::string)> done) {
-                             star_->fence(ranks, std::move(data), [this, done](std::string whole) {
-                               if (pmix_) done(std::move(whole));
-                             });
-                           },
-                       .modex =
-                           [this](std::int64_t rank, std::function<void(std::int64_t, std::string)> done) {
-                             star_->modex(rank, [this, done](std::int64_t code, std::string data) {
-                               if (pmix_) done(code, std::move(data));
-                             });
-                           },
-                       .abort = [this](std::int64_t rank, std::int64_t status,
-                                       const std::string& message) { on_abort(rank, status, message); },
-                       .log = [this](std::int64_t rank, bool is_error,
-                                     const std::string& text) { append(is_error ? folder_.error(rank) : folder_.output(rank), text); }});
-    }
+    if (wants_pmix(launch_)) begin_mpi();
     if (layout_.first_node() == launch_.node) {
       master_port_ = reserve_port();
       peer_.master_port = master_port_.port();
@@ -136,7 +128,7 @@ void Shim::prepare() {
     return refuse(error.what());
   }
   phase_ = GangPhase::prepared;
-  publish();
+  say(report());  // on disk it would say nothing: whoever finds this shim alive asks it, and nothing has run yet
   arm_start_wait();
 }
 
@@ -155,7 +147,9 @@ std::string Shim::find_program() {
     return problem;
   }
   write_script(folder_.script(), spec.script->text);
-  write_durably(folder_.host_file(), host_file_text(launch_));
+  const HostFiles hosts = host_files(launch_);
+  write_durably(folder_.host_file(), hosts.open_mpi);
+  write_durably(folder_.hydra_host_file(), hosts.hydra);
   program_ = folder_.script();
   return "";
 }
@@ -168,10 +162,27 @@ std::string Shim::reachable_socket(const std::string& path, const std::string& n
   return link;
 }
 
-/// Scripts start no MPI of ours: their mpirun does.
-bool Shim::wants_pmix() const {
-  if (launch_.kind == protocol::LaunchKind::script) return false;
-  return launch_.spec.mpi == MpiMode::pmix || (launch_.spec.mpi == MpiMode::automatic && layout_.world_size() > 1);
+/// CPUs for each rank of this node; empty: nobody is bound.
+std::vector<Cpus> Shim::bound_ranks(const std::vector<RankPlace>& places) const {
+  if (!divides_cores(launch_)) return {};
+  const auto node = parts_.read_cores(!launch_.virtual_devices);
+  return node ? bound_cpus(*node, on_the_bus(launch_, places), launch_.virtual_devices, launch_.spec.cpus_per_rank) : std::vector<Cpus>();
+}
+
+void Shim::begin_mpi() {
+  mpi_ = parts_.make_mpi({.loop = loop_,
+                    .key = key_,
+                    .layout = layout_,
+                    .node = launch_.node,
+                    .secret = launch_.gang_secret,
+                    .address = peer_.address,
+                    .folder = outside_folder(),
+                    .presence = [this](std::int64_t rank, bool is_in) { on_mpi_presence(rank, is_in); },
+                    .abort = [this](std::int64_t rank, std::int64_t status, const std::string& message) { on_abort(rank, status, message); },
+                    .log = [this](std::int64_t rank, bool is_error, const std::string& text) {
+                      append(is_error ? folder_.error(rank) : folder_.output(rank), text);
+                    }});
+  peer_.peer_port = mpi_->peer_port();
 }
 
 void Shim::start(const protocol::Start& message) {
@@ -181,9 +192,9 @@ void Shim::start(const protocol::Start& message) {
   start_seen_ = true;
   start_wait_.reset();
   if (of_first == message.peers.end()) return refuse("the start names no address for " + layout_.first_node());
-  if (!star_ || star_->is_middle()) return start_ranks(message);
+  if (!mpi_) return start_ranks(message);
   const net::Endpoint middle{.host = of_first->address, .port = static_cast<std::uint16_t>(of_first->peer_port)};
-  star_->connect(
+  mpi_->connect(
       middle, [this, message] { start_ranks(message); },
       [this, middle, node = of_first->node](const std::string& why) {
         refuse(launch_.node + " can't reach the supervisor on " + node + " at " + middle.text() + ": " + why);
@@ -200,25 +211,30 @@ void Shim::start_ranks(const protocol::Start& message) {
   }
   surroundings_.now_ms = wall_clock_now();
   const std::vector<RankPlace> places = layout_.on_node(launch_.node);
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  memory_kills_before_ = out_of_memory_kills();
+  memory_kills_before_ = own_memory_kills();
   started_ = std::chrono::steady_clock::now();
+  const std::vector<Cpus> bound = bound_ranks(places);
+  if (launch_.spec.terminal && layout_.world_size() == 1) {
+    try {
+      terminal_ = std::make_unique<RankTerminal>(loop_, *launch_.spec.terminal, outputs_.output(0).descriptor);
+    } catch (const FolderError& error) {
+      return refuse(error.what());
+    }
+  }
   for (const RankPlace& place : places) {
     RankStart start{.program = program_,
                     .arguments = launch_.spec.command,
                     .environment = rank_environment(launch_, layout_, place, surroundings_),
                     .working_directory = launch_.spec.working_directory,
+                    .cpus = bound.empty() ? Cpus() : bound[ranks_.size()],
+                    .terminal = terminal_ ? terminal_->descriptor() : -1,
+                    .memlock_bytes = launch_.memlock_bytes,
                     .output = outputs_.output(place.rank).descriptor,
                     .error = outputs_.error(place.rank).descriptor};
     StartResult result;
     try {
-      if (pmix_) {
-        // Virtual nodes share a host: how many ranks it runs in all isn't known here, so they always yield.
-        add_mpi_environment(start.environment, {.folder = outside_folder(),
-                                                .loopback = surroundings_.loopback,
-                                                .oversubscribed = launch_.virtual_devices || places.size() > cores});
-        pmix_->add_environment(place.rank, start.environment);
-      }
+      // Virtual nodes share a host: how many ranks it runs in all isn't known here, so they always yield.
+      if (mpi_) mpi_->add_environment(place.rank, surroundings_.loopback, launch_.virtual_devices || places.size() > std::max(1U, std::thread::hardware_concurrency()), start.environment);
       result = start_rank(start);
     } catch (const std::exception& error) {
       return refuse(error.what());
@@ -227,19 +243,21 @@ void Shim::start_ranks(const protocol::Start& message) {
     ranks_.push_back({.place = place, .pid = result.pid});
     if (const auto identity = identify(result.pid)) leftovers_.ranks.push_back(*identity);
   }
+  if (terminal_) terminal_->started();
   phase_ = GangPhase::running;
   arm_time_limit();
+  arm_self_stop();
   const std::int64_t log_bytes_max = launch_.spec.log_bytes_max > 0 ? launch_.spec.log_bytes_max : settings_.log_bytes_max;
   keeper_ = std::make_unique<OutputKeeper>(loop_, outputs_.streams(), log_bytes_max / layout_.world_size());
-  write_leftovers();
+  if (!settings_.contained) write_leftovers();  // else they are found by their group
   publish();
   remove_file(folder_.launch());  // it holds the environment and the gang's secret
-  spdlog::info("{} ranks run", ranks_.size());
+  shim_log::info(std::to_string(ranks_.size()) + " ranks run");
 }
 
 /// The gang can't start here: nothing of it may stay.
 void Shim::refuse(const std::string& detail) {
-  spdlog::error("{}", detail);
+  shim_log::error(detail);
   if (!outcome_) {
     outcome_ = Outcome::start_failed;
     failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .at_ms = wall_clock_now()};

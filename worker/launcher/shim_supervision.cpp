@@ -1,5 +1,4 @@
 // The shim's processes: how each rank ended, who failed first, and how everything is stopped.
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,19 +8,24 @@
 #include <csignal>
 #include <cstring>
 
+#include "worker/launcher/containment/containment.h"
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/process_tree.h"
 #include "worker/launcher/shim.h"
+#include "worker/launcher/shim_log.h"
 #include "worker/launcher/wall_clock.h"
 
 namespace ultramarine::launcher {
 namespace {
 
-constexpr Duration failure_grace_max{5'000};
+constexpr Duration failure_grace_max{5'000}, cut_off_grace{1'000};
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr auto abort_wait = std::chrono::milliseconds(1000);
+constexpr auto finalize_wait = std::chrono::milliseconds(5000);
 
 std::int64_t milliseconds_of(const timeval& time) { return std::int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
+
+std::string mebibytes(std::int64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 std::string signal_name(int signal) {
   const char* const short_name = ::sigabbrev_np(signal);
@@ -33,7 +37,7 @@ std::string signal_name(int signal) {
 
 void Shim::on_signal(int signal) {
   if (signal == SIGCHLD) return reap();
-  spdlog::info("told to stop by {}", signal_name(signal));
+  shim_log::info("told to stop by " + signal_name(signal));
   if (phase_ == GangPhase::finished) return leave();  // it only stayed for the other nodes
   stop(Outcome::cancelled, launch_.spec.stop_grace_ms);
 }
@@ -56,15 +60,42 @@ void Shim::reap() {
   if (ranks_.empty() || phase_ == GangPhase::finished) return;
   for (Rank* rank : just_ended) {
     if (rank->result.exit_code != 0 || rank->result.signal != 0) note_failure(*rank);
+    else if (rank->in_mpi && layout_.world_size() > 1) ask_later_for_finalize();
     if (aborting_rank_ == rank->place.rank) stop(Outcome::failed, failure_grace());
   }
   const bool all_ended = std::all_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.ended; });
+  if (awaits_finalize()) return;
   if (none_left) {
     finish();
   } else if (all_ended && phase_ == GangPhase::running) {
     // The ranks are done but left processes behind, which would hold the devices.
     stop(Outcome::succeeded, failure_grace());
   }
+}
+
+/// The others of an MPI gang would wait for ever for one that left without MPI_Finalize. Its call may come to us later than its end: on a busy node
+/// the library lets the rank go before anybody has heard of it.
+void Shim::ask_later_for_finalize() {
+  if (finalize_over_) return;
+  finalize_wait_ = loop_.after(finalize_wait, [this] {
+    for (Rank& rank : ranks_)
+      if (rank.ended && rank.in_mpi) note_failure(rank);
+    finalize_over_ = true;
+    reap();  // the last one may be gone already
+  });
+}
+
+bool Shim::awaits_finalize() const {
+  return finalize_wait_ && !finalize_over_ && phase_ == GangPhase::running &&
+         std::any_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.ended && rank.in_mpi; });
+}
+
+/// A rank has called MPI_Init, or MPI_Finalize.
+void Shim::on_mpi_presence(std::int64_t number, bool is_in) {
+  const bool awaited = awaits_finalize();
+  for (Rank& rank : ranks_)
+    if (rank.place.rank == number) rank.in_mpi = is_in;
+  if (awaited && !awaits_finalize()) reap();
 }
 
 void Shim::record_end(Rank& rank, int status, std::int64_t memory_kib, Duration cpu_time) {
@@ -91,18 +122,25 @@ void Shim::note_failure(Rank& rank) {
   const std::string who = "rank " + std::to_string(result.rank) + " on " + launch_.node;
   Outcome outcome = Outcome::failed;
   std::string detail;
-  if (result.signal == SIGKILL) {
-    const auto kills = out_of_memory_kills();
-    if (kills && memory_kills_before_ && *kills > *memory_kills_before_) {
-      outcome = Outcome::out_of_memory;
-      detail = who + " was killed for lack of memory at " + std::to_string(result.peak_memory_bytes >> 20) + " MiB";
+  const auto memory = own_memory();
+  const bool kernel_killed = memory && memory_kills_before_ && memory->kills > *memory_kills_before_;
+  // In a group of our own the kernel's victim is ours, be it the rank or a process that it waited for.
+  if (kernel_killed && (result.signal == SIGKILL || settings_.contained)) {
+    outcome = Outcome::out_of_memory;
+    detail = who + (result.signal == SIGKILL ? " was killed for lack of memory" : " failed after the kernel had killed a process for lack of memory");
+    if (memory->limit_bytes > 0) {
+      detail += ": the job may use " + mebibytes(memory->limit_bytes) + " there and its peak was " + mebibytes(memory->peak_bytes) +
+                "; ask for more with --mem-per-gpu";
     } else {
-      detail = who + " was killed by SIGKILL, by somebody else or for lack of memory on the node";
+      detail += " at " + mebibytes(result.peak_memory_bytes);
     }
+  } else if (result.signal == SIGKILL) {
+    detail = who + " was killed by SIGKILL, by somebody else or for lack of memory on the node";
   } else if (result.signal != 0) {
     detail = who + " was ended by " + signal_name(static_cast<int>(result.signal));
   } else {
     detail = who + " exited with code " + std::to_string(result.exit_code);
+    if (result.exit_code == 0) detail += " without calling MPI_Finalize";
   }
   outcome_ = outcome;
   failure_ = Failure{.rank = result.rank,
@@ -112,7 +150,7 @@ void Shim::note_failure(Rank& rank) {
                      .detail = detail,
                      .last_lines = last_output(folder_.output(result.rank), folder_.error(result.rank)),
                      .at_ms = result.ended_ms};
-  spdlog::info("{}", detail);
+  shim_log::info(detail);
   stop(outcome, failure_grace());
 }
 
@@ -127,7 +165,7 @@ void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& m
                      .detail = detail,
                      .last_lines = last_output(folder_.output(rank), folder_.error(rank)),
                      .at_ms = wall_clock_now()};
-  spdlog::info("{}", detail);
+  shim_log::info(detail);
   publish();
   // It is about to exit by itself, with its own code: let it, and stop the others then.
   aborting_rank_ = rank;
@@ -138,23 +176,67 @@ void Shim::arm_time_limit() {
   const Duration left = launch_.time_left_ms.ms > 0 ? launch_.time_left_ms : launch_.spec.time_limit_ms;
   if (left.ms <= 0) return;
   time_limit_ = loop_.after(std::chrono::milliseconds(left.ms), [this] {
-    spdlog::info("time limit reached");
+    shim_log::info("time limit reached");
     stop(Outcome::timed_out, launch_.spec.stop_grace_ms);
   });
   arm_warning(left);
 }
 
+/// A part of a gang over several nodes that is cut off from the scheduler, and gets no further, ends itself: the gang is broken, and elsewhere
+/// it may already run again. Ranks that get further are never stopped for want of a scheduler, and those that report nothing aren't judged.
+void Shim::arm_self_stop() {
+  if (launch_.self_stop_ms.ms <= 0) return;
+  lease_ = std::chrono::steady_clock::now();
+  self_stop_ = loop_.after(std::chrono::milliseconds(launch_.self_stop_ms.ms / 10), [this] { look_for_company(); });
+}
+
+/// What a program has shown to take its time isn't stuck: longer than its longest pauses and its longest phase.
+std::chrono::milliseconds Shim::longest_patience() const {
+  const ProgressCollector::Pace& pace = progress_->pace();
+  return std::max({std::chrono::milliseconds(launch_.self_stop_ms.ms), 3 * pace.longest_gap, pace.longest_phase});
+}
+
+/// The scheduler waits for as long as was promised, so the promise grows only while it can be heard, and is kept then.
+void Shim::look_for_company() {
+  if (phase_ != GangPhase::running) return;
+  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::milliseconds own(launch_.self_stop_ms.ms);
+  if (const auto last = progress_->pace().last) {
+    const bool is_first = promised_.count() == 0;
+    if (is_first) lease_ = now;
+    const std::chrono::milliseconds patience = longest_patience();
+    if (patience > promised_ && now - lease_ < own / 2) {
+      promised_ = is_first ? patience : 2 * patience;  // seldom: each report is written to disk
+      publish();
+    }
+    if (now - lease_ >= promised_ && now - *last >= promised_) return end_alone();
+  }
+  self_stop_ = loop_.after(own / 10, [this] { look_for_company(); });
+}
+
+void Shim::end_alone() {
+  const std::string detail = launch_.node + " has lost the scheduler, and its ranks got no further for " +
+                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(promised_).count()) + " s";
+  shim_log::warn(detail);
+  if (!outcome_) failure_ = Failure{.node = launch_.node, .detail = detail, .node_at_fault = true, .at_ms = wall_clock_now()};
+  stop(Outcome::node_lost, std::min(launch_.spec.stop_grace_ms, cut_off_grace));
+}
+
 /// Slurm's --signal: meant for the gangs' processes (of a plain job: its own), or with `shell` for the script alone.
-void Shim::arm_warning(Duration left) {
+bool Shim::hears_warnings() const {
   const auto& warning = launch_.spec.warning;
-  if (!warning || warning->signal <= 0) return;
+  if (!warning || warning->signal <= 0) return false;
   const bool is_script = launch_.kind == protocol::LaunchKind::script;
-  const bool in_script = is_script || key_.gang > 1;
-  if (in_script && warning->shell != is_script) return;
+  return (!is_script && key_.gang == 1) || warning->shell == is_script;
+}
+
+void Shim::arm_warning(Duration left) {
+  if (!hears_warnings()) return;
+  const auto& warning = launch_.spec.warning;
   const std::int64_t delay = left.ms - warning->before_ms.ms;
   if (delay <= 0) {
     // A gang that starts after the warning was due has had it from its script. A program that is just starting would only be ended by it.
-    spdlog::warn("no warning signal: it would be due before the start");
+    shim_log::warn("no warning signal: it would be due before the start");
     return;
   }
   warning_ = loop_.after(std::chrono::milliseconds(delay), [this, signal = static_cast<int>(warning->signal)] { warn(signal); });
@@ -162,7 +244,7 @@ void Shim::arm_warning(Duration left) {
 
 void Shim::warn(int signal) {
   if (phase_ != GangPhase::running) return;
-  spdlog::info("warning: {}", signal_name(signal));
+  shim_log::info("warning: " + signal_name(signal));
   if (launch_.kind == protocol::LaunchKind::script) {
     const auto shell = ranks_.empty() || ranks_.front().ended ? std::nullopt : identify(ranks_.front().pid);
     if (shell) send_signal(*shell, signal);
@@ -172,9 +254,44 @@ void Shim::warn(int signal) {
   for (const ProcessIdentity& process : descendants_of(::getpid())) send_signal(process, signal);
 }
 
+/// A gang that is being stopped is not judged for standing still. Ranks that have ended well may be missed by the others.
+std::vector<HangWatch::RankProcess> Shim::judged_ranks() const {
+  std::vector<HangWatch::RankProcess> processes;
+  if (phase_ != GangPhase::running) return processes;
+  for (const Rank& rank : ranks_)
+    if (!rank.ended) processes.push_back({rank.place.rank, rank.pid});
+  return processes;
+}
+
 Duration Shim::failure_grace() const { return std::min(launch_.spec.stop_grace_ms, failure_grace_max); }
 
-/// SIGTERM to every process of the gang now, SIGKILL after `grace`. The first reason stays; a later call can only shorten the grace.
+/// A program that is to run again is asked for a checkpoint by its own signal. SIGTERM once we hear that it has saved one (a second word, without
+/// signal), or half of the grace is over.
+void Shim::stop_after_checkpoint(int signal, Duration grace) {
+  const bool asks = phase_ == GangPhase::running && signal > 0 && signal != SIGTERM && grace.ms > 0;
+  if (asks) {
+    shim_log::info("asked for a checkpoint: " + signal_name(signal));
+    checkpoint_wait_ = loop_.after(std::chrono::milliseconds(grace.ms / 2), [this] { terminate(); });
+    if (hears_warnings()) warn(signal);
+  } else if (signal == 0 && checkpoint_wait_) {
+    terminate();
+  }
+  stop(Outcome::cancelled, grace);
+}
+
+/// SIGTERM to every process of the gang.
+void Shim::terminate() {
+  checkpoint_wait_.reset();
+  if (phase_ != GangPhase::stopping || killing_) return;
+  for (const ProcessIdentity& process : descendants_of(::getpid())) {
+    send_signal(process, SIGTERM);
+    if (terminal_) send_signal(process, SIGHUP);  // interactive shells ignore SIGTERM
+    send_signal(process, SIGCONT);  // a stopped process could not act on it
+  }
+}
+
+/// SIGTERM to every process of the gang now (unless a checkpoint is waited for), SIGKILL after `grace`. The first reason stays; a later call can
+/// only shorten the grace.
 void Shim::stop(Outcome outcome, Duration grace) {
   if (phase_ == GangPhase::finished) return;
   if (!outcome_) outcome_ = outcome;
@@ -186,13 +303,9 @@ void Shim::stop(Outcome outcome, Duration grace) {
   phase_ = GangPhase::stopping;
   time_limit_.reset();
   warning_.reset();
+  self_stop_.reset();
   abort_timer_.reset();
-  if (first && grace.ms > 0) {
-    for (const ProcessIdentity& process : descendants_of(::getpid())) {
-      send_signal(process, SIGTERM);
-      send_signal(process, SIGCONT);  // a stopped process could not act on it
-    }
-  }
+  if (first && grace.ms > 0 && !checkpoint_wait_) terminate();
   if (grace.ms <= 0) {
     kill_everything();
   } else if (!killing_) {

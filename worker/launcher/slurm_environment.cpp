@@ -192,7 +192,7 @@ const std::vector<Row>& table() {
       {{"SLURM_NTASKS", "SLURM_NPROCS"}, For::all, task_count},
       {{"SLURM_NTASKS_PER_NODE"}, For::job, [](const Facts& f) { return if_positive(f.spec().ranks_per_node); }},
       {{"SLURM_TASKS_PER_NODE"}, For::all, [](const Facts& f) { return fold_counts(f.layout().ranks_per_node()); }},
-      {{"SLURM_CPUS_PER_TASK"}, For::job, [](const Facts& f) { return if_positive(f.spec().cpus_per_rank); }},
+      {{"SLURM_CPUS_PER_TASK"}, For::all, [](const Facts& f) { return if_positive(f.spec().cpus_per_rank); }},
       {{"SLURM_GPUS"}, For::job, [](const Facts& f) { return typed(f, f.spec().resources.gpus); }},
       {{"SLURM_GPUS_PER_NODE"}, For::job, [](const Facts& f) { return typed(f, f.spec().resources.gpus_per_node); }},
       {{"SLURM_GPUS_PER_TASK"}, For::job, [](const Facts& f) { return recorded(f, "gpus-per-task"); }},

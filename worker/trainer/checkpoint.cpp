@@ -31,7 +31,7 @@ constexpr std::string_view suffix = ".checkpoint";
 /// A file being written that only appears under its name when it is complete and on disk.
 class AtomicFile {
  public:
-  explicit AtomicFile(const fs::path& path) : path_(path), temporary_(path.string() + ".tmp") {
+  AtomicFile(const fs::path& path, const std::string& suffix) : path_(path), temporary_(path.string() + suffix) {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor_ < 0) fail(temporary_.string());
   }
@@ -53,9 +53,13 @@ class AtomicFile {
       bytes -= static_cast<std::size_t>(written);
     }
   }
-  void commit() {
+  void commit(const CheckpointFence* fence) {
     if (::fsync(descriptor_) != 0) fail(temporary_.string());
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_.string());
+    const auto appear = [this] {
+      if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_.string());
+    };
+    if (fence) fence->guard(appear);
+    else appear();
     ::close(std::exchange(descriptor_, -1));
     const int directory = ::open(path_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) fail(path_.parent_path().string());
@@ -98,14 +102,15 @@ ModelConfig model_of(const CheckpointManifest& manifest) {
 
 std::string save_checkpoint(const std::string& directory, const CheckpointManifest& manifest,
                             std::span<const float> parameters, std::span<const float> first_moments,
-                            std::span<const float> second_moments) {
+                            std::span<const float> second_moments, const CheckpointFence* fence) {
   fs::create_directories(directory);
   char name[64];
   std::snprintf(name, sizeof name, "step_%08lld%s", static_cast<long long>(manifest.step), suffix.data());
   const fs::path path = fs::absolute(directory) / name;
   const std::string text = protocol::to_json(manifest);
   const std::uint64_t length = text.size();
-  AtomicFile file(path);
+  // Two attempts may be at the same step.
+  AtomicFile file(path, fence ? ".tmp" + std::to_string(fence->attempt()) : ".tmp");
   std::uint64_t checksum = 0;
   const auto write = [&](const void* data, std::size_t bytes) {
     file.write(data, bytes);
@@ -116,7 +121,7 @@ std::string save_checkpoint(const std::string& directory, const CheckpointManife
   write(text.data(), text.size());
   for (const auto& arena : {parameters, first_moments, second_moments}) write(arena.data(), arena.size_bytes());
   file.write(&checksum, sizeof checksum);
-  file.commit();
+  file.commit(fence);
   const auto present = list(directory);
   for (std::size_t i = kept; i < present.size(); ++i) {
     std::error_code ignored;  // an old checkpoint that stays is no harm

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "worker/trainer/arena.h"
+#include "worker/trainer/checkpoint_fence.h"
 #include "worker/trainer/model.h"
 
 namespace ultramarine::trainer {
@@ -38,10 +39,11 @@ struct Checkpoint {
 };
 
 /// Writes DIRECTORY/step_00000123.checkpoint: temporary file, fsync, rename, fsync of the directory (made if missing).
-/// Then removes all but the newest three checkpoints there. Returns the path. Throws std::system_error.
+/// Then removes all but the newest three checkpoints there. Returns the path. Throws std::system_error; std::runtime_error
+/// when `fence` doesn't let this attempt write any more.
 std::string save_checkpoint(const std::string& directory, const CheckpointManifest& manifest,
                             std::span<const float> parameters, std::span<const float> first_moments,
-                            std::span<const float> second_moments);
+                            std::span<const float> second_moments, const CheckpointFence* fence = nullptr);
 
 /// Throws std::runtime_error that says what is wrong with the file.
 Checkpoint load_checkpoint(const std::string& path);

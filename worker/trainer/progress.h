@@ -26,6 +26,7 @@ class ProgressReporter {
   void collectives(const collectives::Counters& counters, bool last);
   /// A stretch without steps begins, of `limit` at most.
   void phase(const std::string& name, std::chrono::milliseconds limit);
+  void end_phase() { phase("", std::chrono::milliseconds(0)); }
   void checkpoint(std::int64_t step, const std::string& path);
   /// True once for each checkpoint message that was answered with "recorded"; waits up to `patience` for an outstanding
   /// answer.

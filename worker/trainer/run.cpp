@@ -1,6 +1,7 @@
 // The loop around Trainer. All ranks take the same turns, because every decision comes from numbers that were reduced.
 #include "worker/trainer/run.h"
 
+#include <memory>
 #include <optional>
 
 #include "worker/trainer/hash.h"
@@ -28,6 +29,8 @@ class Run {
         trainer_(options, corpus, communicator, device) {}
 
   int all() {
+    if (first_ && !options_.checkpoint_directory.empty())
+      fence_ = CheckpointFence::of_this_attempt(options_.checkpoint_directory);
     if (options_.resume) resume();
     if (first_) print_header();
     const auto start = Clock::now();
@@ -151,9 +154,10 @@ class Run {
   }
 
   void evaluate() {
-    if (first_) progress_.phase("evaluating", std::chrono::minutes(5));
+    progress_.phase("evaluating", std::chrono::minutes(5));
     const auto start = Clock::now();
     const double loss = trainer_.evaluate();
+    progress_.end_phase();
     if (!first_) return;
     std::fprintf(
         out_, "held-out loss %.4f nats/byte (%.4f bits/byte) after step %s, %s windows of %lld bytes, %.1f s\n", loss,
@@ -165,8 +169,10 @@ class Run {
 
   void save() {
     if (!first_) return;
+    progress_.phase("saving a checkpoint", std::chrono::minutes(10));
     const std::string path = save_checkpoint(options_.checkpoint_directory, trainer_.manifest(), trainer_.parameters(),
-                                             trainer_.first_moments(), trainer_.second_moments());
+                                             trainer_.first_moments(), trainer_.second_moments(), fence_.get());
+    progress_.end_phase();
     std::fprintf(out_, "checkpoint of step %s: %s\n", grouped(trainer_.steps_done()).c_str(), path.c_str());
     progress_.checkpoint(trainer_.steps_done(), path);
   }
@@ -181,6 +187,7 @@ class Run {
   const std::atomic<bool>& stop_;
   bool first_;  // this is rank 0
   Trainer trainer_;
+  std::unique_ptr<CheckpointFence> fence_;         // of rank 0, in a job
   Clock::time_point mark_{}, message_mark_{};      // when the last log line and the last step message were due
   std::int64_t mark_step_ = 0, message_step_ = 0;  // and the steps done then
 };

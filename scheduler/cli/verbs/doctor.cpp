@@ -8,9 +8,11 @@
 #include "scheduler/cli/diagnosis.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/local_cluster.h"
+#include "scheduler/cli/local_files.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/endpoint.h"
 #include "scheduler/protocol/codec.h"
+#include "scheduler/protocol/config.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -99,6 +101,13 @@ int doctor(const Arguments& arguments, Context& context) {
     findings.push_back(check_permissions(context.home));
     findings.push_back(check_locks(context.home));
     findings.push_back(check_disk("state-disk", context.home));
+    if (const std::string file = cluster_file(context.home); std::filesystem::exists(file, error)) {
+      try {
+        findings.push_back(check_fabric(protocol::load_cluster_file(file).cluster.fabric));
+      } catch (const std::exception& problem) {
+        findings.push_back({"fabric", Health::warning, problem.what(), ""});
+      }
+    }
   }
   findings.push_back(check_disk("temporary-disk", std::filesystem::temp_directory_path(error).string()));
   findings.push_back(check_shared_memory());

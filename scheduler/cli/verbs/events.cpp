@@ -18,7 +18,7 @@ int events(const Arguments& arguments, Context& context) {
   }
   Table table({{spoken("TIME")}, {spoken("BY")}, {spoken("WHAT")}});
   for (const protocol::EventView& event : answer.value.events) {
-    const bool is_bad = event.type == "gang_failed" || event.type == "node_unreachable" || event.type == "reject_job";
+    const bool is_bad = event.type == "gang_failed" || event.type == "gang_stalled" || event.type == "node_unreachable" || event.type == "reject_job";
     table.add({local_time(event.at_ms), event.actor.empty() ? "-" : event.actor,
                Cell(heard(event.sentence), is_bad ? Tint::red : Tint::none)});
   }

@@ -32,13 +32,17 @@ std::string mean_utilization(const protocol::NodeView& view) {
   return percent(sum / static_cast<std::int64_t>(view.device_utilization_permille.size()));
 }
 
-std::string note(const protocol::NodeView& view) {
+std::string note(const protocol::NodeView& view, Time now) {
   std::string text;
   if (view.node.config.virtual_devices) text = spoken("virtual");
-  if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
+  if (view.node.state == NodeState::unreachable && now - view.heartbeat_age_ms > view.node.since_ms) {
+    text += (text.empty() ? "" : ", ") + spoken("answers again, and takes jobs once what was given up there has ended");
+  } else if (view.node.state != NodeState::up && view.node.state != NodeState::down && view.heartbeat_age_ms.ms > 0) {
     text += (text.empty() ? "" : ", ") +
             spoken("silent for {0}", protocol::format_duration({view.heartbeat_age_ms.ms / 1000 * 1000}));
   }
+  if (const auto& lost = view.node.lost)
+    text += (text.empty() ? "" : ", ") + spoken("lost, says {0} {1}: {2}", lost->actor.name.empty() ? std::string("?") : lost->actor.name, local_time(lost->since_ms), printable(lost->reason));
   if (view.node.state == NodeState::down) text += (text.empty() ? "" : ", ") + spoken("no agent has joined");
   if (const auto& drain = view.node.drain)
     text += (text.empty() ? "" : ", ") + spoken("drained by {0} {1}: {2}", drain->actor.name.empty() ? std::string("?") : drain->actor.name, local_time(drain->since_ms), printable(drain->reason));
@@ -46,6 +50,32 @@ std::string note(const protocol::NodeView& view) {
 }
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+/// What only real GPUs tell, each over all of the node's: memory in use, power, the hottest one. "-" = none tells it.
+struct Measured {
+  std::optional<std::int64_t> memory_bytes, memory_total_bytes, power_milliwatts, hottest_celsius;
+};
+
+Measured measured(const protocol::NodeView& view) {
+  Measured sum;
+  const auto add = [](std::optional<std::int64_t>& to, std::int64_t value) { to = to.value_or(0) + value; };
+  for (const DeviceReport& device : view.devices) {
+    if (device.memory_used_bytes) {
+      add(sum.memory_bytes, *device.memory_used_bytes);
+      add(sum.memory_total_bytes, device.memory_total_bytes);
+    }
+    if (device.power_milliwatts) add(sum.power_milliwatts, *device.power_milliwatts);
+    if (device.temperature_celsius) sum.hottest_celsius = std::max(sum.hottest_celsius.value_or(*device.temperature_celsius), *device.temperature_celsius);
+  }
+  return sum;
+}
+
+std::vector<std::string> measured_texts(const protocol::NodeView& view) {
+  const Measured sum = measured(view);
+  return {sum.memory_bytes ? bytes_text(*sum.memory_bytes) + "/" + bytes_text(*sum.memory_total_bytes) : "-",
+          sum.power_milliwatts ? std::to_string((*sum.power_milliwatts + 500) / 1000) + " W" : "-",
+          sum.hottest_celsius ? std::to_string(*sum.hottest_celsius) + " °C" : "-"};
+}
 
 /// What the cluster file says of it beside GPUs: CPUs, memory, features, leaf switch.
 std::vector<std::string> configured(const NodeConfig& config) {
@@ -115,8 +145,14 @@ int nodes(const Arguments& arguments, Context& context) {
   if (wide) {
     columns.push_back({spoken("CPUS"), Align::right});
     columns.push_back({spoken("MEMORY"), Align::right});
-    for (const std::string& title : {spoken("FEATURES"), spoken("LEAF")}) columns.push_back({title});
+    for (const std::string& title : {spoken("FEATURES"), spoken("LEAF"), spoken("CONTAINMENT"), spoken("JOBS RUN AS")}) columns.push_back({title});
   }
+  const bool measures = wide && std::any_of(answer.value.nodes.begin(), answer.value.nodes.end(), [](const protocol::NodeView& view) {
+                          const auto texts = measured_texts(view);
+                          return std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return text != "-"; });
+                        });
+  if (measures)
+    for (const std::string& title : {spoken("GPU MEMORY"), spoken("POWER"), spoken("HOTTEST")}) columns.push_back({title, Align::right});
   for (const std::string& title : {spoken("JOBS"), spoken("NOTE")}) columns.push_back({title});
   Table table(std::move(columns));
   for (const protocol::NodeView& view : answer.value.nodes) {
@@ -134,7 +170,13 @@ int nodes(const Arguments& arguments, Context& context) {
     for (const std::string& text : {mean_utilization(view), or_dash(config.gpu_type)}) row.emplace_back(text);
     if (wide)
       for (const std::string& text : configured(config)) row.emplace_back(text);
-    for (const std::string& text : {jobs_on(view), note(view)}) row.emplace_back(text);
+    if (wide) {
+      row.emplace_back(view.facts ? or_dash(view.facts->containment) : "-");
+      row.emplace_back(view.node.state == NodeState::down ? "-" : view.node.launches_as_owner ? spoken("owner") : spoken("agent"));
+    }
+    if (measures)
+      for (const std::string& text : measured_texts(view)) row.emplace_back(text);
+    for (const std::string& text : {jobs_on(view), note(view, answer.value.now_ms)}) row.emplace_back(text);
     table.add(std::move(row));
   }
   table.write(context.out, context.terminal);
@@ -147,7 +189,7 @@ Verb nodes_verb() {
   return {.path = "nodes",
           .summary = "show the nodes, their GPUs and who holds them",
           .positionals = Positionals::nodes,
-          .options = {{"--wide", "", "Show CPUs, memory, features and leaf switch, too"}, {"--reasons", "", "Only drained nodes: why, by whom and since when", "-R"}, json_option("the API's list")},
+          .options = {{"--wide", "", "Show CPUs, memory, features, leaf switch, what holds a job's processes together and as whom they run, of real GPUs also memory in use, power and the hottest, too"}, {"--reasons", "", "Only drained nodes: why, by whom and since when", "-R"}, json_option("the API's list")},
           .details =
               "On a terminal each block is one GPU, full when a job holds it. `virtual` GPUs exist only in the "
               "configuration.\nExamples:\n  ultra nodes\n  ultra nodes node07\n  ultra nodes --wide\n  ultra nodes --reasons\n  ultra nodes node[01-04] --json",

@@ -3,19 +3,16 @@
 #include <filesystem>
 
 #include "scheduler/cli/client.h"
-#include "scheduler/cli/job_output.h"
+#include "scheduler/cli/gang_stay.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/nearest.h"
-#include "scheduler/cli/patience.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
 #include "scheduler/cli/words.h"
+#include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
 namespace {
-
-/// While a gang runs its scheduler is waited for as long as this: the job goes on without it.
-constexpr Duration longest_silence = hours(24 * 7);
 
 MpiMode mpi_mode(const std::string& text) {
   if (text == "auto") return MpiMode::automatic;
@@ -37,12 +34,29 @@ JobName job_around(const Context& context) {
                                                          "ultra submit --gpus 8 --follow -- COMMAND")));
 }
 
+std::vector<std::string> nodes_of(const std::string& text) {
+  if (const auto names = protocol::expand_hostlist(text); names && !names->empty()) return *names;
+  throw CommandError(exit_code::usage,
+                     error_line("--nodelist", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]")));
+}
+
+BindMode bind_mode(const std::string& text) {
+  if (text == "auto") return BindMode::automatic;
+  if (text == "none") return BindMode::none;
+  throw CommandError(exit_code::usage, error_line("--bind", spoken("\"{0}\" is not known", text),
+                                                  did_you_mean(text, {"auto", "none"}, spoken("give one of {0}", "auto, none"))));
+}
+
 protocol::GangRequest request_of(const Arguments& arguments, Context& context) {
   protocol::GangRequest request;
   request.spec.command = arguments.positionals;
   request.spec.ranks = arguments.whole_number("--ranks", 1, 1'000'000).value_or(0);
   request.spec.ranks_per_node = arguments.whole_number("--ranks-per-node", 1, 1'000'000).value_or(0);
+  request.spec.cpus_per_rank = arguments.whole_number("--cpus-per-rank", 1, 1'000'000).value_or(0);
   request.spec.mpi = mpi_mode(arguments.text("--mpi").value_or("auto"));
+  request.spec.bind = bind_mode(arguments.text("--bind").value_or("auto"));
+  request.spec.nodes = arguments.whole_number("--nodes", 1, 1'000'000).value_or(0);
+  if (const auto names = arguments.text("--nodelist")) request.spec.only_nodes = nodes_of(*names);
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::filesystem::path folder = arguments.text("--workdir").value_or("");
@@ -57,92 +71,11 @@ protocol::GangRequest request_of(const Arguments& arguments, Context& context) {
   return request;
 }
 
-class Run {
- public:
-  Run(JobName job, std::int64_t gang, bool labelled, Context& context)
-      : job_(std::move(job)),
-        gang_(gang),
-        context_(context),
-        output_(context.out, context.err, labelled ? OutputForm::labelled : OutputForm::lines, context.terminal.out_colour) {}
-
-  /// Until the gang has finished. The first signal stops it, the second leaves it to its end.
-  int stay() {
-    bool stopping = false;
-    for (;;) {
-      try {
-        const protocol::GangView view = follow();
-        output_.finish();
-        return end(view);
-      } catch (const Interrupted&) {
-        interrupt_.take();
-        if (stopping) return leave();
-        stopping = true;
-        stop();
-      }
-    }
-  }
-
- private:
-  /// What the ranks print, then the gang as it ended.
-  protocol::GangView follow() {
-    Client client(context_.socket, &interrupt_);
-    Patience patience(interrupt_, context_.now, longest_silence, true);
-    OutputChoice choice;
-    choice.gang = gang_;
-    for (;;) {
-      patience([&] {
-        output_.rewind();
-        client.logs(job_, choice, true, [&](const protocol::LogLine& piece, std::string_view) { output_.take(piece); });
-        return true;
-      });
-      const protocol::GangView view = patience([&] { return client.wait_for_gang(job_, gang_, std::chrono::seconds(20)); });
-      if (view.details.finished_ms || view.exit_code) return view;
-    }
-  }
-
-  void stop() {
-    say(spoken("Stopping gang {0} of job {1}; once more to leave it to its end.", gang_, job_.text));
-    try {
-      Client(context_.socket).stop_gang(job_, gang_);
-    } catch (const CommandError& error) {
-      say(spoken("it could not be stopped: {0}", error.what()));
-    }
-  }
-
-  int leave() {
-    output_.finish();
-    say(spoken("Left gang {0} of job {1}; see 'ultra logs {1} --gang {0}'.", gang_, job_.text));
-    return exit_code::interrupted;
-  }
-
-  int end(const protocol::GangView& view) {
-    const int code = view.exit_code ? static_cast<int>(*view.exit_code) : exit_code::system_failed;
-    if (code != 0) {
-      const std::string why = view.details.failure          ? failure_sentence(*view.details.failure)
-                              : view.details.stop_requested ? spoken("it was stopped")
-                              : view.details.outcome        ? word(*view.details.outcome)
-                                                            : spoken("its job ended");
-      context_.err << tinted(spoken("error:"), Tint::red, context_.terminal.error_colour) << ' '
-                   << spoken("gang {0} of job {1}: {2}", gang_, job_.text, printable(why)) << '\n';
-    }
-    context_.err.flush();
-    return code;
-  }
-
-  void say(const std::string& line) { context_.err << line << '\n' << std::flush; }
-
-  const JobName job_;
-  const std::int64_t gang_;
-  Context& context_;
-  JobOutput output_;
-  Interrupt interrupt_;
-};
-
 int run(const Arguments& arguments, Context& context) {
   const JobName job = job_around(context);
   const protocol::GangRequest request = request_of(arguments, context);
   const protocol::GangReply reply = Client(context.socket).start_gang(job, request);
-  return Run(job, reply.gang, arguments.has("--label"), context).stay();
+  return stay_with_gang(job, reply.gang, arguments.has("--label") ? OutputForm::labelled : OutputForm::lines, context);
 }
 
 }  // namespace
@@ -154,12 +87,16 @@ Verb run_verb() {
       .positionals = Positionals::command,
       .options = {{"--ranks", "N", "Ranks in all, in blocks over the nodes (default: the job's, else one per GPU)"},
                   {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},
+                  {"--nodes", "N", "Only on the first N of the job's nodes (with --nodelist: of these)"},
+                  {"--nodelist", "NODES", "Only on these of the job's nodes: node[01-04]", "-w"},
+                  {"--cpus-per-rank", "N", "CPUs of each rank (default: the job's): OMP_NUM_THREADS"},
+                  {"--bind", "HOW", "auto (default: each rank on cores near its GPU, where there is a core for each) or none"},
                   {"--mpi", "HOW", "auto (default: PMIx for several ranks), pmix or none"},
                   {"--workdir", "FOLDER", "Where the ranks run (default: here)"},
                   {"--label", "", "Write [rank] before each line", "-l"}},
       .details = "The ranks have this shell's environment and SLURM_, ULTRA_ and torchrun's variables. It ends with the code of the first "
                      "rank that failed.\n"
-                     "Ctrl-C and SIGTERM stop the ranks. Several run side by side: ultra run ... & ultra run ... & wait\n"
+                     "Ctrl-C and SIGTERM stop the ranks. Several run side by side, also on different nodes:\n  ultra run --nodes 1 ... & ultra run --nodelist node[3-4] ... & wait\n"
                      "Examples, in a script:\n  ultra run -- python3 train.py\n"
                      "  ultra run --ranks-per-node 1 -- torchrun --nnodes $SLURM_NNODES train.py\n"
                      "  ultra run --ranks 1 --label -- nvidia-smi",

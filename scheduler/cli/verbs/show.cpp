@@ -81,6 +81,10 @@ void show_failure(const Failure& failure, Page& page) {
   for (const std::string& last : failure.last_lines) page.line("  |", last);
 }
 
+void show_stall(const Gang& gang, Page& page, Time now) {
+  if (gang.stall) page.line(spoken("hangs"), failure_sentence(*gang.stall) + " (" + relative(gang.stall->at_ms, now) + ")", Tint::red);
+}
+
 void show_ranks(const std::vector<RankResult>& ranks, Context& context) {
   using Align = Table::Align;
   Table table({{spoken("RANK"), Align::right},
@@ -117,6 +121,7 @@ void show_gang(const Gang& gang, const JobSpec& spec, Page& page, Context& conte
   if (gang.outcome)
     page.line(spoken("outcome"), word(*gang.outcome), *gang.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (gang.failure && gang.spec) show_failure(*gang.failure, page);
+  show_stall(gang, page, now);
   show_ranks(gang.ranks, context);
 }
 
@@ -134,6 +139,7 @@ void show_attempt(const Attempt& attempt, const JobSpec& spec, Page& page, Conte
               *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (attempt.failure) show_failure(*attempt.failure, page);
   if (attempt.gangs.size() == 1 && !spec.script) {
+    show_stall(attempt.gangs.front(), page, now);
     show_ranks(attempt.gangs.front().ranks, context);
     return;
   }
@@ -164,6 +170,7 @@ std::string warning_text(const WarningSignal& warning) {
 std::string hold_text(const Hold& hold, Time now) {
   const std::string since = local_time(hold.since_ms) + " (" + relative(hold.since_ms, now) + ")";
   std::string text = hold.kind == HoldKind::configuration ? spoken("by the configuration, {0}", since)
+                     : hold.kind == HoldKind::no_progress ? spoken("by the scheduler, {0}", since)
                      : hold.kind == HoldKind::admin       ? spoken("by {0}, an admin, {1}", hold.actor.name, since)
                                                           : spoken("by {0}, {1}", hold.actor.name, since);
   return hold.reason.empty() ? text : text + ": " + heard(hold.reason);
@@ -188,6 +195,10 @@ void show_more_asked(const Job& job, Page& page, Time now) {
   page.line(spoken("deadline"), when(spec.deadline_ms, now));
   page.line(spoken("reservation"), spec.reservation);
   if (spec.nice != 0) page.line(spoken("nice"), std::to_string(spec.nice));
+  if (spec.max_restarts > 0) page.line(spoken("restarts"), spoken("{0} of {1}", std::to_string(job.restarts), std::to_string(spec.max_restarts)));
+  if (spec.on_node_loss != NodeLossRule::strict) page.line(spoken("on node loss"), spec.on_node_loss == NodeLossRule::fast ? "fast" : "wait");
+  if (spec.hang_after_ms == never_hangs) page.line(spoken("hang after"), spoken("never"));
+  if (spec.hang_after_ms.ms > 0) page.line(spoken("hang after"), protocol::format_duration(spec.hang_after_ms));
   page.line(spoken("output"),
             spec.output.empty() ? "" : spec.output + (spec.append_output ? " (" + spoken("appended to") + ")" : ""));
   page.line(spoken("error"), spec.error);

@@ -24,14 +24,15 @@ struct AgentRoom : testing::Test {
                        .address = "127.0.0.1",
                        .scheduler = scheduler->endpoint(),
                        .secret = "s3cret",
-                       .state_directory = temporary.path + "/node01"};
+                       .state_directory = temporary.path + "/node01",
+                       .root_jobs = true};
   std::optional<AgentError> fatal;
   std::unique_ptr<Agent> agent;
 
   void start() {
     agent = std::make_unique<Agent>(
         loop, options, devices::make_virtual_inventory(options.node, [](std::int64_t) { return std::optional<Duration>(); }),
-        [this](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message) {
+        [this](net::Loop& the_loop, const std::string& jobs_folder, launcher::OnShimMessage on_message, launcher::OnTrouble) {
           return std::make_unique<FolderLauncher>(the_loop, jobs_folder, shims, std::move(on_message));
         },
         [this](const AgentError& error) { fatal = error; }, Backoff{std::chrono::milliseconds(5), std::chrono::milliseconds(20)});

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "agent_room.h"
+#include "scheduler/net/base64.h"
 
 namespace ultramarine::agent {
 namespace {

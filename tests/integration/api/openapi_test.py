@@ -7,8 +7,10 @@ member left out, one too many, one of the wrong type, in every place where the s
 import copy
 import http.client
 import json
+import os
 import pathlib
 import re
+import signal
 import socket
 import sys
 import unittest
@@ -17,7 +19,7 @@ import urllib.parse
 import jsonschema
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import Cluster, until  # noqa: E402
+from cluster import Cluster, processes_that_mention, until  # noqa: E402
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -49,7 +51,7 @@ class Operation:
 class OpenApi(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(nodes=2)
+        cls.cluster = Cluster(nodes=3)
         cls.cluster.up()
         cls.addClassCleanup(cls.cluster.close)
         status, _, text = cls.ask("socket", "GET", "/v1/openapi.json")
@@ -157,15 +159,18 @@ class OpenApi(unittest.TestCase):
         return job
 
     def running_script(self, gangs=0):
-        """A script that runs, with so many gangs started inside it."""
+        """A script that runs, with so many gangs started inside it, each at a terminal."""
         spec = {"command": ["nap.sh"], "script": {"text": "#!/bin/sh\nexec sleep 600\n"}, "working_directory": "/tmp", "resources": {"gpus": 1}}
         status, _, text = self.ask("socket", "POST", "/v1/jobs", {"spec": spec})
         self.assertEqual(status, 200, text)
         job = json.loads(text)["job"]
         until(lambda: self.cluster.state(job) == "running", f"script {job} runs")
         for _ in range(gangs):
-            status, _, text = self.ask("socket", "POST", f"/v1/jobs/{job}/gangs", {"spec": {"command": ["sleep", "600"]}})
+            spec = {"command": ["sleep", "600"], "beside_rank": 0, "terminal": {"rows": 24, "columns": 80}}
+            status, _, text = self.ask("socket", "POST", f"/v1/jobs/{job}/gangs", {"spec": spec})
             self.assertEqual(status, 200, text)
+        started = lambda: all(gang.get("started_ms") for gang in self.cluster.show(job)["details"]["attempts"][-1]["gangs"])
+        until(started, f"the gangs of script {job} run")
         return job
 
     def target(self, operation, job, query=None, gang=1):
@@ -188,10 +193,23 @@ class OpenApi(unittest.TestCase):
             return self.cluster.submit("--hold", "--gpus", 1, "--", "true"), None
         return (self.running_script() if operation.body else self.running_job()), None
 
+    def silence(self, node):
+        """The node is unreachable until the test is over."""
+        state = lambda: next(one["node"]["state"] for one in json.loads(self.ask("loopback", "GET", "/v1/nodes")[2])["nodes"] if one["node"]["config"]["name"] == node)  # noqa: E731
+        agent = next(pid for pid in processes_that_mention(str(self.cluster.home))
+                     if os.readlink(f"/proc/{pid}/exe").endswith("/ultra-agent") and node in pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(agent, signal.SIGSTOP)
+        self.addCleanup(until, lambda: state() == "up", f"{node} is back")
+        self.addCleanup(os.kill, agent, signal.SIGCONT)
+        until(lambda: state() == "unreachable", f"{node} is unreachable")
+
     def example_body(self, operation):
         """The document's example, but for jobs that must be there and wait."""
         if operation.name == "reorder_jobs":
             return {"jobs": [str(self.cluster.submit("--hold", "--gpus", 1, "--", "true")) for _ in range(2)]}
+        if operation.name == "lose_nodes":
+            self.silence("node03")
+            return {**operation.body["example"], "nodes": ["node03"]}
         return operation.body["example"] if operation.body else None
 
     # ---- the tests

@@ -2,8 +2,12 @@
 """What operators and owners do, over real daemons: hold, release, drain, resume, reserve, reorder, reload."""
 
 import datetime
+import os
 import pathlib
+import shutil
+import signal
 import sys
+import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
@@ -62,6 +66,76 @@ class OnOneCluster(unittest.TestCase):
     def end(self, job):
         self.ok("cancel", job)
         until(lambda: self.cluster.state(job) == "cancelled", f"job {job} has ended")
+
+    # ---- requeue and restarts
+
+    def test_a_requeued_job_stops_and_runs_again_or_was_done_anyway(self):
+        ends = {85: "running", 3: "running", 0: "completed"}
+        for code, then in ends.items():
+            job = self.cluster.submit("--", "sh", "-c", f'trap "exit {code}" TERM; echo attempt; while :; do sleep 0.05; done')
+            until(lambda: "attempt" in self.ok("logs", job).out, f"job {job} listens")
+            self.assertEqual(self.ok("requeue", job).out, f"Job {job} is being stopped, and queues again.\n")
+            until(lambda: self.cluster.state(job) == then and (then != "running" or len(self.cluster.show(job)["details"]["attempts"]) == 2), f"job {job} is {then} again")
+            self.assertEqual(self.cluster.show(job)["details"]["attempts"][0]["outcome"], "succeeded" if code == 0 else "preempted")
+            if then == "running":
+                self.end(job)
+        self.assertIn("is waiting already", self.refused(6, "requeue", self.cluster.submit("--hold", "--", "true")))
+
+    def test_a_job_with_a_signal_of_its_own_is_asked_for_its_checkpoint_by_that(self):
+        job = self.cluster.submit("--signal", "USR2", "--", "sh", "-c", 'trap "echo asked; exit 85" USR2; trap "" TERM; echo attempt; while :; do sleep 0.05; done')
+        until(lambda: "attempt" in self.ok("logs", job).out, f"job {job} listens")
+        self.ok("requeue", job)
+        until(lambda: len(self.cluster.show(job)["details"]["attempts"]) == 2, f"job {job} runs again")
+        first = self.cluster.show(job)["details"]["attempts"][0]
+        self.assertEqual((first["outcome"], first["gangs"][0]["ranks"][0]["exit_code"]), ("preempted", 85))
+        self.end_deaf(job)
+
+    def end_deaf(self, job):
+        """One that ignores SIGTERM."""
+        pids = [pid for pids in until(lambda: self.cluster.show(job).get("pids"), f"job {job} runs").values() for pid in pids]
+        self.ok("cancel", job)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: self.cluster.state(job) == "cancelled", f"job {job} has ended")
+
+    def test_a_program_that_speaks_as_the_readme_says_keeps_its_checkpoint(self):
+        readme = (pathlib.Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+        snippet = readme.split("class Progress:", 1)[0].rsplit("```python\n", 1)[1] + "class Progress:" + readme.split("class Progress:", 1)[1].split("```", 1)[0]
+        program = pathlib.Path(tempfile.mkdtemp()) / "train.py"
+        self.addCleanup(shutil.rmtree, program.parent)
+        program.write_text(snippet + '''
+import signal, sys, time
+progress, step = Progress(), 0
+def leave(*_):
+    print("saved" if progress.saved(step, "/data/step") else "not saved", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+while True:
+    step += 1
+    progress.step(step, loss=1.0 / step)
+    time.sleep(0.02)
+''')
+        job = self.cluster.submit("--", "python3", str(program))
+        until(lambda: (self.cluster.show(job).get("progress") or {}).get("step", 0) > 3, f"job {job} says how far it is")
+        self.ok("requeue", job)
+        until(lambda: len(self.cluster.show(job)["details"]["attempts"]) == 2, f"job {job} runs again")
+        details = self.cluster.show(job)["details"]
+        self.assertEqual(details["attempts"][0]["outcome"], "preempted", "it exited with 0, but said that there is something to go on with")
+        self.assertEqual(details["checkpoint"]["path"], "/data/step")
+        self.assertGreater(details["checkpoint"]["step"], 3)
+        self.end(job)
+
+    def test_a_job_that_fails_is_tried_again_as_often_as_it_asked(self):
+        flag = pathlib.Path(tempfile.mkdtemp()) / "was-here"
+        self.addCleanup(shutil.rmtree, flag.parent)
+        job = self.cluster.submit("--max-restarts", "1", "--", "sh", "-c", f"test -e {flag} && exit 0; touch {flag}; exit 7")
+        until(lambda: self.cluster.state(job) == "queued", "it waits to be tried again")
+        self.assertIn("Its last attempt failed: it is tried again", self.ok("show", job).out)
+        self.assertEqual(self.cluster.wait(job), 0)
+        first, second = self.cluster.show(job)["details"]["attempts"]
+        self.assertEqual((first["outcome"], second["outcome"]), ("failed", "succeeded"))
+        self.assertNotEqual(first["allocation"][0]["node"], second["allocation"][0]["node"], "it avoids the node that failed")
+        self.assertGreaterEqual(second["decided_ms"] - first["ended_ms"], 5000)
 
     # ---- hold and release
 

@@ -150,7 +150,7 @@ class Wishes(unittest.TestCase):
     def test_what_nodes_have(self):
         ran = self.cluster.ultra("nodes", "--wide")
         self.assertEqual(ran.code, 0, ran)
-        self.assertIn("CPUS\tMEMORY\tFEATURES\tLEAF", ran.out)
+        self.assertIn("CPUS\tMEMORY\tFEATURES\tLEAF\tCONTAINMENT\tJOBS RUN AS", ran.out)
         self.assertIn("A100\t32\t256.0 GiB\tnvlink\tleaf2", ran.out)
         self.assertIn("L4\t16\t128.0 GiB\t-\t-", ran.out)
 

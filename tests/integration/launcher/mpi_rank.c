@@ -1,4 +1,4 @@
-/* An MPI program that knows nothing of its launcher: mpi_rank reduce | abort RANK. */
+/* An MPI program that knows nothing of its launcher: mpi_rank reduce | abort RANK | leave RANK. */
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,10 @@ int main(int count, char** arguments) {
       fprintf(stderr, "the loss is not a number\n");
       MPI_Abort(MPI_COMM_WORLD, 42);
     }
+    MPI_Barrier(MPI_COMM_WORLD); /* never ends */
+  }
+  if (strcmp(arguments[1], "leave") == 0) {
+    if (rank == atoi(arguments[2])) exit(0);
     MPI_Barrier(MPI_COMM_WORLD); /* never ends */
   }
   enum { elements = 1 << 16 };

@@ -79,6 +79,24 @@ TEST_F(MpiGangs, TheRankThatAbortsIsNamed) {
   EXPECT_THAT(output("b", 3, "err"), HasSubstr("MPI_ABORT was invoked on rank 3")) << "what MPI says of it is kept";
 }
 
+TEST_F(MpiGangs, TheRankThatLeavesWithoutFinalizeIsNamedAndNobodyWaitsForIt) {
+  run(mpi_launch({mpi_rank, "leave", "1"}, {"a", "b"}, 2));
+  const GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::failed);
+  ASSERT_TRUE(report.failure);
+  EXPECT_EQ(report.failure->rank, 1);
+  EXPECT_EQ(report.failure->detail, "rank 1 on a exited with code 0 without calling MPI_Finalize");
+}
+
+TEST_F(MpiGangs, TheRankThatLeavesWithoutFinalizeIsNamedAlsoWhenItWasAloneOnItsNode) {
+  run(mpi_launch({mpi_rank, "leave", "1"}, {"a", "b"}, 1));
+  const GangReport report = nodes.at("b").last();
+  EXPECT_EQ(report.outcome, Outcome::failed);
+  ASSERT_TRUE(report.failure);
+  EXPECT_EQ(report.failure->rank, 1);
+  EXPECT_EQ(report.ranks.size(), 1u);
+}
+
 TEST_F(MpiGangs, ASingleRankIsOfferedPmixOnlyWhenItAsks) {
   auto launch = shell("env | grep -c ^PMIX_ || true", {"a"}, 1);
   launch.spec.mpi = MpiMode::automatic;

@@ -31,6 +31,7 @@ VirtualNodes::VirtualNodes() {
 VirtualNodes::~VirtualNodes() {
   for (auto& [name, node] : nodes) node.launcher.reset();
   expect_nothing_left();
+  if (containment) remove_empty_groups(*containment);  // of shims that went after their launcher
   fs::remove_all(folder);
 }
 
@@ -59,7 +60,17 @@ void VirtualNodes::start_agent(const std::string& name) {
       loop,
       {.jobs_folder = folder + "/" + name + jobs_below, .shim_program = ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", .peer_host = "127.0.0.1",
        .scratch_base = folder + "/" + name + "/scratch",
-       .api_socket = folder + "/" + name + jobs_below + "/api.sock"},
+       .api_socket = folder + "/" + name + jobs_below + "/api.sock",
+       .containment = containment,
+       .processes_max = processes_max,
+       .devices_folder = devices_folder,
+       .stuck_after = stuck_after,
+       .on_trouble = [this](const protocol::NodeTrouble& trouble) { troubles.push_back(trouble); },
+       .prolog = prolog,
+       .epilog = epilog,
+       .script_deadline = script_deadline,
+       .minimum_uid = minimum_uid,
+       .private_tmp = private_tmp},
       [&node](const protocol::FromShim& message) {
         if (const auto* report = std::get_if<GangReport>(&message)) node.reports.push_back(*report);
         if (const auto* progress = std::get_if<protocol::Progress>(&message)) node.progress.push_back(*progress);
@@ -103,9 +114,9 @@ void VirtualNodes::start(const protocol::LaunchSpec& launch) {
   for (const NodeAllocation& part : launch.allocation) nodes.at(part.node).launcher->send(launch.key, message);
 }
 
-void VirtualNodes::stop(const protocol::LaunchSpec& launch, Duration grace) {
+void VirtualNodes::stop(const protocol::LaunchSpec& launch, Duration grace, std::int64_t request_signal) {
   for (const NodeAllocation& part : launch.allocation) {
-    nodes.at(part.node).launcher->send(launch.key, protocol::Stop{.key = launch.key, .grace_ms = grace});
+    nodes.at(part.node).launcher->send(launch.key, protocol::Stop{.key = launch.key, .grace_ms = grace, .request_signal = request_signal});
   }
 }
 

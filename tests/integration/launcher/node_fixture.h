@@ -45,7 +45,7 @@ class VirtualNodes : public testing::Test {
   void prepare(const protocol::LaunchSpec& launch);
   /// After `prepare`: gives everybody everybody's peers.
   void start(const protocol::LaunchSpec& launch);
-  void stop(const protocol::LaunchSpec& launch, Duration grace);
+  void stop(const protocol::LaunchSpec& launch, Duration grace, std::int64_t request_signal = 0);
   /// Waits until every node of the launch has finished. `watch_failures`: as the scheduler does, stops all nodes at the first failure.
   void wait_finished(const protocol::LaunchSpec& launch, bool watch_failures = false);
   /// prepare, start, wait_finished(watching failures).
@@ -61,6 +61,15 @@ class VirtualNodes : public testing::Test {
 
   std::string folder;                 // everything of this test
   std::string jobs_below = "/jobs";   // of a node's folder
+  std::shared_ptr<Containment> containment;  // of all nodes; null = process groups
+  std::int64_t processes_max = 0;
+  std::int64_t minimum_uid = 1000;
+  bool private_tmp = false;
+  std::string devices_folder = "/dev";
+  std::string prolog, epilog;
+  std::chrono::milliseconds script_deadline{50'000};
+  std::chrono::milliseconds stuck_after{10'000};
+  std::vector<protocol::NodeTrouble> troubles;
   net::Loop loop;
   std::map<std::string, Node> nodes;
   GangKey key;

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -19,6 +21,7 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
+using testing::Not;
 namespace fs = std::filesystem;
 
 using Shims = VirtualNodes;
@@ -187,6 +190,38 @@ TEST_F(Shims, RanksMayFinishTheirWorkWithinTheGrace) {
   EXPECT_EQ(output("a", 0), "saved\n");
 }
 
+TEST_F(Shims, AProgramWithASignalOfItsOwnIsAskedByItAndTerminatedOnceItHasSaved) {
+  // One per way to answer: it leaves by itself, it waits to be told, nothing ever comes of it.
+  const std::string listens = "trap 'echo term; exit 85' TERM; echo ready; while :; do sleep 0.05; done";
+  std::vector<protocol::LaunchSpec> launches{shell("trap 'echo saved; exit 85' USR2; " + listens, {"leaves"}, 1),
+                                             shell("trap 'echo saved' USR2; " + listens, {"waits"}, 1),
+                                             shell("trap '' USR2; " + listens, {"deaf"}, 1)};
+  for (auto& launch : launches) {
+    launch.spec.warning = WarningSignal{.signal = SIGUSR2};
+    prepare(launch);
+    start(launch);
+  }
+  const auto said = [&](const char* name) {
+    return read_whole(nodes.at(name).launcher->folder(launches[0].key) + "/rank_0.out").value_or("");
+  };
+  for (const char* name : {"leaves", "waits", "deaf"}) until([&] { return said(name) == "ready\n"; }, "the traps to be set");
+  const auto ask = [&](std::size_t number, Duration grace) { stop(launches[number], grace, SIGUSR2); };
+  ask(0, seconds(60)), ask(1, seconds(60)), ask(2, seconds(2));
+  for (std::size_t number : {0, 2}) wait_finished(launches[number]);
+  EXPECT_EQ(said("leaves"), "ready\nsaved\n");
+  EXPECT_EQ(said("deaf"), "ready\nterm\n") << "SIGTERM at half of the grace";
+  until([&] { return said("waits") == "ready\nsaved\n"; }, "the checkpoint");
+  EXPECT_EQ(nodes.at("waits").last().phase, GangPhase::stopping);
+  ask(1, seconds(60));  // the same word again, as after a reconnect
+  stop(launches[1], seconds(60));
+  wait_finished(launches[1]);
+  EXPECT_EQ(said("waits"), "ready\nsaved\nterm\n");
+  for (const char* name : {"leaves", "waits", "deaf"}) {
+    EXPECT_EQ(nodes.at(name).last().outcome, Outcome::cancelled);
+    EXPECT_EQ(nodes.at(name).last().ranks.at(0).exit_code, 85);
+  }
+}
+
 TEST_F(Shims, WhatRanksLeaveRunningEndsWithThem) {
   const auto launch = launch_of({test_rank, "daemon", path("daemon")}, {"a"}, 1);
   auto quick = launch;
@@ -339,6 +374,7 @@ TEST_F(Shims, ALaunchThatTheLastAgentOnlyWroteDownIsTakenUp) {
   make_private_folder(job);
   auto launch = shell("exit 4", {"a"}, 1);
   launch.node = "a";
+  write_durably(job + "/shim.json", to_text(ShimSettings{.peer_host = "127.0.0.1", .boot_id = boot_id()}));
   write_durably(job + "/launch.json", to_text(launch));
   start_agent("a");
   nodes.at("a").launcher->adopt();
@@ -346,6 +382,21 @@ TEST_F(Shims, ALaunchThatTheLastAgentOnlyWroteDownIsTakenUp) {
   start(launch);
   wait_finished(launch);
   EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 4);
+}
+
+TEST_F(Shims, ALaunchOfAnEarlierBootIsNotBegun) {
+  const std::string job = path("a/jobs/") + text_of(key);
+  make_private_folder(job);
+  auto launch = shell("exit 4", {"a"}, 1);
+  launch.node = "a";
+  write_durably(job + "/shim.json", to_text(ShimSettings{.peer_host = "127.0.0.1", .boot_id = "an earlier one"}));
+  write_durably(job + "/launch.json", to_text(launch));
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::finished);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("was rebooted"));
+  EXPECT_FALSE(fs::exists(job + "/shim.pid")) << "no supervisor was started";
 }
 
 TEST_F(Shims, CollectProgressAndAnswerCheckpoints) {
@@ -369,6 +420,46 @@ TEST_F(Shims, CollectProgressAndAnswerCheckpoints) {
   EXPECT_EQ(progress.back().step, 500);
   EXPECT_EQ(progress.back().tokens, 50'000);
   EXPECT_EQ(progress.back().phase, "warm-up");
+}
+
+/// Reports a step, then does nothing for ever.
+constexpr const char* one_step = " progress 1 && while :; do sleep 0.05; done";
+
+TEST_F(Shims, APartThatIsCutOffAndGetsNoFurtherEndsItself) {
+  auto launch = shell(test_rank + one_step, {"a"}, 1);
+  launch.self_stop_ms = Duration{300};
+  prepare(launch);
+  start(launch);
+  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
+  EXPECT_TRUE(nodes.at("a").last().failure->node_at_fault);
+  EXPECT_THAT(nodes.at("a").last().failure->detail, testing::HasSubstr("a has lost the scheduler, and its ranks got no further for"));
+}
+
+TEST_F(Shims, APartThatTheSchedulerHearsGoesOn) {
+  auto heard = shell(test_rank + one_step, {"a"}, 1);
+  heard.self_stop_ms = Duration{300};
+  prepare(heard);
+  start(heard);
+  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
+  const auto begin = std::chrono::steady_clock::now();
+  until([&] {
+    nodes.at("a").launcher->send(key, protocol::Lease{key});
+    return std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(2500);
+  }, "longer than it promised to live alone");
+  EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running);
+  stop(heard, Duration{0});
+  wait_finished(heard);
+}
+
+TEST_F(Shims, APartThatGetsFurtherGoesOn) {
+  auto busy = shell("i=0; while [ $i -lt 30 ]; do i=$((i+1)); " + test_rank + " progress $i; sleep 0.05; done", {"a"}, 1);
+  busy.self_stop_ms = Duration{300};
+  prepare(busy);
+  start(busy);
+  wait_finished(busy);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded) << "no scheduler in sight, but it got further all the time";
 }
 
 TEST_F(Shims, ACheckpointIsNotForgottenWhileNoAgentIsThere) {
@@ -430,6 +521,20 @@ TEST_F(Shims, AForgottenGangLeavesItsLogs) {
   nodes.at("a").launcher->adopt();
   loop.run_for(std::chrono::milliseconds(20));
   EXPECT_TRUE(nodes.at("a").reports.empty());
+}
+
+/// Finding libraries would take longer than all that a small job needs.
+TEST(ShimProgram, LoadsNoLibraryThatOnlySomeGangsNeed) {
+  const auto libraries_of = [](const std::string& program) {
+    std::string text;
+    std::array<char, 4096> buffer;
+    FILE* const pipe = ::popen(("ldd " ULTRAMARINE_BINARY_DIR "/bin/" + program).c_str(), "r");
+    for (std::size_t got = 0; (got = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), got);
+    EXPECT_EQ(::pclose(pipe), 0) << program;
+    return text;
+  };
+  EXPECT_THAT(libraries_of("ultra-shim-full"), testing::AllOf(HasSubstr("libpmix"), HasSubstr("libcrypto"), HasSubstr("libhwloc")));
+  EXPECT_THAT(libraries_of("ultra-shim"), testing::AllOf(HasSubstr("libc.so"), Not(HasSubstr("libpmix")), Not(HasSubstr("libcrypto")), Not(HasSubstr("libhwloc")), Not(HasSubstr("libspdlog"))));
 }
 
 TEST_F(Shims, TwoForOneFolderAreOne) {

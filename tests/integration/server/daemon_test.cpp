@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "scheduler/net/base64.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -36,16 +37,35 @@ class DaemonTest : public TwoNodes {
     scheduler_->ask("GET", "/v1/cluster");
     scheduler_->ask("GET", "/v1/cluster");
   }
+  /// For a daemon that has stopped: nothing else writes it then.
   std::vector<store::Record> journal() {
     std::vector<store::Record> records;
     store_->read(1, [&](const store::Record& record) { records.push_back(record); });
     return records;
   }
   template <class Kind>
-  std::size_t recorded() {
+  std::size_t count_in_journal() {
     std::size_t count = 0;
     for (const store::Record& record : journal()) count += std::holds_alternative<Kind>(record.entry);
     return count;
+  }
+  /// For a daemon that runs: counted on its thread, the only one that may touch the store.
+  template <class Kind>
+  std::size_t recorded(Scheduler& scheduler) {
+    auto count = std::make_shared<std::optional<std::size_t>>();
+    scheduler.daemon.change(
+        [this, count](const core::Scheduler&, Time) {
+          *count = count_in_journal<Kind>();
+          return std::vector<Event>{};
+        },
+        [](const auto&) {});
+    // A later question's answer comes after it.
+    scheduler.ask("GET", "/v1/cluster");
+    return count->value();
+  }
+  template <class Kind>
+  std::size_t recorded() {
+    return recorded<Kind>(*scheduler_);
   }
 };
 
@@ -102,10 +122,10 @@ TEST_F(DaemonTest, TakesAJobFromSubmissionToForget) {
   view = scheduler_->job(job);
   EXPECT_EQ(view.exit_code, 0);
   EXPECT_FALSE(view.progress);
-  scheduler_->daemon.stop();
-  EXPECT_EQ(store_->environment(job), std::nullopt) << "the environment is deleted with the end of the job";
   EXPECT_EQ(recorded<GangFinished>(), 1u);
   EXPECT_EQ(recorded<AttemptEnded>(), 1u);
+  scheduler_->daemon.stop();
+  EXPECT_EQ(store_->environment(job), std::nullopt) << "the environment is deleted with the end of the job";
   // No value of a variable is in the journal.
   for (const store::Record& record : journal()) EXPECT_EQ(protocol::to_json(record.entry).find("hush"), std::string::npos);
 }
@@ -190,7 +210,7 @@ TEST_F(DaemonTest, GoesOnInMidLaunchAfterARestart) {
   one.expect<protocol::Start>();
   two.expect<protocol::Start>();
   EXPECT_EQ(one.count<protocol::Prepare>(), 0u);
-  EXPECT_EQ(recorded<Round>(), 1u) << "a restart decides nothing anew";
+  EXPECT_EQ(recorded<Round>(second), 1u) << "a restart decides nothing anew";
   second.daemon.stop();
 }
 
@@ -239,7 +259,7 @@ TEST_F(DaemonTest, NamesTheRankThatFailedAndStopsTheRest) {
   failure.last_lines = {"Traceback", "ValueError"};
   failed.failure = failure;
   two_.say(failed);
-  EXPECT_EQ(one_.expect<protocol::Stop>().grace_ms, seconds(30));
+  EXPECT_EQ(one_.expect<protocol::Stop>().grace_ms, seconds(5)) << "ranks of a broken gang have little to save";
   one_.say(one_.report(key, GangPhase::finished));
   failed.phase = GangPhase::finished;
   two_.say(failed);
@@ -276,6 +296,21 @@ TEST_F(DaemonTest, RequeuesAsTheNextAttempt) {
   two_.say(two_.report(key, GangPhase::running));
   EXPECT_EQ(two_.expect<protocol::Stop>().key, key);
   EXPECT_EQ(scheduler_->job(key.job).details.state, JobState::starting);
+}
+
+TEST_F(DaemonTest, DrainsANodeInTroubleAndQueuesWhatCouldNotStartThere) {
+  both_join();
+  const GangKey key = running_job();
+  one_.say(protocol::NodeTrouble{.reason = "health check exited with code 1: no fabric"});
+  scheduler_->until([&] { return recorded<NodeDrained>() == 1; }, "the drain");
+  EXPECT_EQ(scheduler_->job(key.job).details.state, JobState::running) << "what runs there goes on";
+  one_.say(protocol::NodeTrouble{.reason = "and again"});
+  one_.say(protocol::NodeTrouble{.reason = "prolog failed", .requeue = {key, GangKey{JobId{77}, 1, 1}}});
+  EXPECT_EQ(two_.expect<protocol::Stop>().key, key);
+  EXPECT_EQ(recorded<NodeDrained>(), 1u) << "the first reason stays";
+  EXPECT_EQ(recorded<JobRequeued>(), 1u);
+  finish(key);
+  scheduler_->until([&] { return scheduler_->job(key.job).details.state == JobState::queued; }, "the job to wait again");
 }
 
 TEST_F(DaemonTest, AcknowledgesACheckpointOnceItIsRecorded) {
@@ -464,7 +499,7 @@ TEST_F(DaemonTest, RefusesToShutDownOverRunningJobsUnlessTheyAreQueuedAgain) {
   finish(key);
   scheduler_->until([&] { return scheduler_->exit_code.has_value(); }, "the daemon to end");
   EXPECT_EQ(scheduler_->exit_code, 0);
-  EXPECT_EQ(recorded<Round>(), 1u) << "nothing was started again";
+  EXPECT_EQ(count_in_journal<Round>(), 1u) << "nothing was started again";
   const auto saved = store_->newest_snapshot();
   ASSERT_TRUE(saved);
   EXPECT_EQ(saved->sequence, store_->last_sequence());

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "scheduler/net/base64.h"
 #include "scheduler/store/store.h"
 #include "tests/unit/server/daemon_harness.h"
 

@@ -97,7 +97,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
   // The walks must go where the dangers are.
   for (const JobState state : {JobState::completed, JobState::failed, JobState::cancelled}) EXPECT_GT(ends[state], 0);
   for (const Outcome outcome : {Outcome::succeeded, Outcome::failed, Outcome::cancelled, Outcome::preempted, Outcome::node_lost, Outcome::start_failed,
-                                Outcome::supervisor_lost})
+                                Outcome::stalled, Outcome::supervisor_lost})
     EXPECT_GT(outcomes[outcome], 0) << static_cast<int>(outcome);
   for (const Outcome outcome : {Outcome::succeeded, Outcome::failed, Outcome::cancelled, Outcome::preempted, Outcome::node_lost, Outcome::start_failed,
                                 Outcome::supervisor_lost})

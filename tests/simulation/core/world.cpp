@@ -6,6 +6,7 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/stall.h"
 
 namespace ultramarine::core {
 namespace {
@@ -37,6 +38,7 @@ World::World(std::uint64_t seed) : random_(seed) {
     }
   }
   if (has(Habit::limits)) set_limits();
+  if (has(Fault::hang)) full_cluster_.hang.stop = random_.chance(500);
   for (const NodeConfig& node : full_cluster_.nodes) agents_[node.name].node = node.name;
   record(ClusterConfigured{full_cluster_, {}});
   PolicyConfig policy;
@@ -49,7 +51,7 @@ World::World(std::uint64_t seed) : random_(seed) {
 }
 
 std::string World::faults_in_words() const {
-  static const char* const names[] = {"mute", "cut_off", "reboot", "lost_gang", "rank_failure", "refused_launch", "scheduler_restart", "cluster_change"};
+  static const char* const names[] = {"mute", "cut_off", "reboot", "lost_gang", "rank_failure", "refused_launch", "scheduler_restart", "cluster_change", "hang"};
   static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change", "dates", "reserve", "limits"};
   std::string words;
   for (const Fault fault : faults_) words += (words.empty() ? "" : " ") + std::string(names[static_cast<int>(fault)]);
@@ -112,6 +114,7 @@ void World::take_hello(Agent& agent) {
   live.connected = true;
   live.last_heard_ms = now_;
   live.known_gangs.clear();
+  for (auto& [key, gang] : liveness_.gangs) gang.stillness.erase(agent.node);
   agent.outbox.clear();
   agent.inbox.clear();
   for (const auto& [key, gang] : agent.gangs) {
@@ -257,6 +260,25 @@ void World::progress(Agent& agent, bool may_fail) {
   report(agent, gang);
 }
 
+/// The nodes of a gang, or some of them, say that nothing goes on there, or that it does again.
+void World::stand_still() {
+  if (liveness_.gangs.empty()) return;
+  const GangKey key = std::next(liveness_.gangs.begin(), random_.between(0, static_cast<std::int64_t>(liveness_.gangs.size()) - 1))->first;
+  if (!is_open_gang(scheduler_.state(), key)) return;
+  const Job& job = scheduler_.state().jobs.at(key.job);
+  const bool everywhere = random_.chance(500);
+  std::int64_t rank = 0;
+  for (const NodeAllocation& part : gang_allocation(job, job.attempts.back(), key.gang)) {
+    const Agent& agent = agents_.at(part.node);
+    const auto gang = agent.gangs.find(key);
+    if (!agent.connected || agent.muted || gang == agent.gangs.end() || gang->second.report.phase != GangPhase::running) continue;
+    if (!everywhere && random_.chance(500)) continue;
+    GangStillness said{.key = key, .watched = everywhere || random_.chance(500), .over = everywhere || random_.chance(500), .still_ms = seconds(15), .limit_ms = seconds(15)};
+    if (everywhere || random_.chance(500)) said.ranks.push_back({.rank = rank++, .state = random_.chance(500) ? "T" : "S", .look_ms = seconds(1)});
+    note_stillness(job, part.node, said, liveness_);
+  }
+}
+
 void World::cut_off(Agent& agent) {
   agent.connected = false;
   agent.inbox.clear();
@@ -273,7 +295,7 @@ void World::pass_time(Duration length) {
 
 void World::step() {
   Agent& agent = any_agent();
-  switch (random_.between(0, 37)) {
+  switch (random_.between(0, 38)) {
     case 0: case 1: submit(); break;
     case 2:
       if (random_.chance(300)) submit();
@@ -328,6 +350,9 @@ void World::step() {
     case 36:
       if (has(Habit::reorder) && random_.chance(500)) reorder();
       else if (has(Habit::policy_change) && random_.chance(100)) change_policy();
+      break;
+    case 38:
+      if (has(Fault::hang) && random_.chance(400)) stand_still();
       break;
     case 37:
       if (has(Habit::reserve) && random_.chance(150)) reserve();

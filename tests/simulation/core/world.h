@@ -16,7 +16,7 @@
 
 namespace ultramarine::core {
 
-enum class Fault { mute, cut_off, reboot, lost_gang, rank_failure, refused_launch, scheduler_restart, cluster_change, count };
+enum class Fault { mute, cut_off, reboot, lost_gang, rank_failure, refused_launch, scheduler_restart, cluster_change, hang, count };
 /// What people do beside submitting, cancelling and requeueing.
 enum class Habit { hold, reorder, drain, wishes, policy_change, dates, reserve, limits, count };
 
@@ -82,6 +82,7 @@ class World {
   void obey(Agent& agent);
   void progress(Agent& agent, bool may_fail);
   void report(Agent& agent, const PretendedGang& gang);
+  void stand_still();
   void cut_off(Agent& agent);
   void pass_time(Duration length);
 

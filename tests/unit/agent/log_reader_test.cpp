@@ -7,7 +7,7 @@
 #include <fstream>
 #include <random>
 
-#include "scheduler/net/proof.h"
+#include "scheduler/net/base64.h"
 #include "temporary_folder.h"
 #include "worker/launcher/output_notes.h"
 

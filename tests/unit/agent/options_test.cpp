@@ -48,6 +48,38 @@ struct AgentOptionsTest : testing::Test {
   }
 };
 
+TEST_F(AgentOptionsTest, TakesWhatRealDevicesNeed) {
+  const AgentOptions plain = resolve("[[node]]\nname = \"node03\"\ngpus = 2\n");
+  EXPECT_EQ(plain.kernel_log, "/dev/kmsg");
+  EXPECT_EQ(plain.nvml_library, "");
+  EXPECT_EQ(plain.device_release_ms, seconds(30));
+  EXPECT_EQ(plain.device_tolerance_bytes, 1LL << 30);
+  command_line.node = "node03";
+  const AgentOptions options =
+      resolve("[[node]]\nname = \"node03\"\ngpus = 2\n[agent]\nnvml_library = \"/opt/lib.so\"\nkernel_log = \"\"\ndevice_release = \"2s\"\ndevice_tolerance = \"64MiB\"\n");
+  EXPECT_FALSE(options.node.virtual_devices);
+  EXPECT_EQ(options.nvml_library, "/opt/lib.so");
+  EXPECT_EQ(options.kernel_log, "");
+  EXPECT_EQ(options.device_release_ms, seconds(2));
+  EXPECT_EQ(options.device_tolerance_bytes, 64LL << 20);
+  try {
+    resolve("[agent]\ndevice_release = \"1h\"\n");
+    ADD_FAILURE() << "was accepted";
+  } catch (const protocol::ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("agent.device_release"));
+  }
+}
+
+TEST_F(AgentOptionsTest, JobsHaveATmpOfTheirOwnOnlyWhereNothingThatTheyNeedIsHidden) {
+  EXPECT_FALSE(resolve().private_tmp) << "a site that stages data in /tmp must say so itself";
+  EXPECT_TRUE(resolve("[agent]\nprivate_tmp = true\n").private_tmp);
+  EXPECT_EQ(why_no_private_tmp(true, "/var/lib/ultramarine/agent", "/usr/lib/ultramarine/ultra-shim"), "");
+  EXPECT_EQ(why_no_private_tmp(true, "/tmpfiles/agent", "/usr/bin/ultra-shim"), "");
+  EXPECT_THAT(why_no_private_tmp(false, "/var/lib/agent", "/usr/bin/ultra-shim"), HasSubstr("run it as root"));
+  EXPECT_THAT(why_no_private_tmp(true, "/var/../tmp/agent", "/usr/bin/ultra-shim"), HasSubstr("could not see /var/../tmp/agent;"));
+  EXPECT_THAT(why_no_private_tmp(true, "/var/lib/agent", "/dev/shm/bin/ultra-shim"), HasSubstr("could not see /dev/shm/bin/ultra-shim;"));
+}
+
 TEST_F(AgentOptionsTest, TakesItsNodesPartOfTheFile) {
   const AgentOptions options = resolve();
   EXPECT_EQ(options.node.name, "node02");
@@ -64,6 +96,20 @@ TEST_F(AgentOptionsTest, AgentSectionOverridesAndTheCommandLineOverridesThat) {
   EXPECT_EQ(resolve(section).scheduler.text(), "10.0.0.1:99");
   EXPECT_EQ(resolve(section).metrics->port, 1);
   EXPECT_EQ(resolve(section).state_directory, "/var/lib/agent");
+  const std::string scripts = section + "prolog = \"/etc/prolog\"\nscript_deadline = \"5s\"\nhealth_check = \"/etc/health\"\nhealth_interval = \"2m\"\n"
+                                        "minimum_uid = 500\nroot_jobs = true\ncontainment = \"cgroup_v1\"\nprocesses_max = 77\n";
+  EXPECT_EQ(resolve(scripts).prolog, "/etc/prolog");
+  EXPECT_EQ(resolve(scripts).epilog, "");
+  EXPECT_EQ(resolve(scripts).script_deadline.count(), 5000);
+  EXPECT_EQ(resolve(scripts).health_interval.count(), 120'000);
+  EXPECT_EQ(resolve(scripts).minimum_uid, 500);
+  EXPECT_TRUE(resolve(scripts).root_jobs);
+  EXPECT_EQ(resolve(scripts).containment, "cgroup_v1");
+  EXPECT_EQ(resolve(scripts).processes_max, 77);
+  EXPECT_FALSE(resolve(section).root_jobs);
+  EXPECT_EQ(resolve(section).minimum_uid, 1000);
+  EXPECT_GT(resolve(section).processes_max, 1000);
+  EXPECT_LE(resolve(section).processes_max, 32768);
   command_line.metrics = "127.0.0.1:2";
   EXPECT_EQ(resolve(section).metrics->port, 2);
 }

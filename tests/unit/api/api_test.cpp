@@ -162,10 +162,46 @@ TEST_F(Api, GivesTheSameJobForTheSameKey) {
   EXPECT_EQ(scheduler_.submit(), JobId{2});
 }
 
-TEST_F(Api, StartsJobsOnlyAsTheUserWhoRunsIt) {
-  const auto problem = refused(403, scheduler_.ask(api::Door::socket, stranger, "POST", "/v1/jobs", R"({"spec":{}})"));
-  EXPECT_EQ(problem.code, "not_permitted");
-  EXPECT_EQ(problem.message, "this cluster starts jobs only as the user who runs it (uid 1000)");
+TEST_F(TwoNodes, OtherUsersMaySubmitWhereTheAgentsAreRoot) {
+  const std::string body = R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})";
+  const auto answer = [&](const char* target) {
+    const net::Response response = scheduler_->ask(api::Door::socket, stranger, "POST", target, body);
+    if (response.status == 200) return std::string("200");
+    EXPECT_EQ(response.status, 403) << response.body;
+    const auto problem = scheduler_->problem(response);
+    EXPECT_EQ(problem.code, "not_permitted");
+    return problem.message + "; " + problem.remedy;
+  };
+  const auto expect = [&](const std::string& wanted) {
+    EXPECT_EQ(answer("/v1/jobs"), wanted);
+    EXPECT_EQ(answer("/v1/jobs/check"), wanted);
+  };
+  const auto join = [](Agent& agent, bool is_root) {
+    agent.connect();
+    protocol::Hello hello = agent.hello();
+    hello.launches_as_owner = is_root;
+    agent.say(hello);
+    EXPECT_TRUE(agent.expect<protocol::Welcome>().accepted);
+  };
+  expect("no agent has joined yet, and until then only the user who runs the scheduler (uid 1000) may submit; try again when `ultra nodes` shows nodes that are up");
+  EXPECT_EQ(scheduler_->submit(), JobId{1}) << "that user's jobs wait for the agents";
+  join(one_, false);
+  expect("this cluster starts jobs only as the user who runs it (uid 1000): its agents are not root; submit as that user, have the agents run as root, or start "
+         "a cluster of your own with `ultra cluster up`");
+  join(two_, true);
+  expect("the agent of node01 is not root and can't start jobs of other users than its own; have it run as root, or drain its node: ultra drain node01 "
+         "--reason TEXT");
+  EXPECT_EQ(scheduler_->ask("POST", "/v1/nodes/drain", R"({"nodes":["node01"],"reason":"an old agent"})").status, 200);
+  expect("200");
+  EXPECT_EQ(scheduler_->ask("POST", "/v1/nodes/resume", R"({"nodes":["node01"]})").status, 200);
+  EXPECT_NE(answer("/v1/jobs"), "200");
+  one_.leave();
+  join(one_, true);  // restarted as root: known without a new boot or version
+  expect("200");
+  const auto last = scheduler_->job({3});
+  EXPECT_EQ(last.details.owner.uid, 2000);
+  EXPECT_EQ(last.details.owner.name, "stan");
+  EXPECT_EQ(scheduler_->ask(api::Door::socket, nobody, "POST", "/v1/jobs", body).status, 403) << "whoever he is";
 }
 
 TEST_F(Api, ShowsOthersASizeAndAStateButNoCommand) {

@@ -159,6 +159,29 @@ TEST_F(Operations, ADrainNeedsAReasonAndNodesThatExist) {
   EXPECT_EQ(refused(400, post(admin, "/v1/nodes/drain", R"({"nodes":["node[01"],"reason":"x"})")).field, "nodes");
 }
 
+TEST_F(Operations, OnlyAnAdminSaysThatANodeIsLostAndOnlyOfOneThatIsUnreachable) {
+  const std::string lost = R"({"nodes":["node02"],"reason":"no light on"})";
+  EXPECT_EQ(refused(403, post(stranger, "/v1/nodes/lost", lost)).message, "only an admin may say that a node is lost");
+  Agent two{*scheduler_, loop_, "node02"};
+  two.join();
+  EXPECT_EQ(refused(409, post(admin, "/v1/nodes/lost", lost)).message, "node02 is not unreachable, so what runs there is known");
+  EXPECT_EQ(refused(400, post(admin, "/v1/nodes/lost", R"({"nodes":["node02"],"reason":" "})")).field, "reason");
+  const auto state = [&] { return nodes(scheduler_->ask("GET", "/v1/nodes")).at("node02").node.state; };
+  for (int second = 0; second < 30 && state() != NodeState::unreachable; ++second) {
+    *hand_.ms += 1000;
+    scheduler_->ask("GET", "/v1/cluster");
+  }
+  ASSERT_EQ(state(), NodeState::unreachable);
+  const auto list = nodes(post(admin, "/v1/nodes/lost", lost));
+  ASSERT_TRUE(list.at("node02").node.lost);
+  EXPECT_EQ(list.at("node02").node.lost->reason, "no light on");
+  EXPECT_EQ(list.at("node02").node.lost->actor.name, "ada");
+  EXPECT_EQ(scheduler_->ask(api::Door::loopback, {}, "GET", "/v1/nodes").body.find("ada"), std::string::npos);
+  two.say(protocol::Heartbeat{});
+  scheduler_->until([&] { return state() == NodeState::up; }, "the node to be back");
+  EXPECT_FALSE(nodes(scheduler_->ask("GET", "/v1/nodes")).at("node02").node.lost);
+}
+
 TEST_F(Operations, ADrainingNodeFinishesItsJobAndTakesNoOther) {
   Agent one{*scheduler_, loop_, "node01"};
   post(admin, "/v1/jobs/1/hold");

@@ -65,8 +65,8 @@ TEST(Diagnosis, LocksAreTriedForReal) {
 
 TEST(Diagnosis, ProgramsAndCommandsAreLookedFor) {
   const test::TemporaryFolder folder;
-  expect(check_programs(folder.path()), Health::warning, "ultra-scheduler, ultra-agent, ultra-shim");
-  for (const char* name : {"/ultra-scheduler", "/ultra-agent", "/ultra-shim"}) {
+  expect(check_programs(folder.path()), Health::warning, "ultra-scheduler, ultra-agent, ultra-shim, ultra-shim-full, ultra-rsh");
+  for (const char* name : {"/ultra-scheduler", "/ultra-agent", "/ultra-shim", "/ultra-shim-full", "/ultra-rsh"}) {
     std::ofstream(folder.path() + name) << "#!/bin/sh\n";
     chmod((folder.path() + name).c_str(), 0755);
   }
@@ -83,6 +83,16 @@ TEST(Diagnosis, ADriverIsNeededOnlyForRealGpus) {
   expect(check_driver(true, file), Health::failed, "nvidia-smi");
   std::ofstream(file) << "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Thu Jan 23 2026\n";
   expect(check_driver(true, file), Health::ok, "NVIDIA driver 570.86.15");
+}
+
+TEST(Diagnosis, TheFabricIsWhatTheClusterFileSays) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"/net", "/net/eth0", "/net/lo", "/ib", "/ib/mlx5_0"}) std::filesystem::create_directory(folder.path() + name);
+  const auto look = [&](const FabricConfig& fabric) { return check_fabric(fabric, folder.path() + "/net", folder.path() + "/ib"); };
+  expect(look({}), Health::ok, "memory that may be locked");
+  for (const char* fits : {"eth", "eth0", "=eth0", "ib0,lo", "^docker"}) expect(look({.socket_interface = fits}), Health::ok, fits);
+  expect(look({.socket_interface = "=eth"}), Health::warning, "this machine has no =eth");
+  expect(look({.infiniband = {"mlx5_0", "mlx5_7"}}), Health::warning, "this machine has no mlx5_7");
 }
 
 TEST(Diagnosis, PortsAndFolders) {

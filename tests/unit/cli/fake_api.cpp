@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "scheduler/net/proof.h"
+#include "scheduler/net/base64.h"
 #include "scheduler/protocol/codec.h"
 
 namespace ultramarine::cli::test {

@@ -12,7 +12,7 @@
 #include <future>
 
 #include "scheduler/cli/job_output.h"
-#include "scheduler/net/proof.h"
+#include "scheduler/net/base64.h"
 #include "tests/unit/cli/fake_api.h"
 
 namespace ultramarine::cli {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "scheduler/cli/client.h"
+#include "scheduler/cli/remote_shell.h"
 #include "scheduler/protocol/codec.h"
 #include "tests/unit/cli/fake_api.h"
 
@@ -228,6 +229,42 @@ TEST_F(RunInside, AsksForAGangAndPrintsItsLinesWhole) {
   EXPECT_EQ(sent.environment.at("LR"), "0.1");
 }
 
+TEST_F(RunInside, SomeOfTheNodesAndTheirCpus) {
+  run_inside({"--nodes", "1", "--nodelist", "n[2-3],n7", "--cpus-per-rank", "4", "--bind", "none", "--", "x"});
+  const auto sent = protocol::from_json<protocol::GangRequest>(api_.requests().front().body, protocol::Unknown::refused);
+  EXPECT_EQ(sent.spec.nodes, 1);
+  EXPECT_EQ(sent.spec.only_nodes, (std::vector<std::string>{"n2", "n3", "n7"}));
+  EXPECT_EQ(sent.spec.cpus_per_rank, 4);
+  EXPECT_EQ(sent.spec.bind, BindMode::none);
+  EXPECT_THAT(run_inside({"--bind", "core", "--", "x"}).err, HasSubstr("--bind: \"core\" is not known; give one of auto, none"));
+  EXPECT_THAT(run_inside({"--nodelist", "n[2", "--", "x"}).err, HasSubstr("--nodelist: \"n[2\" is no list of nodes"));
+}
+
+TEST_F(RunInside, ExecAsksForOneProcessBesideARank) {
+  const Ran ran = run({"exec", "9", "--rank", "3", "--", "nvidia-smi", "--rank"}, {{"ULTRA_HOME", api_.home()}, {"LR", "0.1"}});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "one\ntwuno\no") << "byte for byte";
+  const auto sent = protocol::from_json<protocol::GangRequest>(api_.requests().front().body, protocol::Unknown::refused);
+  EXPECT_EQ(sent.spec.command, (std::vector<std::string>{"nvidia-smi", "--rank"}));
+  EXPECT_EQ(sent.spec.beside_rank, 3);
+  EXPECT_FALSE(sent.spec.terminal) << "no terminal here";
+  EXPECT_TRUE(sent.environment.empty()) << "it has the job's";
+  EXPECT_THAT(run({"exec", "9", "nvidia-smi"}, {{"ULTRA_HOME", api_.home()}}).err, HasSubstr("unexpected word \"nvidia-smi\"; give it after --"));
+  EXPECT_THAT(run({"exec", "9"}, {{"ULTRA_HOME", api_.home()}}).err, HasSubstr("command: nothing to run"));
+  EXPECT_THAT(run({"exec", "--", "x"}, {{"ULTRA_HOME", api_.home()}}).err, HasSubstr("JOB: "));
+}
+
+TEST(RemoteShell, TakesSshsOptionsAndJoinsTheWords) {
+  const RemoteCommand plain = parse_remote_command({"n2", "orted", "-mca", "x", "\"a b\""});
+  EXPECT_EQ(plain.host, "n2");
+  EXPECT_EQ(plain.command, "orted -mca x \"a b\"");
+  const RemoteCommand busy = parse_remote_command({"-x", "-o", "BatchMode=yes", "-oPort=3", "-l", "kim", "-T", "kim@n3", "true"});
+  EXPECT_EQ(busy.host, "n3");
+  EXPECT_EQ(busy.command, "true");
+  EXPECT_THROW(parse_remote_command({"-x"}), CommandError);
+  EXPECT_THROW(parse_remote_command({"n2"}), CommandError);
+}
+
 TEST_F(RunInside, LabelsLinesIfAsked) { EXPECT_EQ(run_inside({"-l", "--", "x"}).out, "[0] one\n[1] uno\n[0] two\n"); }
 
 TEST_F(RunInside, EndsWithTheGangsCodeAndSaysWhoFailed) {
@@ -335,7 +372,7 @@ TEST(ShowScript, TellsWhatWasAskedAndWhatIsWithoutEffect) {
   gang.gang = 2;
   gang.spec = GangSpec{{"python3", "train.py"}, "/data", MpiMode::automatic, 0, 0};
   gang.outcome = Outcome::failed;
-  gang.failure = Failure{1, "node02", 3, 0, "", {"last words"}, fixed_now};
+  gang.failure = Failure{.rank = 1, .node = "node02", .exit_code = 3, .last_lines = {"last words"}, .at_ms = fixed_now};
   view.details.attempts.back().gangs.push_back(gang);
   api.on("GET /v1/jobs/5_2", json_of(view));
   const Ran ran = run(api, {"show", "5_2"});

@@ -142,14 +142,43 @@ TEST(Nodes, WideShowsWhatElseTheyHave) {
   protocol::NodeView node;
   node.node.config = {.name = "node01", .gpus = 4, .gpu_type = "H100", .cpus = 96, .memory_bytes = std::int64_t{512} << 30, .features = {"nvlink", "ib"}, .leaf = "leaf1"};
   node.node.state = NodeState::up;
+  node.node.launches_as_owner = true;
+  node.facts = NodeFacts{.containment = "cgroup_v2"};
   list.nodes = {node};
   node.node.config = {.name = "node02", .gpus = 4};
+  node.node.launches_as_owner = false;
+  node.facts.reset();
   list.nodes.push_back(node);
   api.on("GET /v1/nodes", json_of(list));
   EXPECT_EQ(run(api, {"nodes", "--wide"}).out,
-            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tCPUS\tMEMORY\tFEATURES\tLEAF\tJOBS\tNOTE\n"
-            "node01\tup\t4\t0\t-\tH100\t96\t512.0 GiB\tnvlink,ib\tleaf1\t-\t-\n"
-            "node02\tup\t4\t0\t-\t-\t-\t-\t-\t-\t-\t-\n");
+            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tCPUS\tMEMORY\tFEATURES\tLEAF\tCONTAINMENT\tJOBS RUN AS\tJOBS\tNOTE\n"
+            "node01\tup\t4\t0\t-\tH100\t96\t512.0 GiB\tnvlink,ib\tleaf1\tcgroup_v2\towner\t-\t-\n"
+            "node02\tup\t4\t0\t-\t-\t-\t-\t-\t-\t-\tagent\t-\t-\n");
+}
+
+TEST(Nodes, WideShowsWhatRealGpusMeasure) {
+  FakeApi api;
+  protocol::NodeList list;
+  list.now_ms = fixed_now;
+  protocol::NodeView node;
+  node.node.config = {.name = "node01", .gpus = 2, .gpu_type = "H100"};
+  node.node.state = NodeState::up;
+  DeviceReport first{.device = 0, .memory_total_bytes = std::int64_t{80} << 30};
+  first.memory_used_bytes = std::int64_t{3} << 29;
+  first.power_milliwatts = 300'400;
+  first.temperature_celsius = 41;
+  DeviceReport second{.device = 1, .memory_total_bytes = std::int64_t{80} << 30};
+  second.temperature_celsius = 63;
+  node.devices = {first, second};
+  list.nodes = {node};
+  node.node.config = {.name = "node02", .gpus = 2};
+  node.devices = {DeviceReport{.device = 0, .memory_total_bytes = std::int64_t{80} << 30}};
+  list.nodes.push_back(node);
+  api.on("GET /v1/nodes", json_of(list));
+  EXPECT_EQ(run(api, {"nodes", "--wide"}).out,
+            "NODE\tSTATE\tGPUS\tUSED\tUTILIZATION\tTYPE\tCPUS\tMEMORY\tFEATURES\tLEAF\tCONTAINMENT\tJOBS RUN AS\tGPU MEMORY\tPOWER\tHOTTEST\tJOBS\tNOTE\n"
+            "node01\tup\t2\t0\t-\tH100\t-\t-\t-\t-\t-\tagent\t1.5 GiB/80.0 GiB\t300 W\t63 °C\t-\t-\n"
+            "node02\tup\t2\t0\t-\t-\t-\t-\t-\t-\t-\tagent\t-\t-\t-\t-\t-\n");
 }
 
 TEST(Cancel, SaysWhatHappensAndGoesOnAfterARefusal) {

@@ -467,8 +467,11 @@ TEST(AcceptArray, IndicesAscendAndAreNotTooMany) {
 }
 
 TEST(AcceptGang, ItsCommandIsCheckedAndItsFolderMayBeTheJobs) {
-  const auto field = [](GangSpec spec) {
-    const auto answer = accept_gang(std::move(spec));
+  Job job;
+  job.spec.ranks_per_node = 2;
+  job.attempts.push_back({.allocation = {{"n1", {0, 1}}, {"n2", {0, 1}}}});
+  const auto field = [&](GangSpec spec) {
+    const auto answer = accept_gang(std::move(spec), job);
     const auto* refusal = std::get_if<Refusal>(&answer);
     return refusal ? refusal->field : "accepted";
   };
@@ -476,6 +479,16 @@ TEST(AcceptGang, ItsCommandIsCheckedAndItsFolderMayBeTheJobs) {
   EXPECT_EQ(field({.command = {}}), "command");
   EXPECT_EQ(field({.command = {"x"}, .working_directory = "here"}), "working_directory");
   EXPECT_EQ(field({.command = {"x"}, .ranks = -2}), "ranks");
+  EXPECT_EQ(field({.command = {"x"}, .cpus_per_rank = -2}), "cpus_per_rank");
+  EXPECT_EQ(field({.command = {"x"}, .only_nodes = {"n2"}, .nodes = 1}), "accepted");
+  EXPECT_EQ(field({.command = {"x"}, .only_nodes = {"n3"}}), "only_nodes");
+  EXPECT_EQ(field({.command = {"x"}, .nodes = 3}), "nodes");
+  EXPECT_EQ(field({.command = {"x"}, .terminal = TerminalSize{}}), "terminal") << "a terminal has one reader";
+  EXPECT_EQ(field({.command = {"x"}, .ranks = 1, .terminal = TerminalSize{.rows = -1}}), "terminal.rows");
+  EXPECT_EQ(field({.command = {"x"}, .beside_rank = 4}), "beside_rank");
+  const auto beside = std::get<GangSpec>(accept_gang({.command = {"x"}, .ranks = 7, .beside_rank = 3}, job));
+  EXPECT_EQ(beside.only_nodes, (std::vector<std::string>{"n2"}));
+  EXPECT_EQ(beside.ranks, 1);
 }
 
 }  // namespace

@@ -121,6 +121,46 @@ TEST_F(ScriptRuns, RanksAreDividedAsTheGangSaysElseTheJob) {
   EXPECT_EQ(gang_ranks(other.job(plain), other.attempt(plain), 1), (Counts{1, 1})) << "a plain job's own gang too";
 }
 
+TEST_F(ScriptRuns, AGangMayBeOnSomeOfTheNodes) {
+  const auto places = [&](GangSpec spec) {
+    const std::int64_t number = ask(std::move(spec));
+    std::string text = in_words(gang_allocation(driver.job(id), driver.attempt(id), number)) + " ranks";
+    for (const std::int64_t ranks : gang_ranks(driver.job(id), driver.attempt(id), number)) text += " " + std::to_string(ranks);
+    return text;
+  };
+  EXPECT_EQ(places({.only_nodes = {"node2"}}), "node2:0,1,2,3,4,5,6,7 ranks 8");
+  EXPECT_EQ(places({.nodes = 1}), "node1:0,1,2,3,4,5,6,7 ranks 8");
+  EXPECT_EQ(places({.ranks = 3, .only_nodes = {"node2", "node1"}, .nodes = 1}), "node1:0,1,2,3,4,5,6,7 ranks 3") << "in the job's order";
+  EXPECT_EQ(told("node2", 3), LaunchStep::nothing);
+  EXPECT_EQ(told("node2", 2), LaunchStep::prepare);
+
+  Driver other(cluster_of(2, 8));
+  JobSpec spec = script();
+  spec.ranks = 5;
+  const JobId five = other.submit(spec);
+  other.round();
+  const Job& job = other.job(five);
+  Attempt attempt = other.attempt(five);
+  attempt.gangs = {{.gang = 2, .spec = GangSpec{.only_nodes = {"node2"}}}};
+  EXPECT_EQ(gang_ranks(job, attempt, 2), (std::vector<std::int64_t>{2})) << "the part of the job's number that this node has";
+}
+
+TEST(PlainGangs, OneMoreMayRunBesideRanksThatHaveStarted) {
+  Driver driver(cluster_of(1, 2));
+  const JobId id = driver.submit(spec_of({.gpus = 2}, hours(1)));
+  driver.round();
+  EXPECT_FALSE(takes_gangs(driver.job(id), true)) << "nothing to be beside yet";
+  driver.apply(GangStarted{id, 1, 1, {}});
+  EXPECT_TRUE(takes_gangs(driver.job(id), true));
+  EXPECT_FALSE(takes_gangs(driver.job(id))) << "`ultra run` is for scripts";
+  driver.apply(GangRequested{id, 1, 2, GangSpec{.command = {"/bin/sh"}, .ranks = 1, .only_nodes = {"node1"}, .beside_rank = 0}, ada});
+  EXPECT_EQ(in_words(gang_allocation(driver.job(id), driver.attempt(id), 2)), "node1:0,1");
+  EXPECT_FALSE(is_being_stopped(driver.job(id), driver.attempt(id), 2));
+  driver.apply(GangFinished{id, 1, 1, Outcome::succeeded, {}, {}});
+  EXPECT_TRUE(is_being_stopped(driver.job(id), driver.attempt(id), 2)) << "it doesn't outlive the ranks";
+  EXPECT_FALSE(takes_gangs(driver.job(id), true));
+}
+
 TEST_F(ScriptRuns, AFailedGangStopsItselfAndNothingElse) {
   run_second();
   const std::int64_t third = ask();

@@ -19,7 +19,7 @@ struct VirtualInventory : testing::Test {
     return found == cpu.end() ? std::nullopt : std::optional(found->second);
   });
   std::int64_t utilization(std::int64_t now_ms, const DeviceUsers& users, std::size_t device = 0) {
-    return inventory->sample(Time{now_ms}, users).at(device).utilization_permille;
+    return inventory->sample(Time{now_ms}, users).at(device).utilization_permille.value_or(-1);
   }
 };
 

@@ -147,6 +147,27 @@ TEST_F(Processes, RanksDieWithTheProcessThatStartedThem) {
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+TEST_F(Processes, AreOrdinaryVictimsWhateverTheirStarterIs) {
+  // The starter's score is another than 0: below it where this process may do that, as an agent does, else above it, which everybody may.
+  const std::string score = "/proc/self/oom_score_adj";
+  const std::string before = read_whole(score).value();
+  const auto set = [&](const std::string& value) { return static_cast<bool>(std::ofstream(score) << value << std::flush); };
+  if (!set("-900")) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root, and from below 0 everybody, goes back to 0";
+    std::printf("a score below 0: not run, this process has no CAP_SYS_RESOURCE\n");
+    ASSERT_TRUE(set("500"));
+  }
+  const StartResult rank = start_rank(shell("cat /proc/self/oom_score_adj"));
+  ASSERT_EQ(rank.step, StartStep::none);
+  wait_for(rank.pid);
+  const StartResult detached = start_detached("/bin/sh", {"-c", "cat /proc/self/oom_score_adj > " + folder + "/seen"}, folder + "/log");
+  set(before);
+  ASSERT_EQ(detached.step, StartStep::none);
+  EXPECT_EQ(text_of_file("out"), "0\n");
+  wait_for(static_cast<pid_t>(detached.pid));
+  EXPECT_EQ(text_of_file("seen"), "0\n");
+}
+
 TEST_F(Processes, DetachedProgramsAreNobodysChild) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 0);
   const StartResult result = start_detached("/bin/sh", {"-c", "ps -o ppid=,sid= -p $$ > " + folder + "/seen; echo said"}, folder + "/log");

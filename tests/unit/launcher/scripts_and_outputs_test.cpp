@@ -115,6 +115,34 @@ TEST_F(Scratch, WithoutALimitOnlyAWordEndsIt) {
   EXPECT_FALSE(is_there());
 }
 
+TEST_F(Scratch, PrivateFoldersLieBesideItAndGoWithIt) {
+  come(minutes(10), Time{0});
+  const OwnMounts mounts = make_private_folders(folders.path_of(attempt));
+  EXPECT_EQ(mounts.tmp, folder + "/scratch/12.3.private/tmp");
+  EXPECT_TRUE(mounts.shm.starts_with("/dev/shm/ultramarine-12.3-private-")) << mounts.shm;
+  const std::string memory = fs::path(mounts.shm).parent_path().string();
+  for (const std::string& path : {mounts.tmp, mounts.shm}) {
+    EXPECT_EQ(fs::status(path).permissions(), fs::perms::all | fs::perms::sticky_bit) << path;
+    EXPECT_EQ(fs::status(fs::path(path).parent_path()).permissions(), fs::perms::owner_all) << "nobody else comes this way";
+    std::ofstream(path + "/data") << "x";
+  }
+  const OwnMounts again = make_private_folders(folders.path_of(attempt));
+  EXPECT_EQ(again.tmp, mounts.tmp);
+  EXPECT_EQ(again.shm, mounts.shm);
+  // After a restart of the machine memory is empty, and what now has that name was put there by somebody.
+  fs::remove_all(memory);
+  fs::create_symlink(folder, memory);
+  const OwnMounts fresh = make_private_folders(folders.path_of(attempt));
+  EXPECT_NE(fresh.shm, mounts.shm);
+  EXPECT_TRUE(fs::exists(mounts.tmp + "/data"));
+  with_gangs.clear();
+  folders.over(attempt);
+  EXPECT_FALSE(fs::exists(fresh.shm));
+  EXPECT_TRUE(fs::is_empty(folder + "/scratch"));
+  EXPECT_TRUE(fs::is_symlink(memory)) << "not ours";
+  fs::remove(memory);
+}
+
 // ---- patterns
 
 const PatternWords words{.job = 123, .array = 100, .index = 7, .node = "n05.hall.example", .node_rank = 2, .rank = 11, .step = "0", .user = "kim",

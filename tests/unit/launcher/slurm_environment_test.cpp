@@ -46,7 +46,7 @@ protocol::LaunchSpec script_launch() {
 }
 
 const GangSurroundings surroundings{.master_address = "10.0.0.7", .master_port = 29000, .progress_path = "/p", .api_socket = "/agent/api.sock",
-                                    .scratch_folder = "/scratch/43.2", .host_file = "/job/hostfile", .cpus = 64, .now_ms = Time{1'700'000'000'000}};
+                                    .scratch_folder = "/scratch/43.2", .host_file = "/job/hostfile", .hydra_host_file = "/job/hostfile.hydra", .remote_shell = "/usr/bin/ultra-rsh", .cpus = 64, .now_ms = Time{1'700'000'000'000}};
 
 Environment of_script(const protocol::LaunchSpec& launch) {
   const GangLayout layout = layout_of(launch);

@@ -14,6 +14,7 @@
 #include "worker/launcher/command_check.h"
 #include "worker/launcher/gang_layout.h"
 #include "worker/launcher/job_folder.h"
+#include "worker/launcher/local_devices.h"
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/mpi_environment.h"
 #include "worker/launcher/port_reservation.h"
@@ -126,16 +127,38 @@ protocol::LaunchSpec launch_of(bool virtual_devices) {
 }
 
 TEST(RankEnvironment, LaterLayersWin) {
-  // Captured < fabric < torchrun's and ours.
+  // Fabric < captured < torchrun's and ours.
   const auto launch = launch_of(true);
   const GangLayout layout(launch.allocation);
   const Environment environment = rank_environment(launch, layout, layout.ranks()[1], {.master_address = "10.0.0.2", .master_port = 12345});
   EXPECT_EQ(environment.at("HOME"), "/home/kim");
   EXPECT_EQ(environment.at("PATH"), "/venv/bin:/bin");
-  EXPECT_EQ(environment.at("NCCL_DEBUG"), "INFO");
+  EXPECT_EQ(environment.at("NCCL_DEBUG"), "WARN");
   EXPECT_EQ(environment.at("RANK"), "1");
   EXPECT_EQ(environment.at("MASTER_ADDR"), "10.0.0.2");
   EXPECT_EQ(environment.at("MASTER_PORT"), "12345");
+}
+
+TEST(RankEnvironment, NamesRealDevicesByUuid) {
+  auto launch = launch_of(false);
+  launch.allocation = {{"node05", {1, 3}}};
+  const GangLayout layout(launch.allocation);
+  const auto visible = [&] { return rank_environment(launch, layout, layout.ranks()[0], {}).at("CUDA_VISIBLE_DEVICES"); };
+  EXPECT_EQ(visible(), "1,3") << "an agent that doesn't say which is which";
+  launch.local_devices = {{.device = 0, .uuid = "GPU-a"}, {.device = 3, .uuid = "GPU-d"}, {.device = 1, .uuid = "GPU-b"}};
+  EXPECT_EQ(visible(), "GPU-b,GPU-d");
+  launch.virtual_devices = true;
+  EXPECT_EQ(visible(), "");
+}
+
+TEST(LocalDevices, AreNumberedAsEachOneCountsThem) {
+  auto launch = launch_of(false);
+  launch.local_devices = {{.device = 1, .uuid = "GPU-b", .minor = 3, .bus_position = 0}, {.device = 3, .uuid = "GPU-d"}};
+  EXPECT_THAT(device_minors(launch, {3, 1}), ElementsAre(3, 3));
+  EXPECT_THAT(device_minors(launch, {1, 2}), ElementsAre(3, 2));
+  const auto places = on_the_bus(launch, {{.devices = {1, 3}}, {.devices = {3}}});
+  EXPECT_THAT(places[0].devices, ElementsAre(0, 3));
+  EXPECT_THAT(places[1].devices, ElementsAre(3));
 }
 
 TEST(RankEnvironment, SaysWhatTorchrunSays) {

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include "scheduler/net/base64.h"
 #include "scheduler/net/endpoint.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/net/target.h"

@@ -117,9 +117,21 @@ gpu_types = { "nvidia a100" = "A100" }
 socket_interface = "eth0"
 infiniband = ["mlx5_0"]
 environment = { NCCL_DEBUG = "INFO" }
+memlock = "unlimited"
 [money]
 currency = "EUR"
 price_per_gpu_hour = 2.357
+[timeouts]
+heartbeat = "100ms"
+suspect = "500ms"
+unreachable = "1s"
+self_stop = "1s"
+self_stop_margin = "200ms"
+launch = "6s"
+agents_return = "500ms"
+restart_delay = "500ms"
+restart_delay_max = "1m"
+unkillable = "1s"
 [scheduler]
 state_directory = "state"
 socket = "/run/s.sock"
@@ -149,7 +161,11 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(cluster.roles.admin, (std::vector<std::string>{"a1", "@a2"}));
   EXPECT_EQ(cluster.names.gpu_types.at("nvidia a100"), "A100");
   EXPECT_EQ(cluster.fabric.environment.at("NCCL_DEBUG"), "INFO");
+  EXPECT_EQ(cluster.fabric.memlock_bytes, -1);
   EXPECT_EQ(cluster.money.price_per_gpu_hour_milli, 2357);
+  const TimeoutsConfig tenth{.heartbeat_ms{100}, .suspect_ms{500}, .unreachable_ms = seconds(1), .self_stop_ms = seconds(1), .self_stop_margin_ms{200}, .launch_ms = seconds(6),
+                             .agents_return_ms{500}, .restart_delay_ms{500}, .restart_delay_max_ms = seconds(60), .unkillable_ms = seconds(1)};
+  EXPECT_EQ(cluster.timeouts, tenth);
   EXPECT_EQ(file.scheduler.state_directory, "/etc/site/state");
   EXPECT_EQ(file.scheduler.socket, "/run/s.sock");
   EXPECT_EQ(file.scheduler.http, "");
@@ -244,6 +260,10 @@ TEST(ClusterFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
       {"[fabric]\nenvironment = { A = 1 }", "f.toml:5:21: fabric.environment.A: expected text, got 1"},
       {"[fabric]\nenvironment = 1", "f.toml:5:15: fabric.environment: expected a table, got 1; write fabric.environment = { name = value }"},
       {"[money]\nprice_per_gpu_hour = -1", "f.toml:5:22: money.price_per_gpu_hour: -1000 is negative; use 0 or more"},
+      {"[timeouts]\nsuspect = \"50ms\"", "f.toml:5:11: timeouts.suspect: 50ms is out of range; use 100ms to 1d"},
+      {"[timeouts]\nheartbeat = \"5s\"", "f.toml:4:1: timeouts: suspect 5s is not longer than heartbeat (5s); give agents time for several words, such as five times heartbeat"},
+      {"[timeouts]\nunreachable = \"3s\"", "f.toml:5:15: timeouts.unreachable: unreachable 3s is not longer than suspect (5s); raise it, or lower suspect"},
+      {"[timeouts]\nrestart_delay_max = \"1s\"", "f.toml:5:21: timeouts.restart_delay_max: restart_delay_max 1s is shorter than restart_delay (5s); raise it, or lower restart_delay"},
       {"[scheduler]\nagents = \"8643\"", "f.toml:5:10: scheduler.agents: \"8643\" is no address; write host:port, like \"127.0.0.1:8642\""},
       {"[scheduler]\nagents = \"\"", "f.toml:5:10: scheduler.agents: \"\" is no address; write host:port, like \"127.0.0.1:8642\""},
       {"[scheduler]\nagents = \"0.0.0.0:8643\"", "f.toml:5:10: scheduler.agents: \"0.0.0.0:8643\" is every address of the scheduler's machine, and agents need one of them; "

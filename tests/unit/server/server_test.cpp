@@ -138,7 +138,7 @@ TEST(FabricEnvironment, NamesTheInterfacesForNcclAndOpenMpi) {
   fabric.infiniband = {"mlx5_0", "mlx5_1"};
   fabric.environment = {{"NCCL_DEBUG", "WARN"}};
   const std::map<std::string, std::string> expected{
-      {"NCCL_SOCKET_IFNAME", "eth1"}, {"OMPI_MCA_btl_tcp_if_include", "eth1"}, {"NCCL_IB_HCA", "mlx5_0,mlx5_1"}, {"NCCL_DEBUG", "WARN"}};
+      {"NCCL_SOCKET_IFNAME", "eth1"}, {"GLOO_SOCKET_IFNAME", "eth1"}, {"OMPI_MCA_btl_tcp_if_include", "eth1"}, {"NCCL_IB_HCA", "mlx5_0,mlx5_1"}, {"NCCL_DEBUG", "WARN"}};
   EXPECT_EQ(fabric_environment(fabric), expected);
 }
 

@@ -186,7 +186,7 @@ TEST(Numbers, AreGroupedByThousands) {
 
 class Checkpoints : public testing::Test {
  protected:
-  std::string save(std::int64_t step) {
+  std::string save(std::int64_t step, const CheckpointFence* fence = nullptr) {
     const Layout layout(model_);
     std::vector<float> parameters(layout.parameter_count(), static_cast<float>(step)), moments(parameters.size(), 0.5F);
     return save_checkpoint(folder_ / "inner/deeper",
@@ -199,7 +199,7 @@ class Checkpoints : public testing::Test {
                             .parameter_count = static_cast<std::int64_t>(parameters.size()),
                             .seed = 3,
                             .data_hash = "feed"},
-                           parameters, moments, moments);
+                           parameters, moments, moments, fence);
   }
   std::optional<Checkpoint> newest() {
     return load_newest_checkpoint(
@@ -249,6 +249,39 @@ TEST_F(Checkpoints, AnyDamagedByteIsNoticedAndTheOneBeforeIsTaken) {
     std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(at).put(original);
   }
   EXPECT_EQ(newest()->manifest.step, 2);
+}
+
+TEST_F(Checkpoints, AnAttemptThatWasGivenUpSavesNothingAnyMore) {
+  std::filesystem::create_directories(folder_ / "inner/deeper");
+  const CheckpointFence first(folder_ / "inner/deeper", 7, 1);
+  save(10, &first);
+  const CheckpointFence second(folder_ / "inner/deeper", 7, 2);
+  try {
+    save(11, &first);
+    ADD_FAILURE() << "saved";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("attempt 2 of job 7 saves the checkpoints by now; this is attempt 1, which was given up"));
+  }
+  EXPECT_EQ(newest()->manifest.step, 10);
+  save(11, &second);
+  save(12, &second);
+  EXPECT_EQ(newest()->manifest.step, 12);
+  EXPECT_THROW(CheckpointFence(folder_ / "inner/deeper", 7, 1), std::runtime_error) << "nor does it begin anew";
+  const CheckpointFence same(folder_ / "inner/deeper", 7, 2), another_job(folder_ / "inner/deeper", 8, 1);
+  save(13, &another_job);
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "inner/deeper"))
+    EXPECT_EQ(entry.path().filename().string().find(".tmp"), std::string::npos) << entry.path();
+}
+
+TEST_F(Checkpoints, AFenceIsOnlyForJobs) {
+  const auto clear = [] { ::unsetenv("ULTRA_JOB_ID"), ::unsetenv("ULTRA_ATTEMPT"); };
+  clear();
+  EXPECT_FALSE(CheckpointFence::of_this_attempt(folder_ / ""));
+  ::setenv("ULTRA_JOB_ID", "12", 1), ::setenv("ULTRA_ATTEMPT", "3", 1);
+  const auto fence = CheckpointFence::of_this_attempt(folder_ / "");
+  clear();
+  ASSERT_TRUE(fence);
+  EXPECT_EQ(fence->attempt(), 3);
 }
 
 TEST_F(Checkpoints, OneThatIsCutShortOrForeignIsPassedOver) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "builders.h"
 
 namespace ultramarine::worker_core {
@@ -166,6 +168,25 @@ TEST(LaunchCheck, NamesBothUsersAndTheRemedy) {
             "job 9 belongs to uid 1234 (bob) but the agent of node node01 runs as uid 1000 (ann): run the cluster as bob");
 }
 
+TEST(LaunchCheck, AnAgentThatIsRootRunsJobsOfUsersButNotOfTheSystem) {
+  AgentIdentity root = node01();
+  root.uid = 0;
+  auto launch = prepare(key_of(9)).launch;
+  EXPECT_EQ(refusal(root, launch), std::nullopt);
+  launch.owner = {.uid = 999, .name = "postgres"};
+  EXPECT_EQ(refusal(root, launch), "job 9 belongs to uid 999, and node node01 runs no jobs of users below uid 1000 ([agent] minimum_uid): submit it as "
+                                   "another user");
+  root.minimum_uid = 500;
+  EXPECT_EQ(refusal(root, launch), std::nullopt);
+  launch.owner.uid = -1;
+  EXPECT_NE(refusal(root, launch), std::nullopt);
+  launch.owner.uid = 0;
+  EXPECT_EQ(refusal(root, launch), "job 9 belongs to root, and node node01 runs no jobs of root: submit it as another user (root_jobs = true in [agent] "
+                                   "allows it on a machine of one's own)");
+  root.root_jobs = true;
+  EXPECT_EQ(refusal(root, launch), std::nullopt);
+}
+
 TEST(LaunchCheck, RefusesAnotherNodesLaunch) {
   auto launch = prepare(key_of(1)).launch;
   launch.node = "node02";
@@ -315,6 +336,10 @@ TEST_F(AgentMachineTest, HelloListsEveryGangAndAReportOfEachFollowsTheWelcome) {
   ASSERT_EQ(hello.size(), 1u);
   EXPECT_EQ(sent<Hello>(hello).at(0).gangs, (std::vector<GangKey>{key_of(1), key_of(2)}));
   EXPECT_EQ(sent<Hello>(hello).at(0).node, "node01");
+  EXPECT_FALSE(sent<Hello>(hello).at(0).launches_as_owner);
+  AgentIdentity root = node01();
+  root.uid = 0;
+  EXPECT_TRUE(sent<Hello>(AgentMachine(root, AgentMemory{}).on_connected()).at(0).launches_as_owner);
   const Actions welcomed = machine.on_scheduler(t0, welcome());
   ASSERT_EQ(sent<GangReport>(welcomed).size(), 2u);
   EXPECT_EQ(sent<GangReport>(welcomed)[0].phase, GangPhase::running);
@@ -327,6 +352,19 @@ TEST_F(AgentMachineTest, NothingIsSentWhileDisconnectedAndTheEndIsToldAfterwards
   EXPECT_TRUE(only<Send>(shim(report(key_of(1), GangPhase::finished))).empty());
   EXPECT_EQ(machine.next_wakeup(), std::nullopt);
   EXPECT_EQ(sent<GangReport>(reconnect()).at(0).phase, GangPhase::finished);
+}
+
+TEST_F(AgentMachineTest, TroubleIsToldOnceAndAheadOfTheReports) {
+  EXPECT_EQ(sent<NodeTrouble>(machine.on_trouble({.reason = "one"})).at(0).reason, "one");
+  run(key_of(1));
+  machine.on_disconnected();
+  EXPECT_TRUE(machine.on_trouble({.reason = "two", .requeue = {key_of(1)}}).empty());
+  const Actions welcomed = reconnect();
+  ASSERT_EQ(sent<NodeTrouble>(welcomed).size(), 1u);
+  EXPECT_EQ(sent<NodeTrouble>(welcomed)[0].requeue, (std::vector<GangKey>{key_of(1)}));
+  EXPECT_TRUE(std::holds_alternative<NodeTrouble>(only<Send>(welcomed).at(1).message));
+  machine.on_disconnected();
+  EXPECT_TRUE(sent<NodeTrouble>(reconnect()).empty());
 }
 
 TEST_F(AgentMachineTest, RefusedWelcomeOpensNothing) {
@@ -449,12 +487,96 @@ TEST_F(AgentMachineTest, LastProgressGoesAheadOfTheEnd) {
   EXPECT_EQ(std::get<Progress>(sends[0].message).step, 2);
 }
 
+TEST_F(AgentMachineTest, ThatAGangIsStillIsSaidAtOnceAndToEveryNewScheduler) {
+  const GangKey key = key_of(1);
+  EXPECT_TRUE(told<Examine>(command(Examine{key})).empty()) << "it doesn't run";
+  run(key);
+  EXPECT_EQ(told<Examine>(command(Examine{key})).size(), 1u);
+  const GangStillness still{.key = key, .watched = true, .over = true, .ranks = {{.rank = 3}}};
+  EXPECT_EQ(sent<GangStillness>(shim(still)).size(), 1u);
+  EXPECT_EQ(sent<GangStillness>(shim(still)).size(), 1u) << "with new looks";
+  const auto again = only<Send>(reconnect());
+  const auto place = [&](auto is) { return std::find_if(again.begin(), again.end(), is) - again.begin(); };
+  const auto of_stillness = place([](const Send& one) { return std::holds_alternative<GangStillness>(one.message); });
+  const auto of_report = place([](const Send& one) { return std::holds_alternative<GangReport>(one.message); });
+  EXPECT_LT(of_stillness, of_report) << "whoever hears that it runs is to know that it does nothing";
+  EXPECT_EQ(sent<GangStillness>(shim(GangStillness{.key = key})).at(0).ranks.size(), 0u);
+  EXPECT_TRUE(sent<GangStillness>(reconnect()).empty()) << "it went on";
+  shim(still);
+  shim(report(key, GangPhase::finished));
+  EXPECT_TRUE(sent<GangStillness>(reconnect()).empty());
+  EXPECT_TRUE(shim(still).empty());
+}
+
+// ---- devices
+
+TEST_F(AgentMachineTest, LostDeviceFailsWhoHoldsItAndNobodyElse) {
+  run(key_of(1), {0, 1});
+  run(key_of(2), {2, 3});
+  const Failure failure{.node = "node01", .detail = "device 1 (GPU-b) reported Xid 79", .node_at_fault = true, .at_ms = t0};
+  const Actions actions = machine.on_device_lost({1}, failure);
+  const auto reports = sent<GangReport>(actions);
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].key, key_of(1));
+  EXPECT_EQ(reports[0].phase, GangPhase::running);
+  EXPECT_EQ(reports[0].outcome, Outcome::device_lost);
+  EXPECT_EQ(reports[0].failure->detail, failure.detail);
+  ASSERT_TRUE(std::holds_alternative<Remember>(actions.front()));
+  ASSERT_TRUE(std::holds_alternative<TellShim>(actions.back()));
+  EXPECT_EQ(std::get<TellShim>(actions.back()).key, key_of(1));
+  EXPECT_TRUE(std::holds_alternative<Stop>(std::get<TellShim>(actions.back()).message));
+  EXPECT_TRUE(machine.on_device_lost({1}, failure).empty());
+
+  // Whatever the shim makes of it, the end is put down to the device; also after a restart.
+  AgentMachine later{node01(), machine.memory()};
+  later.on_connected();
+  later.on_scheduler(t0, welcome());
+  GangReport end = report(key_of(1), GangPhase::finished);
+  end.outcome = Outcome::cancelled;
+  for (AgentMachine* one : {&machine, &later}) {
+    const auto ended = sent<GangReport>(one->on_shim(t0, end));
+    ASSERT_EQ(ended.size(), 1u);
+    EXPECT_EQ(ended[0].outcome, Outcome::device_lost);
+    EXPECT_EQ(ended[0].failure->detail, failure.detail);
+  }
+  EXPECT_TRUE(machine.on_device_lost({1}, failure).empty());
+}
+
+// ---- time
+
 TEST_F(AgentMachineTest, HeartbeatsFollowTheIntervalOfTheWelcome) {
   machine.on_scheduler(t0, welcome(250));
   EXPECT_EQ(machine.next_wakeup(), t0 + milliseconds(250));
   EXPECT_TRUE(machine.on_time(t0 + milliseconds(249)).empty());
   EXPECT_EQ(sent<Heartbeat>(machine.on_time(t0 + milliseconds(250))).at(0).sequence, 1);
   EXPECT_EQ(sent<Heartbeat>(machine.on_time(t0 + milliseconds(500))).at(0).sequence, 2);
+}
+
+TEST_F(AgentMachineTest, ANodeThatCantStartAnythingRefusesWhatIsNewAndIsToBlame) {
+  run(key_of(1));
+  const auto known = sent<GangReport>(machine.on_unlaunchable(t0, key_of(1), "the disk is full"));
+  ASSERT_EQ(known.size(), 1U);
+  EXPECT_EQ(known[0].phase, GangPhase::running);
+  const auto refused = sent<GangReport>(machine.on_unlaunchable(t0, key_of(2), "the disk is full"));
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(refused[0].outcome, Outcome::start_failed);
+  EXPECT_TRUE(refused[0].failure->node_at_fault);
+  EXPECT_EQ(refused[0].failure->detail, "node node01 can't start it: the disk is full");
+}
+
+TEST_F(AgentMachineTest, ThatTheSchedulerHeardIsPassedOnToPartsThatWouldEndThemselves) {
+  for (const std::int64_t job : {1, 2}) {
+    command(prepare(key_of(job), {job}));
+    machine.on_shim(t0, report(key_of(job), GangPhase::prepared));
+    GangReport running = report(key_of(job), GangPhase::running);
+    if (job == 2) running.self_stop_ms = seconds(10);
+    machine.on_shim(t0, running);
+  }
+  const auto leases = told<Lease>(command(Heard{1}));
+  ASSERT_EQ(leases.size(), 1U);
+  EXPECT_EQ(leases[0].key, key_of(2));
+  machine.on_shim(t0, report(key_of(2), GangPhase::finished));
+  EXPECT_TRUE(told<Lease>(command(Heard{2})).empty());
 }
 
 // ---- memory

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "builders.h"
+#include "scheduler/protocol/codec.h"
 
 namespace ultramarine::worker_core {
 namespace {
@@ -129,8 +130,21 @@ class World {
 
   void carry_out(const Actions& actions) {
     for (const Action& action : actions) std::visit([&](const auto& alternative) { act(alternative); }, action);
+    if (chance(5)) {
+      ASSERT_EQ(protocol::to_json(disk_), protocol::to_json(machine_.memory())) << "a change was not remembered";
+    }
   }
-  void act(const Remember&) { disk_ = machine_.memory(); }
+  void act(const Remember& remember) {
+    apply(disk_, remember.change);
+    changes_.push_back(remember.change);
+    // The same again is no different, also from the middle on: a disk may have some changes twice.
+    if (chance(3)) {
+      AgentMemory again = disk_;
+      for (const MemoryChange& change : changes_) apply(again, change);
+      ASSERT_EQ(protocol::to_json(again), protocol::to_json(disk_));
+      changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(changes_.size() / 2));
+    }
+  }
   void act(const Send& send) {
     ASSERT_TRUE(connected_) << "sent without a connection";
     if (const auto* told = std::get_if<GangReport>(&send.message))
@@ -212,6 +226,7 @@ class World {
   Time now_{1'000'000};
   AgentMachine machine_{node01(), AgentMemory{}};
   AgentMemory disk_;
+  std::vector<MemoryChange> changes_;  // the newest
   bool connected_ = false;
   std::map<std::int64_t, std::int64_t> newest_asked_, newest_heard_;
   std::deque<ToAgent> to_agent_;

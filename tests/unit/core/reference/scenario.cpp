@@ -101,6 +101,11 @@ void Playback::submit(const ScenarioJob& job) {
   }
 }
 
+Outcome Playback::why_it_stops(const Job& job) {
+  if (job.stop_cause != StopCause::rank_failed) return Outcome::cancelled;
+  return job.attempts.back().gangs.front().outcome.value_or(Outcome::failed);
+}
+
 void Playback::end(JobId id, Outcome outcome) {
   const Attempt& open = scheduler.state().jobs.at(id).attempts.back();
   const std::int64_t attempt = open.attempt;
@@ -153,7 +158,7 @@ bool Playback::advance() {
              if (scheduler.state().jobs.at(job).state == JobState::stopping) stopping[job] = now;
            return stopping;
          }()))
-      end(id, Outcome::cancelled);
+      end(id, why_it_stops(scheduler.state().jobs.at(id)));
   }
   for (std::size_t i = 0; i < submitted_.size(); ++i) {
     if (submitted_[i] || scenario_.job[i].at_ms > now) continue;

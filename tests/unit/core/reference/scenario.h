@@ -33,6 +33,7 @@ struct ScenarioEvent {
   std::optional<JobReleased> release;
   std::optional<JobsReordered> reorder;
   std::optional<JobCancelled> cancel;
+  std::optional<GangFailed> fail;
   std::optional<NodeDrained> drain;
   std::optional<NodeResumed> resume;
   std::optional<NodeSuspected> suspect;
@@ -42,7 +43,7 @@ struct ScenarioEvent {
   std::optional<PeriodStarted> period;
   std::optional<ClusterConfigured> configure;
 };
-BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, drain, resume, suspect, join, reserve, unreserve, period, configure))
+BOOST_DESCRIBE_STRUCT(ScenarioEvent, (), (at_ms, hold, release, reorder, cancel, fail, drain, resume, suspect, join, reserve, unreserve, period, configure))
 
 struct Scenario {
   std::string about;
@@ -90,6 +91,7 @@ class Playback {
  private:
   void submit(const ScenarioJob& job);
   void end(JobId id, Outcome outcome);
+  static Outcome why_it_stops(const Job& job);
 
   Scenario scenario_;
   std::vector<bool> happened_, submitted_;  // per event, per job

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Programs that know nothing of us, over eight nodes with networks and host names of their own, and users who must not reach each other."""
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+from cluster import BINARIES, until  # noqa: E402
+from terminal_window import Window  # noqa: E402
+from node_namespaces import REAL, Faults, Fleet, needs_namespaces  # noqa: E402
+
+PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / "walk" / "programs"
+PYTHON = "/usr/bin/python3"
+HAS_TORCH = subprocess.run([PYTHON, "-c", "import torch"], capture_output=True).returncode == 0
+HAS_MPI4PY = subprocess.run([PYTHON, "-c", "import mpi4py"], capture_output=True).returncode == 0
+MELT = pathlib.Path("/usr/share/lammps/examples/melt/in.melt")
+NOBODY = 65534
+
+
+@needs_namespaces
+class EightNodes(Faults):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Fleet(nodes=8, gpus=8, namespaces=True, timeouts=REAL)
+        cls.shared.up()
+        cls.addClassCleanup(cls.shared.close)
+
+    def setUp(self):
+        self.work = self.shared.folder / self._testMethodName
+        self.work.mkdir()
+
+    def run_job(self, *arguments):
+        begin = time.monotonic()
+        job = self.shared.submit(*arguments, cwd=self.work)
+        self.assertEqual(self.shared.wait(job, timeout="240s"), 0, f"{self.shared.ultra('show', job)}\n{self.shared.ultra('logs', job)}")
+        self.measured(self._testMethodName, f"job {job}", time.monotonic() - begin)
+        return job
+
+    def test_mpi_over_64_ranks(self):
+        program = self.work / "mpi_sum"
+        subprocess.run(["mpicc", "-O1", "-o", program, PROGRAMS / "mpi_sum.c"], check=True)
+        job = self.run_job("--nodes", 8, "--gpus-per-node", 8, "--", program)
+        self.assertIn("sum over 64 ranks is exact", self.shared.logs(job, "--rank", 0))
+
+    @unittest.skipUnless(HAS_MPI4PY, "python3-mpi4py is not installed: scripts/setup test installs it")
+    def test_mpi4py(self):
+        job = self.run_job("--nodes", 8, "--gpus-per-node", 1, "--", PYTHON, PROGRAMS / "mpi4py_sum.py")
+        self.assertIn("sum over 8 ranks is 36", self.shared.logs(job, "--rank", 0))
+
+    def test_mpirun_in_a_script(self):
+        subprocess.run(["mpicc", "-O1", "-o", self.work / "mpi_sum", PROGRAMS / "mpi_sum.c"], check=True)
+        (self.work / "job.sh").write_text("#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\nhostname\ntimeout 120 mpirun ./mpi_sum\n")
+        job = self.run_job("job.sh")
+        out = (self.work / f"slurm-{job}.out").read_text()
+        self.assertIn("sum over 8 ranks is exact", out)
+        self.assertTrue(out.startswith(self.shared.show(job)["details"]["attempts"][0]["allocation"][0]["node"]))
+
+    @unittest.skipUnless(HAS_TORCH, "python3-torch is not installed: scripts/setup test installs it")
+    def test_torch_over_16_ranks(self):
+        job = self.run_job("--nodes", 8, "--gpus-per-node", 2, "--", PYTHON, PROGRAMS / "torch_ddp.py")
+        self.assertIn("all 16 ranks hold equal parameters", self.shared.logs(job, "--rank", 0))
+
+    @unittest.skipUnless(HAS_TORCH, "python3-torch is not installed: scripts/setup test installs it")
+    def test_torch_distributed_run_in_a_script(self):
+        (self.work / "job.sh").write_text(
+            "#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\n"
+            f"ultra run --ranks-per-node 1 -- sh -c 'exec {PYTHON} -m torch.distributed.run --redirects 1 --tee 1 --nnodes $SLURM_NNODES --nproc_per_node 2 "
+            f"--rdzv_backend c10d --rdzv_id $SLURM_JOB_ID --rdzv_endpoint $MASTER_ADDR:$MASTER_PORT {PROGRAMS / 'torch_ddp.py'}'\n")
+        job = self.run_job("job.sh")
+        self.assertIn("all 8 ranks hold equal parameters", (self.work / f"slurm-{job}.out").read_text())
+
+    def test_a_shell_at_a_terminal(self):
+        window = Window(self.shared, "shell", "--gpus", "1", rows=41, columns=132)
+        self.addCleanup(window.give_up)
+        window.expect(r"[#$>] ")
+        window.type("stty size; echo on $(hostname) $((40 + 2))\n")
+        window.expect(r"41 132")
+        window.expect(r"on node0\d 42")
+        window.type("exit 3\n")
+        self.assertEqual(window.end(), 3)
+
+    def test_an_array_and_a_chain(self):
+        array = self.shared.submit("--array", "0-7", "--gpus", 4, "--mpi", "none", "--", "sh", "-c", "echo $SLURM_ARRAY_TASK_ID $(hostname)", cwd=self.work)
+        last = self.run_job("--after", array, "--gpus", 1, "--", "sh", "-c", "echo after all")
+        self.assertIn("after all", self.shared.logs(last))
+
+    @unittest.skipUnless(shutil.which("hpcc"), "hpcc is not installed: scripts/setup test installs it")
+    def test_hpcc_passes_its_own_check(self):
+        shutil.copy(PROGRAMS / "hpccinf.txt", self.work / "hpccinf.txt")
+        self.run_job("--nodes", 4, "--gpus-per-node", 1, "--", "hpcc")
+        report = (self.work / "hpccoutf.txt").read_text()
+        self.assertIn("Success=1", report)
+        self.assertIn("PASSED", report)
+        self.assertNotIn("FAILED", report)
+
+    @unittest.skipUnless(shutil.which("lmp") and MELT.exists(), "lammps is not installed: scripts/setup test-all installs it")
+    def test_lammps_computes_the_same_energies_as_one_rank(self):
+        energies = {}
+        for nodes in (1, 4):
+            folder = self.work / f"over{nodes}"
+            folder.mkdir()
+            self.run_job("--nodes", nodes, "--gpus-per-node", 1, "--workdir", folder, "--", "lmp", "-in", MELT)
+            table = (folder / "log.lammps").read_text().split("Step", 1)[1].split("Loop time", 1)[0]
+            energies[nodes] = [[float(word) for word in line.split()] for line in table.splitlines() if re.match(r"\s+\d+\s", line)]
+        self.assertGreaterEqual(len(energies[1]), 2)
+        self.assertEqual(len(energies[1]), len(energies[4]))
+        # Which atom a rank adds first differs, and trajectories part in the end: the conserved energy does not.
+        for alone, together in zip(energies[1], energies[4]):
+            self.assertEqual(alone[0], together[0])
+            self.assertLessEqual(abs(alone[4] - together[4]), 1e-4 * abs(alone[4]), f"total energy of step {alone[0]:.0f}")
+
+    def test_another_users_job_reaches_nothing_of_the_first(self):
+        self.work.chmod(0o755)
+        secret = self.shared.submit("--gpus", 1, "--nodelist", "node01", "--", "sh", "-c", "echo to nobody else; exec sleep 10000", cwd=self.work)
+        self.await_running(self.shared, secret)
+        rank = until(lambda: self.shared.ranks(secret), "its rank")[0]
+        inside = pathlib.Path(f"/proc/{rank}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1]
+        folder = self.shared.folder / f"agents/node01/jobs/{secret}.1.1"
+        attack = (f"import os, signal\ndef tried(what):\n  try: what(); print('GOT IN')\n  except OSError as why: print('refused', why.errno)\n"
+                  f"tried(lambda: os.kill({inside}, signal.SIGTERM))\ntried(lambda: open('/proc/{inside}/mem', 'rb'))\ntried(lambda: open('/proc/{inside}/environ').read())\n"
+                  f"tried(lambda: os.listdir('{folder}'))\ntried(lambda: open('{folder}/rank_0.out').read())\nprint('uid', os.getuid())\n")
+        home = self.work / "home"
+        home.mkdir()
+        os.chown(home, NOBODY, pwd.getpwuid(NOBODY).pw_gid)
+        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "ULTRA_SOCKET": self.shared.environment["ULTRA_SOCKET"], "LC_ALL": "C.UTF-8"}
+        done = subprocess.run([str(BINARIES / "ultra"), "submit", "--wait", "--quiet", "--gpus", "1", "--nodelist", "node01", "--output", f"{home}/out", "--", PYTHON, "-c", attack],
+                              env=environment, cwd=home, user=NOBODY, group=pwd.getpwuid(NOBODY).pw_gid, extra_groups=[], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=120)
+        out = (home / "out").read_text() if (home / "out").exists() else done.stderr
+        self.assertEqual(done.returncode, 0, out)
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["refused"] * 5 + ["uid"], out)
+        self.assertIn(f"uid {NOBODY}", out)
+        self.assertEqual(self.shared.state(secret), "running")
+        self.assertEqual(self.shared.ultra("cancel", secret).code, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

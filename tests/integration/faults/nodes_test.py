@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Nodes that lose their power, agents and supervisors that are killed or stopped, full and hanging disks, greedy neighbours."""
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+from cluster import is_alive, until  # noqa: E402
+from node_namespaces import REAL, SLOW, Faults, needs_namespaces, needs_root, resident_bytes, slow  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+HANGING = pathlib.Path(__file__).resolve().parent / "hanging_folder.py"
+HAS_FUSE = os.path.exists("/dev/fuse") and subprocess.run([PYTHON, "-c", "import fusepy"], capture_output=True).returncode == 0
+
+
+def may_spare():
+    return subprocess.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"], capture_output=True).returncode == 0
+
+
+class Nodes(Faults):
+    def power_loss(self, fault, timeouts):
+        fleet = self.fleet(nodes=3, gpus=2, namespaces=True, timeouts=timeouts)
+        job = fleet.submit("--nodes", 3, "--gpus-per-node", 2, "--mpi", "none", "--grace", "1s", "--", "sh", "-c", "echo attempt $ULTRA_ATTEMPT on $(hostname); exec sleep 1000")
+        self.await_running(fleet, job)
+        until(lambda: fleet.logs(job).count("attempt 1 on") == 6, "all ranks have printed")
+        self.assertIn("attempt 1 on node03", fleet.logs(job))  # each node has its own name
+        first = set(fleet.ranks(job).values())
+        self.assertEqual(len(first), 6)
+        begin = time.monotonic()
+        fleet.power_off("node03")
+        until(lambda: fleet.node_state("node03") == "suspect", "suspect")
+        self.measured(fault, "power cut to suspect", time.monotonic() - begin)
+        until(lambda: fleet.node_state("node03") == "unreachable", "unreachable")
+        self.measured(fault, "power cut to unreachable", time.monotonic() - begin)
+        self.assertNotIn(fleet.state(job), ("running", "starting"), "nobody knows that all of it runs")
+        begin = time.monotonic()
+        fleet.power_on("node03")
+        until(lambda: fleet.node_state("node03") == "up" and fleet.state(job) == "running" and len(fleet.show(job)["details"]["attempts"]) > 1, "the job runs again")
+        self.measured(fault, "power on to running again", time.monotonic() - begin)
+        attempts = fleet.show(job)["details"]["attempts"]
+        self.assertEqual(attempts[0]["outcome"], "node_lost", attempts[0])
+        self.assertEqual(attempts[0]["failure"]["node"], "node03")
+        self.assertFalse(any(is_alive(pid) for pid in first), "ranks of the first attempt live beside the second")
+        self.assertEqual(len(until(lambda: (found := fleet.ranks(job)) and len(found) == 6 and found, "6 ranks")), 6)
+
+    @needs_namespaces
+    def test_a_node_loses_its_power(self):
+        self.power_loss("C1", None)
+
+    @slow
+    @needs_namespaces
+    def test_a_node_loses_its_power_at_real_values(self):
+        self.power_loss("C1 (real values)", REAL)
+
+    def test_an_agent_is_killed_again_and_again(self):
+        fleet = self.fleet(nodes=1, gpus=4)
+        stays = fleet.submit("--gpus", 1, "--", "sleep", "10000")
+        self.await_running(fleet, stays)
+        rank = fleet.ranks(stays)[0]
+        times = []
+        rounds = 1000 if SLOW else 10
+        for episode in range(rounds):
+            code = episode % 200
+            gate = fleet.folder / f"gate{episode}"
+            os.mkfifo(gate)
+            job = fleet.submit("--gpus", 1, "--", "sh", "-c", f"read word < {gate}; exit {code}")
+            ends = until(lambda: fleet.ranks(job), "the rank")[0]
+            self.await_running(fleet, job)
+            fleet.kill_daemon("node01")
+            gate.write_text("go\n")
+            until(lambda: not is_alive(ends), "the rank ends without an agent")
+            begin = time.monotonic()
+            fleet.start("node01")
+            self.assertEqual(fleet.wait(job), code)
+            times.append(time.monotonic() - begin)
+            self.assertEqual((self.failure(fleet, job) or {"exit_code": 0})["exit_code"], code)
+        self.assertEqual((fleet.state(stays), fleet.ranks(stays)), ("running", {0: rank}), "the same rank")
+        self.assertEqual(len(fleet.show(stays)["details"]["attempts"]), 1)
+        self.measured("C2", f"agent started to lost exit code told, the slowest of {rounds}", max(times), at_most=2)
+
+    def test_a_stopped_agent_does_nothing_stale(self):
+        fleet = self.fleet(nodes=2, gpus=2)
+        both = fleet.submit("--nodes", 1, "--gpus-per-node", 1, "--nodelist", "node01", "--", "sleep", "10000")
+        unwanted = fleet.submit("--nodes", 1, "--gpus-per-node", 1, "--nodelist", "node01", "--grace", "100ms", "--", "sleep", "10000")
+        for job in (both, unwanted):
+            self.await_running(fleet, job)
+        ranks = until(lambda: (found := fleet.ranks(both)) and found, "the rank")
+        begin = time.monotonic()
+        os.kill(fleet.pid("node01"), signal.SIGSTOP)
+        until(lambda: fleet.node_state("node01") == "unreachable", "unreachable")
+        self.measured("C4", "agent stopped to unreachable (unreachable = 1 s)", time.monotonic() - begin)
+        self.assertEqual(fleet.state(both), "unknown")
+        self.assertEqual(fleet.ultra("cancel", unwanted).code, 0)
+        elsewhere = fleet.submit("--gpus", 1, "--", "true")
+        self.assertEqual(fleet.wait(elsewhere), 0, "others go on")
+        begin = time.monotonic()
+        os.kill(fleet.pid("node01"), signal.SIGCONT)
+        until(lambda: fleet.state(both) == "running" and fleet.state(unwanted) == "cancelled", "both sides agree")
+        self.measured("C4", "agent continued to both sides agree", time.monotonic() - begin)
+        self.assertEqual(fleet.ranks(both), ranks)
+        self.assertEqual(len(fleet.show(both)["details"]["attempts"]), 1)
+
+    def test_a_killed_supervisor_leaves_no_orphans(self):
+        fleet = self.fleet(nodes=2, gpus=2)
+        job = fleet.submit("--gpus", 4, "--", "sh", "-c", "setsid sleep 10000 & exec sleep 10000")
+        self.await_running(fleet, job)
+        ranks = until(lambda: (found := fleet.ranks(job)) and len(found) == 4 and found, "4 ranks")
+        begin = time.monotonic()
+        os.kill(fleet.shims("node02")[0], signal.SIGKILL)
+        until(lambda: not any(is_alive(pid) for pid in ranks.values()), "no rank is left")
+        self.measured("C5", "supervisor killed to no rank left", time.monotonic() - begin)
+        until(lambda: fleet.show(job)["details"]["attempts"][0].get("outcome"), "the attempt has ended")
+        attempt = fleet.show(job)["details"]["attempts"][0]
+        self.assertEqual((attempt["outcome"], attempt["failure"]["node"]), ("supervisor_lost", "node02"))
+        until(lambda: not fleet.ranks(job) or fleet.state(job) == "running", "it is gone, or runs again")
+
+    @needs_namespaces
+    @unittest.skipUnless(HAS_FUSE, "there is no /dev/fuse or no python3-fusepy: scripts/setup test-all installs it")
+    @needs_namespaces
+    def test_a_node_whose_state_disk_is_full_refuses_launches_and_keeps_its_ends(self):
+        def small_disk(fleet, name):
+            state = fleet.folder / "agents" / name
+            state.mkdir(parents=True, exist_ok=True)
+            if name == "node01":
+                fleet.machines[name].run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", state)
+
+        fleet = self.fleet(nodes=2, gpus=2, namespaces=True, before_start=small_disk)
+        agent = fleet.pid("node01")
+        running = fleet.submit("--nodelist", "node01", "--gpus", 1, "--", "sh", "-c", f"until [ -e {fleet.folder}/go ]; do sleep 0.02; done; exit 5")
+        self.await_running(fleet, running)
+        state = fleet.folder / "agents/node01"
+        fleet.machines["node01"].run("sh", "-c", f"dd if=/dev/zero of={state}/filler bs=64k 2>/dev/null; true")
+        job = fleet.submit("--gpus", 2, "--", "true")
+        (fleet.folder / "go").touch()
+        self.assertEqual(fleet.wait(running), 5, "its end was kept")
+        refused = fleet.submit("--gpus", 2, "--nodelist", "node01", "--hold", "--", "true")
+        self.assertEqual(fleet.wait(job), 0)
+        begin = time.monotonic()
+        self.assertEqual(fleet.ultra("release", refused).code, 0)
+        until(lambda: fleet.state(refused) == "held", "it has been tried three times and no more")
+        self.measured("C6", "release to held after three refusals", time.monotonic() - begin)
+        self.assertIn("is full", self.failure(fleet, refused, 0)["detail"])
+        self.assertIn("is full", fleet.nodes()["node01"]["node"]["drain"]["reason"])
+        fleet.machines["node01"].run("rm", f"{state}/filler")
+        for words in (("resume", "node01"), ("release", refused)):
+            self.assertEqual(fleet.ultra(*words).code, 0)
+        self.assertEqual(fleet.wait(refused), 0, "there is room again")
+        self.assertTrue(is_alive(agent))
+        self.assertEqual(fleet.pid("node01"), agent)
+
+    @needs_namespaces
+    def test_output_that_fills_the_disk_is_cut_and_its_job_unharmed(self):
+        def small_disk(fleet, name):
+            state = fleet.folder / "agents" / name
+            state.mkdir(parents=True, exist_ok=True)
+            fleet.machines[name].run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", state)
+
+        fleet = self.fleet(nodes=1, gpus=2, namespaces=True, before_start=small_disk)
+        # Four times what there is room for, at a pace that a disk of this size can be watched at.
+        job = fleet.submit("--gpus", 1, "--", PYTHON, "-c", "import sys, time\nprint('first line')\nfor number in range(960):\n  print('x' * (100 << 10), number, flush=True)\n  time.sleep(0.01)\nprint('last line', flush=True)")
+        begin = time.monotonic()
+        self.assertEqual(fleet.wait(job), 0, fleet.ultra("show", job))
+        text = fleet.logs(job)
+        self.assertTrue(text.startswith("[0] first line\n"), text[:100])
+        self.assertTrue(text.endswith("last line\n"), text[-100:])
+        self.assertIn(" bytes left out ...]", text)
+        self.assertLess(len(text), 24 << 20)
+        self.measured("C6", "96 MiB printed onto a disk of 24 MiB", time.monotonic() - begin)
+
+    def test_a_hanging_work_folder_does_not_stop_the_agent(self):
+        mounters = []
+        self.addCleanup(lambda: [(mounter.wait(), mounter.stdout.close()) for mounter in mounters])  # after its machine's end
+
+        def hang(fleet, name):
+            folder = fleet.folder / "hangs"
+            folder.mkdir(exist_ok=True)
+            if name == "node01":
+                mounters.append(subprocess.Popen([*fleet.machines[name].enter, PYTHON, str(HANGING), str(folder)], stdout=subprocess.PIPE))
+                self.assertEqual(mounters[0].stdout.readline(), b"mounted\n")
+
+        fleet = self.fleet(nodes=2, gpus=2, namespaces=True, timeouts=REAL, before_start=hang)
+        neighbour = fleet.submit("--gpus", 1, "--nodelist", "node01", "--", "sleep", "10000")
+        self.await_running(fleet, neighbour)
+        job = fleet.submit("--gpus", 1, "--nodelist", "node01", "--workdir", fleet.folder / "hangs", "--", "pwd")
+        until(lambda: (fleet.folder / "agents/node01/jobs").is_dir() and len(fleet.shims("node01")) == 2, "its supervisor is there")
+        worst, end = 0, time.monotonic() + 6
+        while time.monotonic() < end:
+            worst = max(worst, fleet.nodes()["node01"]["heartbeat_age_ms"] / 1000)
+        self.measured("C7", "longest silence of the agent", worst, at_most=2)
+        self.assertNotEqual(fleet.state(job), "running")
+        self.assertEqual(fleet.state(neighbour), "running")
+
+    @needs_root
+    def test_a_hanging_prolog_is_ended_and_its_node_drained(self):
+        folder = pathlib.Path("/tmp") / f"um-prolog-{os.getpid()}"
+        folder.write_text("#!/bin/sh\n[ $ULTRA_NODE = node02 ] || exec sleep 1000\n")
+        folder.chmod(0o755)
+        self.addCleanup(folder.unlink)
+        fleet = self.fleet(nodes=2, gpus=1, agent=f'prolog = "{folder}"\nscript_deadline = "500ms"')
+        begin = time.monotonic()
+        job = fleet.submit("--gpus", 1, "--", "sh", "-c", "echo on $ULTRA_NODE")
+        self.assertEqual(fleet.wait(job), 0)
+        self.measured("C8", "submitted to ended on the other node (script_deadline = 0.5 s)", time.monotonic() - begin)
+        self.assertIn("on node02", fleet.logs(job))
+        self.assertIn("prolog", fleet.nodes()["node01"]["node"]["drain"]["reason"])
+
+    @unittest.skipUnless(may_spare(), "only root with CAP_SYS_RESOURCE can keep a process from the kernel's choice")
+    def test_the_kernel_spares_agents_and_supervisors_when_memory_runs_out(self):
+        fleet = self.fleet(nodes=1, gpus=1)
+        job = fleet.submit("--gpus", 1, "--", "sleep", "10000")
+        self.await_running(fleet, job)
+        score = lambda pid: int(pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text())  # noqa: E731
+        self.assertLessEqual(score(fleet.pid("node01")), -900)
+        self.assertLessEqual(score(fleet.shims()[0]), -900)
+        self.assertGreaterEqual(score(until(lambda: fleet.ranks(job), "the rank")[0]), 0)
+
+    def test_a_fork_bomb_and_lost_descriptors_stay_in_their_job(self):
+        fleet = self.fleet(nodes=1, gpus=3, agent="processes_max = 200")
+        if "pids" not in next(iter(fleet.nodes().values()))["facts"]["limits"]:
+            self.skipTest("the processes of jobs can't be limited here")
+        greedy = fleet.submit("--gpus", 1, "--", PYTHON, "-c", "import os\nkept = []\ntry:\n  while True: kept.append(os.open('/dev/null', os.O_RDONLY))\nexcept OSError as why: print(why, flush=True)\nimport time; time.sleep(10000)")
+        until(lambda: "Too many open files" in fleet.logs(greedy), "its descriptors are used up")
+        bomb = fleet.submit("--gpus", 1, "--grace", "100ms", "--", "sh", "-c", "while :; do (while :; do (sleep 1000 &) ; done &) ; done 2>/dev/null")
+        self.await_running(fleet, bomb)
+        neighbour = fleet.submit("--gpus", 1, "--", "sh", "-c", "for i in $(seq 50); do /bin/true || exit 1; done; echo well")
+        self.assertEqual(fleet.wait(neighbour), 0, fleet.ultra("show", neighbour))
+        self.assertIn("well", fleet.logs(neighbour))
+        begin = time.monotonic()
+        for job in (bomb, greedy):
+            self.assertIn(fleet.ultra("cancel", job).code, (0, 6))  # a shell that can't fork may have ended by itself
+        until(lambda: fleet.devices_in_use() == 0, "both are gone")
+        self.measured("C12", "fork bomb cancelled to gone", time.monotonic() - begin)
+        self.assertEqual(fleet.node_states(), ["up"])
+
+    def test_runaway_output_is_cut_and_costs_the_agent_nothing(self):
+        fleet = self.fleet(nodes=1, gpus=1)
+        cap = 4 << 20
+        job = fleet.submit("--gpus", 1, "--log-limit", "4MiB", "--", "sh", "-c", "yes | head -c 2000000000; echo the end")
+        self.await_running(fleet, job)
+        agent, most, begin = fleet.pid("node01"), 0, time.monotonic()
+        while fleet.state(job) == "running":
+            most = max(most, resident_bytes(agent))
+        self.measured("C13", "2 GB printed", time.monotonic() - begin)
+        print(f"C13: resident memory of the agent at most {most >> 20} MiB", file=sys.stderr)
+        self.assertEqual(fleet.wait(job), 0)
+        self.assertLessEqual(most, 64 << 20)
+        kept = sum(entry.stat().st_blocks * 512 for entry in (fleet.folder / "agents/node01/jobs").rglob("rank_*"))
+        self.assertLessEqual(kept, cap * 1.01 + 8192)
+        self.assertTrue(fleet.logs(job).endswith("the end\n"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,122 @@
+// The site's prolog and epilog: when they run, what they know, and what happens to node and job when they fail or hang.
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/launcher/node_fixture.h"
+#include "worker/launcher/job_folder.h"
+
+namespace ultramarine::launcher {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+class SiteScripts : public VirtualNodes {
+ protected:
+  std::string program(const std::string& name, const std::string& text) {
+    std::ofstream(path(name)) << "#!/bin/sh\n" << text << "\n";
+    ::chmod(path(name).c_str(), 0755);
+    return path(name);
+  }
+  std::string story() const { return read_whole(path("story")).value_or(""); }
+  protocol::LaunchSpec on_a(protocol::LaunchSpec launch) const {
+    launch.node = "a";
+    return launch;
+  }
+};
+
+TEST_F(SiteScripts, RunOnceAroundAllGangsOfAnAttempt) {
+  prolog = program("prolog", "echo prolog $ULTRA_JOB_ID.$ULTRA_ATTEMPT on $ULTRA_NODE, devices $ULTRA_DEVICES, uid $ULTRA_UID, ${HOME-no home} >> " + path("story"));
+  epilog = program("epilog", "echo epilog $ULTRA_JOB_ID.$ULTRA_ATTEMPT >> " + path("story"));
+  auto launch = shell("echo gang $ULTRA_GANG >> " + path("story"), {"a"}, 2);
+  launch.spec.ranks = 1;
+  launch.owner.uid = 0;
+  const std::string attempt = std::to_string(key.job.value) + ".1";
+  run(launch);
+  start_agent("a");  // a new agent knows that the prolog has run
+  auto second = launch;
+  second.key.gang = 2;
+  nodes.at("a").launcher->prepare(on_a(second));
+  until([&] { return nodes.at("a").last().phase == GangPhase::prepared && nodes.at("a").last().key.gang == 2; }, "gang 2 is prepared");
+  start(second);
+  until([&] { return nodes.at("a").last().phase == GangPhase::finished && nodes.at("a").last().key.gang == 2; }, "gang 2 has finished");
+  EXPECT_EQ(story(), "prolog " + attempt + " on a, devices 0,1, uid 0, no home\ngang 1\ngang 2\n");
+  nodes.at("a").launcher->attempt_over(key.job, 1);
+  EXPECT_EQ(story().find("epilog"), std::string::npos) << "its second gang is still known here";
+  nodes.at("a").launcher->forget(second.key);
+  until([&] { return story().find("epilog") != std::string::npos; }, "the epilog runs");
+  nodes.at("a").launcher->attempt_over(key.job, 1);
+  loop.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(story(), "prolog " + attempt + " on a, devices 0,1, uid 0, no home\ngang 1\ngang 2\nepilog " + attempt + "\n");
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(SiteScripts, AFailingPrologDrainsTheNodeAndSendsTheJobElsewhere) {
+  prolog = program("prolog", "echo looking; echo the disk is gone >&2; exit 3");
+  prepare(shell("echo ran >> " + path("story"), {"a"}, 1));
+  ASSERT_EQ(troubles.size(), 1u);
+  EXPECT_EQ(troubles[0].reason, "prolog " + prolog + " exited with code 3: the disk is gone");
+  EXPECT_THAT(troubles[0].requeue, ElementsAre(key));
+  const GangReport report = nodes.at("a").last();
+  EXPECT_EQ(report.outcome, Outcome::start_failed);
+  EXPECT_EQ(report.failure.value().detail, "node a could not be made ready: " + troubles[0].reason);
+  EXPECT_EQ(story(), "");
+}
+
+TEST_F(SiteScripts, AHangingPrologIsKilledAtItsDeadline) {
+  script_deadline = std::chrono::milliseconds(300);
+  prolog = program("prolog", "trap '' TERM; sleep 1000 & wait; sleep 1000");
+  const auto begun = Clock::now();
+  prepare(shell("true", {"a"}, 1));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
+  std::printf("hanging prolog, deadline 300 ms -> reported: %lld ms\n", static_cast<long long>(took.count()));
+  EXPECT_GE(took.count(), 300);
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " did not end within 300 ms and was killed");
+  EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
+}
+
+TEST_F(SiteScripts, AProgramThatIsMissingIsAFailure) {
+  prolog = path("no-such-program");
+  prepare(shell("true", {"a"}, 1));
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " can't be run: No such file or directory");
+}
+
+TEST_F(SiteScripts, ACancelledJobStopsWaitingForItsProlog) {
+  prolog = program("prolog", "echo > " + path("up") + "; while ! test -e " + path("go") + "; do sleep 0.01; done");
+  epilog = program("epilog", "echo epilog >> " + path("story"));
+  start_agent("a");
+  const auto launch = on_a(shell("echo ran >> " + path("story"), {"a"}, 1));
+  nodes.at("a").launcher->prepare(launch);
+  nodes.at("a").launcher->prepare(launch);  // asked twice, waits once
+  until([&] { return fs::exists(path("up")); }, "the prolog runs");
+  nodes.at("a").launcher->send(key, protocol::Stop{.key = key});
+  until([&] { return !nodes.at("a").reports.empty(); }, "the stop is answered");
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
+  nodes.at("a").launcher->forget(key);
+  until([&] { return story() == "epilog\n"; }, "what the prolog began, the epilog ends");
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(SiteScripts, NothingStartsWhileAnEpilogRunsAndItsFailureSendsJobsElsewhere) {
+  epilog = program("epilog", "echo > " + path("up") + "; while ! test -e " + path("go") + "; do sleep 0.01; done; exit 1");
+  run(shell("true", {"a"}, 1));
+  nodes.at("a").launcher->forget(key);
+  until([&] { return fs::exists(path("up")); }, "the epilog runs");
+  ++key.job.value;
+  nodes.at("a").launcher->prepare(on_a(shell("echo ran >> " + path("story"), {"a"}, 1)));
+  loop.run_for(std::chrono::milliseconds(200));
+  EXPECT_NE(nodes.at("a").last().key, key);
+  std::ofstream(path("go")) << "";
+  until([&] { return !troubles.empty(); }, "the trouble is told");
+  EXPECT_EQ(troubles.at(0).reason, "epilog " + epilog + " exited with code 1");
+  EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
+  until([&] { return nodes.at("a").last().key == key; }, "the waiting job hears of it");
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+}
+
+}  // namespace
+}  // namespace ultramarine::launcher

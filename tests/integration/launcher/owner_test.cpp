@@ -1,0 +1,236 @@
+// Gangs of other users under an agent that is root: they are who they should be and no more, and they can't get at each other or, through the
+// agent, at what is root's. Two users that every Debian has: nobody and daemon.
+#include <pwd.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/integration/launcher/node_fixture.h"
+#include "worker/launcher/message_text.h"
+
+namespace ultramarine::launcher {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+namespace fs = std::filesystem;
+
+constexpr std::int64_t nobody = 65534, daemon_user = 1;
+
+class Owned : public VirtualNodes {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root runs jobs as other users";
+    if (::getpwuid(nobody) == nullptr || ::getpwuid(daemon_user) == nullptr) GTEST_SKIP() << "this machine has no users 65534 and 1";
+    minimum_uid = 1;
+    containment = choose_containment("auto", "test-" + std::to_string(::getpid()));
+    ::chmod(folder.c_str(), 0711);
+    for (const char* node : {"a", "b"}) {
+      make_private_folder(path(node) + jobs_below);
+      for (const std::string& one : {path(node), path(node) + jobs_below}) ::chmod(one.c_str(), 0711);
+    }
+    for (const std::int64_t uid : {nobody, daemon_user}) {
+      make_private_folder(home(uid));
+      ::chown(home(uid).c_str(), static_cast<uid_t>(uid), ::getpwuid(static_cast<uid_t>(uid))->pw_gid);
+    }
+  }
+  std::string home(std::int64_t uid) const { return path("home" + std::to_string(uid)); }
+  protocol::LaunchSpec of(std::int64_t uid, const std::string& script, const std::vector<std::string>& names = {"a"}) {
+    auto launch = shell(script, names, 1);
+    launch.owner = {uid, "who", "test"};
+    launch.spec.working_directory = home(uid);
+    launch.environment["HOME"] = home(uid);
+    return launch;
+  }
+};
+
+TEST_F(Owned, RanksAreTheSubmittingUserAndNoMore) {
+  auto launch = of(nobody, "id -u; id -ru; id -g; echo groups $(id -G); grep -E '^(Cap|NoNewPrivs)' /proc/self/status; ls /proc/self/fd | wc -l; "
+                           "touch $ULTRA_SCRATCH/mine && stat -c '%u %a' $ULTRA_SCRATCH; cat /proc/$PPID/status | grep Uid; umask; pwd");
+  launch.environment["LD_PRELOAD"] = "/no/such/library.so";  // is his own affair, and doesn't reach what runs before he is himself
+  run(launch);
+  const std::string seen = output("a", 0);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded) << seen << output("a", 0, "err");
+  EXPECT_THAT(seen, testing::StartsWith("65534\n65534\n65534\ngroups 65534\n"));
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) EXPECT_THAT(seen, HasSubstr(std::string(set) + ":\t0000000000000000\n"));
+  EXPECT_THAT(seen, HasSubstr("NoNewPrivs:\t1\n"));
+  EXPECT_THAT(seen, HasSubstr("\n65534 700\n"));
+  EXPECT_THAT(seen, HasSubstr("Uid:\t65534\t65534\t65534\t65534\n")) << "its supervisor is the user, too";
+  EXPECT_THAT(seen, HasSubstr("\n0022\n" + home(nobody) + "\n"));
+  struct stat status {};
+  ASSERT_EQ(::stat(nodes.at("a").launcher->folder(key).c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, static_cast<uid_t>(nobody));
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  EXPECT_THAT(read_whole(nodes.at("a").launcher->folder(key) + "/shim.log").value(), Not(HasSubstr("no/such/library")));
+}
+
+TEST_F(Owned, SetUidProgramsGiveNothing) {
+  const std::string program = path("id-of-root");
+  fs::copy_file("/usr/bin/id", program);
+  ::chmod(program.c_str(), 04755);
+  run(of(nobody, program + " -u"));
+  EXPECT_EQ(output("a", 0), "65534\n");
+}
+
+TEST_F(Owned, AnotherUsersJobCannotReadSignalOrTraceTheFirst) {
+  auto first = of(nobody, "echo confidential; echo ready > ready; sleep 1000");
+  first.environment["SECRET"] = "hush";
+  prepare(first);
+  start(first);
+  until([&] { return fs::exists(home(nobody) + "/ready"); }, "the first job runs");
+  until_phase("a", GangPhase::running);
+  const std::string rank = std::to_string(nodes.at("a").last().pids.at(0)), shim = std::to_string(shim_pid("a"));
+  const std::string job = nodes.at("a").launcher->folder(key);
+
+  auto second = of(daemon_user,
+                   "id -u; try() { if \"$@\" >/dev/null 2>&1; then echo GOT \"$@\"; fi; }\n"
+                   "for pid in " + rank + " " + shim + "; do try kill -0 $pid; try kill -KILL $pid; try cat /proc/$pid/environ; try head -c 1 /proc/$pid/mem; "
+                   "try ls /proc/$pid/fd; try ls /proc/$pid/cwd/; done\n"
+                   "try ls " + job + "; try cat " + job + "/rank_0.out; try cat " + job + "/report.json; try ls " + home(nobody) + "; try test -e " + job + "/shim.sock\n"
+                   "try ls " + path("a") + "; try ls " + path("a") + jobs_below + "\n"
+                   "for group in $(find /sys/fs/cgroup -path '*test-" + std::to_string(::getpid()) + "*' -name cgroup.procs); do try sh -c \"echo $$ > $group\"; done",
+                   {"b"});
+  ++second.key.job.value;
+  run(second);
+  const std::string seen = read_whole(nodes.at("b").launcher->folder(second.key) + "/rank_0.out").value();
+  EXPECT_EQ(seen, "1\n") << "nothing but its own uid";
+  EXPECT_TRUE(runs(std::stoll(rank)));
+  EXPECT_EQ(output("a", 0), "confidential\n") << "root's agent reads it for those who may";
+  stop(first, milliseconds(0));
+  wait_finished(first);
+}
+
+TEST_F(Owned, AnotherUsersJobCannotOpenTheDevicesOfTheFirst) {
+  // Two "GPUs" that everybody may open, as the driver makes them: nodes of the full and the zero device.
+  devices_folder = path("dev");
+  fs::create_directory(devices_folder);
+  ::chmod(devices_folder.c_str(), 0755);
+  const std::vector<std::string> gpus = {devices_folder + "/nvidia0", devices_folder + "/nvidia1"};
+  for (const auto& [file, minor] : {std::pair{gpus[0], 7}, std::pair{gpus[1], 5}}) {
+    ASSERT_EQ(::mknod(file.c_str(), S_IFCHR | 0666, makedev(1, static_cast<unsigned>(minor))), 0);
+    ::chmod(file.c_str(), 0666);
+  }
+  const std::string look = "for gpu in " + gpus[0] + " " + gpus[1] + "; do head -c 1 $gpu >/dev/null 2>&1 && echo got $(basename $gpu); done\n";
+  const auto with = [&](std::int64_t uid, std::int64_t device, const char* node, const std::string& script) {
+    auto launch = of(uid, script, {node});
+    launch.virtual_devices = false;
+    launch.allocation[0].devices = {device};
+    launch.local_devices = {{.device = device, .uuid = "GPU-" + std::to_string(device), .minor = device}};
+    return launch;
+  };
+  for (const char* kind : {"cgroup_v1", "cgroup_v2"}) {
+    try {
+      containment = choose_containment(kind, "test-" + std::to_string(::getpid()));
+    } catch (const FolderError& error) {
+      std::printf("not run: %s: %s\n", kind, error.what());
+      continue;
+    }
+    if (const auto limits = containment->limits(); std::find(limits.begin(), limits.end(), "devices") == limits.end()) {
+      std::printf("not run: %s can't refuse devices here\n", kind);
+      continue;
+    }
+    nodes.clear();
+    ++key.attempt;
+    fs::remove(home(nobody) + "/ready");
+    auto first = with(nobody, 0, "a", look + "touch ready; sleep 1000");
+    prepare(first);
+    start(first);
+    until([&] { return fs::exists(home(nobody) + "/ready"); }, "the first job has looked");
+    until_phase("a", GangPhase::running);
+    EXPECT_EQ(output("a", 0), "got nvidia0\n") << kind;
+    // Neither by the device's name, nor by what the first job has open, nor by a node of its own.
+    const std::string rank = std::to_string(nodes.at("a").last().pids.at(0));
+    auto second = with(daemon_user, 1, "b", look + "cat /proc/" + rank + "/fd/* /proc/" + rank + "/root" + gpus[0] + "; mknod own c 1 7 && echo made\n"
+                                                + "unshare -Ur mknod own c 1 7 && echo made; id -u");
+    ++second.key.job.value;
+    run(second);
+    EXPECT_EQ(read_whole(nodes.at("b").launcher->folder(second.key) + "/rank_0.out").value(), "got nvidia1\n1\n") << kind;
+    stop(first, milliseconds(0));
+    wait_finished(first);
+    std::printf("%s: a job opens its own device alone\n", kind);
+  }
+}
+
+TEST_F(Owned, TheSupervisorIsSparedWhenMemoryRunsOutAndItsRanksCannotBe) {
+  const auto score = [](std::int64_t pid) { return read_whole("/proc/" + std::to_string(pid) + "/oom_score_adj").value_or("gone"); };
+  const std::string before = score(::getpid());
+  const bool may_spare = static_cast<bool>(std::ofstream("/proc/self/oom_score_adj") << "-900" << std::flush);
+  const auto launch = of(nobody, "echo -1 > /proc/self/oom_score_adj && echo taken back; cat /proc/$PPID/environ && echo traced; ls /proc/$PPID/fd && echo traced\n"
+                                 "touch ready; sleep 1000");
+  prepare(launch);
+  start(launch);
+  until([&] { return fs::exists(home(nobody) + "/ready"); }, "the rank has tried");
+  until_phase("a", GangPhase::running);
+  EXPECT_EQ(output("a", 0), "");
+  EXPECT_EQ(score(nodes.at("a").last().pids.at(0)), "0\n");
+  if (may_spare) EXPECT_EQ(score(shim_pid("a")), "-900\n");
+  else std::printf("the supervisor's -900: not run, this process has no CAP_SYS_RESOURCE (the supervisor has %s)\n", score(shim_pid("a")).substr(0, 1).c_str());
+  std::ofstream("/proc/self/oom_score_adj") << before;
+  stop(launch, milliseconds(0));
+  wait_finished(launch);
+}
+
+TEST_F(Owned, UsersWhoMayNotAreRefusedBeforeAnythingStarts) {
+  const auto refused = [&](std::int64_t uid) {
+    nodes.clear();
+    ++key.gang;
+    auto launch = of(nobody, "true");
+    launch.owner.uid = uid;
+    prepare(launch);
+    EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+    return nodes.at("a").last().failure.value().detail;
+  };
+  EXPECT_THAT(refused(54'321), HasSubstr("uid 54321 is unknown on this node"));
+  minimum_uid = 1000;
+  EXPECT_THAT(refused(daemon_user), HasSubstr("uid 1 is below 1000"));
+}
+
+TEST_F(Owned, WorkFolderAndOutputAreOpenedAsTheUser) {
+  auto launch = of(nobody, "true");
+  launch.spec.working_directory = home(daemon_user);
+  run(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("permission denied"));
+  nodes.clear();
+  ++key.attempt;
+  launch = of(nobody, "true");
+  launch.spec.output = "/etc/ultramarine-was-here";
+  run(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+  EXPECT_FALSE(fs::exists("/etc/ultramarine-was-here"));
+}
+
+TEST_F(Owned, WhatAUserWritesIntoHisFolderMakesTheAgentDoNothingToOthers) {
+  containment.reset();  // so that the agent has nothing but the user's word about what is left
+  const pid_t bystander = ::fork();
+  if (bystander == 0) {
+    ::execl("/bin/sleep", "sleep", "1000", nullptr);
+    ::_exit(1);
+  }
+  until([&] { return read_whole("/proc/" + std::to_string(bystander) + "/comm").value_or("") == "sleep\n"; }, "the bystander sleeps");
+  fs::create_directory(path("precious"));
+  std::ofstream(path("precious/file")) << "root's";
+  const auto identity = identify(bystander).value();
+  const Leftovers lie{.boot_id = boot_id(), .node = "a", .ranks = {identity}, .mark = "HOME=/", .folders = {path("precious")}};
+  std::ofstream(home(nobody) + "/lie") << to_text(lie);
+  // The shim's files are the user's: he may say what he likes in them.
+  const auto launch = of(nobody, "cd $(dirname $ULTRA_PROGRESS); cp $OLDPWD/lie leftovers.json; rm report.json; ln -s " + path("precious/file") +
+                                     " report.json; ln -s " + path("precious/file") + " launch.json.new; echo > $OLDPWD/ready; exec sleep 1000");
+  prepare(launch);
+  start(launch);
+  until([&] { return fs::exists(home(nobody) + "/ready"); }, "the lie is told");
+  ::kill(static_cast<pid_t>(shim_pid("a")), SIGKILL);
+  wait_finished(launch);
+  nodes.at("a").launcher->forget(key);
+  EXPECT_TRUE(runs(bystander));
+  EXPECT_EQ(read_whole(path("precious/file")), "root's");
+  ::kill(bystander, SIGKILL);
+  ::waitpid(bystander, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace ultramarine::launcher
