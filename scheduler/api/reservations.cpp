@@ -64,7 +64,7 @@ std::vector<std::string> warnings_of(const Reservation& made, const State& state
   std::vector<std::string> names;
   for (const auto& [id, job] : state.jobs) {
     const Attempt* open = core::open_attempt(job);
-    if (!open || open->started_ms.value_or(open->decided_ms) + job.spec.time_limit_ms <= std::max(made.start_ms, now)) continue;
+    if (!open || open->started_ms.value_or(open->decided_ms) + core::time_limit(job, *open) <= std::max(made.start_ms, now)) continue;
     const bool is_on_them = std::any_of(open->allocation.begin(), open->allocation.end(), [&](const NodeAllocation& part) {
       return std::find(made.nodes.begin(), made.nodes.end(), part.node) != made.nodes.end();
     });

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "scheduler/core/decay.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/core/wide.h"
 
 namespace ultramarine::core {
@@ -118,7 +119,7 @@ void FairShare::add_members(const State& state, Time now, const ActiveJobs& acti
     Member& member = tree_[place->account].members[place->member];
     const Attempt& attempt = job.attempts.back();
     if (attempt.decided_ms < tick) member.usage = saturating_sum(member.usage, charge(state, job, attempt.decided_ms, tick));
-    const Duration left = attempt.started_ms.value_or(attempt.decided_ms) + job.spec.time_limit_ms - now;
+    const Duration left = attempt.started_ms.value_or(attempt.decided_ms) + time_limit(job, attempt) - now;
     member.running_gpu_ms = saturating_sum(member.running_gpu_ms, narrowed(Wide{devices_of(attempt)} * std::max<std::int64_t>(left.ms, 0)));
   }
 }

@@ -343,6 +343,43 @@ void on(State& state, Time, const JobsReordered& event) {
   for (const JobId id : event.jobs) known_job(state, id).own_turn = ++turn;
 }
 
+void on(State& state, Time now, const JobEdited& event) {
+  Job& job = known_job(state, event.job);
+  if (!waits(job)) return;
+  const JobChange& change = event.change;
+  if (change.resources) job.spec.resources = *change.resources;
+  if (change.time_limit_ms) job.spec.time_limit_ms = *change.time_limit_ms;
+  if (change.partition) job.spec.partition = *change.partition;
+  if (change.qos) job.spec.qos = *change.qos;
+  if (change.only_nodes) job.spec.only_nodes = *change.only_nodes;
+  if (change.without_nodes) job.spec.without_nodes = *change.without_nodes;
+  if (change.exclusive) job.spec.exclusive = *change.exclusive;
+  settle_waiting(state, now, job);
+}
+
+void on(State& state, Time, const FavourBilled& event) {
+  ensure(event.bill.bill == static_cast<std::int64_t>(state.bills.size()) + 1, "bills are numbered in order");
+  state.bills.push_back(event.bill);
+}
+
+void on(State& state, Time, const JobBoosted& event) {
+  Job& job = known_job(state, event.job);
+  if (waits(job)) job.boost = Boost{event.bill, event.until_ms};
+}
+
+void on(State& state, Time, const JobExtended& event) {
+  Job& job = known_job(state, event.job);
+  if (!is_terminal(job.state)) job.spec.time_limit_ms = event.time_limit_ms;
+}
+
+void on(State& state, Time, const WaitsAccounted& event) {
+  for (const AccountedWait& wait : event.waits) {
+    Job& job = known_job(state, wait.job);
+    job.waited = wait.parts;
+    job.waited_until_ms = wait.until_ms;
+  }
+}
+
 void on(State& state, Time now, const NodeDrained& event) {
   const auto node = state.nodes.find(event.node);
   if (node == state.nodes.end()) return;
@@ -514,7 +551,8 @@ void on(State& state, Time now, const AttemptEnded& event) {
   const bool is_yielding = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
   const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !is_yielding);
   note_refusal(state, now, attempt);
-  const bool wants_to_queue = is_yielding || restarts(state.cluster.timeouts, *job, now);
+  const bool is_tried = attempt.trial_ms && event.outcome == Outcome::timed_out && job->stop_cause != StopCause::cancelled;
+  const bool wants_to_queue = is_yielding || is_tried || restarts(state.cluster.timeouts, *job, now);
   if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
   job->stop_asked_ms.reset();
   if (wants_to_queue)
@@ -532,6 +570,7 @@ void on(State& state, Time now, const StartJob& decision) {
   Job& job = known_job(state, decision.job);
   job.restart_ms.reset();
   job.avoided_nodes.clear();
+  if (!decision.trial_ms) job.boost.reset();
   ensure(decision.attempt == static_cast<std::int64_t>(job.attempts.size()) + 1, "attempts are numbered in order");
   move(job, starting);
   Attempt attempt;
@@ -539,6 +578,7 @@ void on(State& state, Time now, const StartJob& decision) {
   attempt.decided_ms = now;
   attempt.allocation = decision.allocation;
   attempt.backfilled = decision.backfilled;
+  attempt.trial_ms = decision.trial_ms;
   job.attempts.push_back(std::move(attempt));
 }
 
@@ -570,6 +610,8 @@ void on(State& state, Time now, const Round& round) {
 }  // namespace
 
 bool may_follow(JobState from, JobState to) { return std::find(moves.begin(), moves.end(), std::pair{from, to}) != moves.end(); }
+
+Duration time_limit(const Job& job, const Attempt& attempt) { return attempt.trial_ms.value_or(job.spec.time_limit_ms); }
 
 const Attempt* open_attempt(const Job& job) { return is_active(job.state) ? &job.attempts.back() : nullptr; }
 

@@ -11,6 +11,7 @@
 #include "scheduler/core/calendar.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/policy/policies.h"
@@ -623,7 +624,7 @@ Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
   const Attempt& attempt = job.attempts.back();
   const Time latest_normal_start = attempt.decided_ms + policy.launch_allowance_ms;
   const Time start = attempt.started_ms ? std::max(*attempt.started_ms, latest_normal_start) : latest_normal_start;
-  return std::max(start + job.spec.time_limit_ms + job.spec.stop_grace_ms, now + seconds(1));
+  return std::max(start + time_limit(job, attempt) + job.spec.stop_grace_ms, now + seconds(1));
 }
 
 Plan make_plan(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).plan(); }

@@ -40,6 +40,8 @@ void Roster::note(const Entry& entry) {
           note_all_jobs();
         } else if constexpr (changes_nodes<What>) {
           nodes_changed_ = true;
+        } else if constexpr (std::is_same_v<What, FavourBilled> || std::is_same_v<What, WaitsAccounted>) {
+          // Nobody's place depends on them.
         } else if constexpr (std::is_same_v<What, JobsReordered>) {
           order_changed_ = is_reordered_ = true;
         } else if constexpr (std::is_same_v<What, JobSubmitted>) {
@@ -104,6 +106,7 @@ void Roster::prepare(Time now) {
   is_prepared_ = true;
   now_ = now;
   if (closures_until_ && now >= *closures_until_) nodes_changed_ = true;
+  if (boosts_until_ && now >= *boosts_until_) order_changed_ = true;
   if (nodes_changed_) look_at_nodes();
   // Priorities of one tick stay; other orders are made at no cost, and may look at the clock for those that run.
   const bool is_new_tick = order_changes_at_ && now >= *order_changes_at_;
@@ -180,7 +183,7 @@ const ClassView* Roster::chosen_view(const Job& job) {
 }
 
 Candidate Roster::candidate(const Job& job) {
-  Candidate waits{.job = &job, .key = policies_->order->key(job), .view = chosen_view(job)};
+  Candidate waits{.job = &job, .key = place_of(*policies_->order, job, now_), .view = chosen_view(job)};
   if (!waits.view) return waits;
   waits.shape = shape_of(job.spec.resources, waits.view->gpus_per_node_max);
   const auto [kind, is_new] = kind_of_.try_emplace({waits.view->number, waits.shape}, kinds_.size());
@@ -213,12 +216,14 @@ std::optional<Time> Roster::next_date(Time now) const {
   std::optional<Time> earliest;
   for (const JobId id : dated_)
     if (const auto date = core::next_date(*jobs_queued().at(id), now); date && (!earliest || *date < *earliest)) earliest = date;
+  if (boosts_until_ && (!earliest || *boosts_until_ < *earliest)) earliest = boosts_until_;
   return earliest;
 }
 
 void Roster::note_candidate(const Candidate& waits) {
   const Job& job = *waits.job;
   if (!waits.is_possible) impossible_.insert(job.job);
+  if (is_boosted(job, now_) && (!boosts_until_ || job.boost->until_ms < *boosts_until_)) boosts_until_ = job.boost->until_ms;
   const bool is_dated = not_before(job) || job.spec.deadline_ms;
   if (ArraySlots::is_limited(job) || is_dated) own_paces_.insert(job.job);
   if (is_dated) dated_.insert(job.job);
@@ -233,6 +238,7 @@ void Roster::order_all() {
   own_paces_.clear();
   beyond_devices_.clear();
   dated_.clear();
+  boosts_until_.reset();
   std::vector<const Job*> competing;
   for (const auto& [id, job] : jobs_queued()) {
     if (awaits_others(*job)) note_candidate(candidate(*job));
@@ -257,10 +263,12 @@ void Roster::order_all() {
     for (std::size_t place = 0; place < ordered.size(); ++place) enter(place);
     return;
   }
-  // By share class, and within a class as they stand.
+  // Boosted ones, then by share class, and within a class as they stand.
+  for (std::size_t place = 0; place < ordered.size(); ++place)
+    if (is_boosted(*ordered[place], now_)) enter(place);
   for (const ShareClass share : {ShareClass::floor, ShareClass::normal, ShareClass::borrower})
     for (std::size_t place = 0; place < ordered.size(); ++place)
-      if (shares_[place].share == share) enter(place);
+      if (shares_[place].share == share && !is_boosted(*ordered[place], now_)) enter(place);
 }
 
 /// Only those that changed take other places.
@@ -282,7 +290,7 @@ void Roster::order_changed() {
   for (std::size_t position = first_moved; position < queued_.size(); ++position) queued_[position].position = position;
   running_.clear();
   for (const auto& [id, job] : jobs_active()) {
-    running_.push_back({.job = job, .key = policies_->order->key(*job)});
+    running_.push_back({.job = job, .key = place_of(*policies_->order, *job, now_)});
     running_.back().position = static_cast<std::size_t>(std::lower_bound(queued_.begin(), queued_.end(), running_.back(), comes_first) - queued_.begin());
   }
   std::sort(running_.begin(), running_.end(), comes_first);

@@ -87,7 +87,7 @@ class Roster {
   const std::map<JobId, const Job*>& jobs_held() const { return by_state_[1]; }
   const std::map<JobId, const Job*>& jobs_active() const { return by_state_[2]; }
   bool is_held(const std::string& node, std::int64_t device) const;
-  /// When time alone may change what can be done with a queued job.
+  /// When time alone may change what can be done with a queued job, or its place.
   std::optional<Time> next_date(Time now) const;
 
  private:
@@ -125,6 +125,7 @@ class Roster {
   std::set<JobId> dated_;                              // those of them with begin times or deadlines
   std::optional<Closures> closures_;
   std::optional<Time> closures_until_;                 // when the next reservation is over
+  std::optional<Time> boosts_until_;                   // when the next boost of one that is queued is over
   bool has_shares_ = false;                            // floors and soft caps depend on who runs
   std::vector<Share> shares_;
   Time now_;

@@ -5,6 +5,8 @@
 #include <utility>
 #include <variant>
 
+#include "scheduler/core/lifecycle.h"
+
 namespace ultramarine::core {
 namespace {
 
@@ -18,7 +20,7 @@ bool anybody_overdue(const State& state, Time now) {
     if (!is_active(job.state)) return false;
     const Attempt& attempt = job.attempts.back();
     const Time start = std::max(attempt.started_ms.value_or(Time{}), normal_start(attempt, state.policy));
-    return now >= start + job.spec.time_limit_ms + job.spec.stop_grace_ms;
+    return now >= start + time_limit(job, attempt) + job.spec.stop_grace_ms;
   });
 }
 
@@ -32,7 +34,8 @@ std::optional<SlipCause> cause_of(const Entry& entry, const State& after) {
         if constexpr (std::is_same_v<Kind, ReservationMade> || std::is_same_v<Kind, ReservationEnded>) return SlipCause::reservation;
         if constexpr (std::is_same_v<Kind, ClusterConfigured> || std::is_same_v<Kind, PolicyChanged> || std::is_same_v<Kind, PeriodStarted>)
           return SlipCause::configuration;
-        if constexpr (std::is_same_v<Kind, JobCancelled> || std::is_same_v<Kind, JobHeld> || std::is_same_v<Kind, AttemptEnded>) return SlipCause::early_end;
+        if constexpr (std::is_same_v<Kind, JobBoosted> || std::is_same_v<Kind, JobExtended>) return SlipCause::boost;
+        if constexpr (std::is_same_v<Kind, JobEdited> || std::is_same_v<Kind, JobCancelled> || std::is_same_v<Kind, JobHeld> || std::is_same_v<Kind, AttemptEnded>) return SlipCause::early_end;
         if constexpr (std::is_same_v<Kind, GangStarted>) {
           const auto job = after.jobs.find(one.job);
           if (one.gang != 1 || job == after.jobs.end() || job->second.attempts.empty()) return std::nullopt;

@@ -19,10 +19,10 @@ namespace ultramarine::core {
 ///  node_loss      a node fell silent, was drained, or came back
 ///  reservation    a reservation was made or ended
 ///  configuration  another cluster file or policy, or a new month for the limits that count in months
-///  boost          somebody with the right to do so put a job ahead
+///  boost          somebody with the right to do so put a job ahead, or gave one more time
 ///  order_change   a job that was below is above now: other priorities at a tick, or its owner's own reordering
 ///  arrival_above  a job came in above it: submitted, requeued, released, or all that it waited for has come
-///  early_end      who held or was to get devices needs less than planned (ended early, was cancelled or held), and who took its place is in the way
+///  early_end      who held or was to get devices needs less than planned (ended early, was cancelled, held or edited), and who took its place is in the way
 ///  late_end       a launch took longer than planned for, or an attempt stays beyond its time
 ///  overtaken      a job below it started: harm
 BOOST_DEFINE_FIXED_ENUM_CLASS(SlipCause, std::uint8_t, node_loss, reservation, configuration, boost, order_change, arrival_above, early_end, late_end,

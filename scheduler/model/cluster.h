@@ -75,11 +75,12 @@ struct QosConfig {
 BOOST_DESCRIBE_STRUCT(QosConfig, (), (name, priority, limits, user_limits, usage_factor_permille))
 
 /// role -> users and @groups
+/// (user: who may submit; empty = everybody)
 struct RolesConfig {
-  std::vector<std::string> lead, manager, admin, auditor;
+  std::vector<std::string> user, lead, manager, admin, auditor;
   bool operator==(const RolesConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(RolesConfig, (), (lead, manager, admin, auditor))
+BOOST_DESCRIBE_STRUCT(RolesConfig, (), (user, lead, manager, admin, auditor))
 
 /// Another site's word -> ours, whatever its case; the word * stands for every name that is not known. A feature or node of "" is left out.
 struct NamesConfig {
@@ -107,12 +108,18 @@ struct HangConfig {
 };
 BOOST_DESCRIBE_STRUCT(HangConfig, (), (detect, after_ms, steps, stop))
 
+/// Amounts are thousandths of the currency; 0 = not said. The price of a GPU-hour is said itself, or follows from what the cluster costs.
 struct MoneyConfig {
   std::string currency;
-  std::int64_t price_per_gpu_hour_milli = 0;  // thousandths of the currency
+  std::int64_t price_per_gpu_hour_milli = 0;
+  std::int64_t capital_cost_milli = 0;         // of the whole cluster, spread evenly over its lifetime
+  std::int64_t lifetime_years = 0;
+  std::int64_t monthly_running_cost_milli = 0;
+  std::int64_t cloud_price_per_gpu_hour_milli = 0;  // what the same would cost elsewhere
   bool operator==(const MoneyConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(MoneyConfig, (), (currency, price_per_gpu_hour_milli))
+BOOST_DESCRIBE_STRUCT(MoneyConfig, (), (currency, price_per_gpu_hour_milli, capital_cost_milli, lifetime_years, monthly_running_cost_milli,
+                                        cloud_price_per_gpu_hour_milli))
 
 constexpr Duration suspect_after{5'000};
 constexpr Duration unreachable_after{10'000};

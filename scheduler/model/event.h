@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduler/model/bill.h"
 #include "scheduler/model/cluster.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
@@ -82,6 +83,68 @@ struct JobsReordered {
   Actor actor;
 };
 BOOST_DESCRIBE_STRUCT(JobsReordered, (), (jobs, actor))
+
+/// What a queued job may have changed; absent: it stays. Its place in the order doesn't suffer.
+struct JobChange {
+  std::optional<Resources> resources;
+  std::optional<Duration> time_limit_ms;
+  std::optional<std::string> partition, qos;
+  std::optional<std::vector<std::string>> only_nodes, without_nodes;
+  std::optional<bool> exclusive;
+  bool operator==(const JobChange&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(JobChange, (), (resources, time_limit_ms, partition, qos, only_nodes, without_nodes, exclusive))
+
+struct JobEdited {
+  static constexpr const char* type = "job_edited";
+  JobId job;
+  JobChange change;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobEdited, (), (job, change, actor))
+
+/// A favour was granted: what it costs the others. What it consists of follows as an event of its own.
+struct FavourBilled {
+  static constexpr const char* type = "favour_billed";
+  Bill bill;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(FavourBilled, (), (bill, actor))
+
+/// A queued job is ahead of all that have no boost, until it starts or the time is over.
+struct JobBoosted {
+  static constexpr const char* type = "job_boosted";
+  JobId job;
+  std::int64_t bill = 0;
+  Time until_ms;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobBoosted, (), (job, bill, until_ms, actor))
+
+/// A job may run longer than it asked for, whether it runs already or still waits.
+struct JobExtended {
+  static constexpr const char* type = "job_extended";
+  JobId job;
+  Duration time_limit_ms;  // from now on
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(JobExtended, (), (job, time_limit_ms, actor))
+
+/// What jobs have waited for so far. Derived from the entries before it, and recorded so that nobody has to derive it again.
+struct AccountedWait {
+  JobId job;
+  std::vector<WaitPart> parts;  // all of its wait until then
+  Time until_ms;
+  bool operator==(const AccountedWait&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(AccountedWait, (), (job, parts, until_ms))
+
+struct WaitsAccounted {
+  static constexpr const char* type = "waits_accounted";
+  std::vector<AccountedWait> waits;
+  Actor actor;
+};
+BOOST_DESCRIBE_STRUCT(WaitsAccounted, (), (waits, actor))
 
 /// The node takes no new gangs; those that run finish.
 struct NodeDrained {
@@ -268,6 +331,7 @@ struct AttemptEnded {
 BOOST_DESCRIBE_STRUCT(AttemptEnded, (), (job, attempt, outcome, actor))
 
 using Event = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
+                           JobEdited, FavourBilled, JobBoosted, JobExtended, WaitsAccounted,
                            NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, NodeLost, ReservationMade, ReservationEnded, PeriodStarted,
                            GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangStalled, GangWentOn, GangCutOff,
                            GangFinished, AttemptEnded>;
@@ -280,9 +344,10 @@ struct StartJob {
   Allocation allocation;
   bool backfilled = false;
   std::int64_t overtaken = 0;  // how many jobs ahead of it do not start
+  std::optional<Duration> trial_ms;  // a trial: so long its ranks may run, on fewer GPUs than it asked for
   bool operator==(const StartJob&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled, overtaken))
+BOOST_DESCRIBE_STRUCT(StartJob, (), (job, attempt, allocation, backfilled, overtaken, trial_ms))
 
 /// A running attempt is to stop, so that more entitled jobs get its devices; its job queues again.
 struct PreemptJob {
@@ -316,6 +381,7 @@ BOOST_DESCRIBE_STRUCT(Round, (), (now_ms, planner_version, policy_hash, decision
 
 /// A line of the journal is one of these. (A variant of variants would nest the tag.)
 using Entry = std::variant<ClusterConfigured, PolicyChanged, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, JobsReordered,
+                           JobEdited, FavourBilled, JobBoosted, JobExtended, WaitsAccounted,
                            NodeJoined, NodeSuspected, NodeUnreachable, NodeDrained, NodeResumed, NodeLost, ReservationMade, ReservationEnded, PeriodStarted,
                            GangRequested, GangStopRequested, GangStarted, CheckpointSaved, GangFailed, GangStalled, GangWentOn, GangCutOff,
                            GangFinished, AttemptEnded, Round>;

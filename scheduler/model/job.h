@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "scheduler/model/time.h"
+#include "scheduler/model/wait.h"
 
 namespace ultramarine {
 
@@ -140,6 +141,8 @@ struct JobSpec {
   NodeLossRule on_node_loss = NodeLossRule::strict;
   Duration hang_after_ms;                 // without a step it hangs, if it reports any; 0 = as the cluster says; never_hangs
   std::optional<TerminalSize> terminal;   // of its script: `ultra shell`
+  std::int64_t min_gpus = 0;              // its program runs on so few, too: what it may be offered; 0 = not said
+  bool trial = true;                      // it may have its first minutes at once on few GPUs, where the policy gives such
   std::map<std::string, std::string> recorded;  // options of a script that change nothing, as given
   bool operator==(const JobSpec&) const = default;
 };
@@ -147,7 +150,7 @@ BOOST_DESCRIBE_STRUCT(JobSpec, (),
                       (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
                        ranks, ranks_per_node, cpus_per_rank, bind, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
                        cpus_per_gpu, memory_per_gpu_bytes, features, only_nodes, without_nodes, exclusive, nice, begin_ms, deadline_ms, hold,
-                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, recorded))
+                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, min_gpus, trial, recorded))
 
 /// A job's place in its array: n jobs submitted as one.
 struct ArrayElement {
@@ -248,6 +251,7 @@ struct Attempt {
   Time decided_ms;                 // when the scheduler chose the allocation
   Allocation allocation;
   bool backfilled = false;         // started ahead of a job that was before it in the order
+  std::optional<Duration> trial_ms;  // it is a trial: so long its ranks may run, then the job queues again
   std::optional<Time> started_ms;  // when all ranks of the first gang ran
   std::optional<Time> ended_ms;    // when the devices were free again
   std::optional<Outcome> outcome;
@@ -255,7 +259,7 @@ struct Attempt {
   std::vector<Gang> gangs;
   bool operator==(const Attempt&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(Attempt, (), (attempt, decided_ms, allocation, backfilled, started_ms, ended_ms, outcome, failure, gangs))
+BOOST_DESCRIBE_STRUCT(Attempt, (), (attempt, decided_ms, allocation, backfilled, trial_ms, started_ms, ended_ms, outcome, failure, gangs))
 
 /// Why an attempt is being stopped; `none` while nobody asked for it.
 BOOST_DEFINE_FIXED_ENUM_CLASS(StopCause, std::uint8_t, none, cancelled, requeued, rank_failed, node_unreachable, preempted)
@@ -272,6 +276,14 @@ struct Hold {
   bool operator==(const Hold&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Hold, (), (kind, reason, actor, since_ms))
+
+/// Ahead of all jobs that have none, until it starts or the time is over; among themselves by their bills.
+struct Boost {
+  std::int64_t bill = 0;
+  Time until_ms;
+  bool operator==(const Boost&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(Boost, (), (bill, until_ms))
 
 struct Job {
   JobId job;
@@ -296,9 +308,12 @@ struct Job {
   std::int64_t fruitless = 0;              // failed attempts in a row without a new checkpoint
   std::optional<Time> restart_ms;          // while it waits to be tried again: not before
   std::vector<std::string> avoided_nodes;  // where its last attempt failed: the next one goes elsewhere if it can
+  std::optional<Boost> boost;              // while it waits
+  std::vector<WaitPart> waited;            // its wait until `waited_until_ms`, by cause, longest first
+  std::optional<Time> waited_until_ms;
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_of, environment_names, request_key, checkpoint,
-                            array, eligible_ms, hold, own_turn, released_ms, stop_asked_ms, restarts, fruitless, restart_ms, avoided_nodes))
+                            array, eligible_ms, hold, own_turn, released_ms, stop_asked_ms, restarts, fruitless, restart_ms, avoided_nodes, boost, waited, waited_until_ms))
 
 }  // namespace ultramarine

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/model/bill.h"
 #include "scheduler/model/cluster.h"
 #include "scheduler/model/job.h"
 #include "scheduler/model/node.h"
@@ -51,9 +52,10 @@ struct State {
   std::map<std::string, std::map<std::string, Usage>> usage;  // account -> user -> of all who ever submitted
   std::map<std::string, Reservation> reservations;            // by name
   Period period;
+  std::vector<Bill> bills;             // of all favours that were granted; the first has the number 1
   bool operator==(const State&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(State, (), (cluster, policy, next_job, rounds, nodes, jobs, request_keys, environment_names, allocated_gpu_ms, awaiting_dependencies, usage,
-                                  reservations, period))
+                                  reservations, period, bills))
 
 }  // namespace ultramarine

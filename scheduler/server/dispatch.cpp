@@ -85,7 +85,7 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
     override_with(launch.spec, *gang->spec, core::rank_numbers(job, attempt, key.gang));
     if (launch.spec.script) launch.spec.script->text.clear();
     const Duration used = *gang->requested_ms - attempt.started_ms.value_or(*gang->requested_ms);
-    launch.time_left_ms = milliseconds(std::max<std::int64_t>(job.spec.time_limit_ms.ms - used.ms, 1));
+    launch.time_left_ms = milliseconds(std::max<std::int64_t>(core::time_limit(job, attempt).ms - used.ms, 1));
     launch.environment = environment_(job.job, key.gang);
     if (gang->spec->beside_rank) {
       // The job's own, with what the caller sends on top of it.
@@ -98,6 +98,7 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
       launch.kind = protocol::LaunchKind::script;
       launch.spec.script = first.spec.script;
     }
+    if (attempt.trial_ms) launch.time_left_ms = *attempt.trial_ms;
     launch.environment = environment_(first.job, 1);
   }
   launch.fabric_environment = fabric_environment(state.cluster.fabric);
