@@ -63,6 +63,9 @@ class Backend {
   virtual std::string why_not_ready() const = 0;
 
   virtual void ask(std::function<void(SnapshotPtr)> done) = 0;
+  /// Runs `work` on a thread for questions that take their time, one after the other; neither the loop nor the daemon waits for it. `work` sees
+  /// only what it holds (a snapshot), and posts its answer to the loop.
+  virtual void think(std::function<void()> work) = 0;
   virtual void metrics_text(std::function<void(std::string)> done) = 0;
 
   using Submitted = std::variant<protocol::SubmitReply, Problem>;

@@ -13,6 +13,7 @@
 #include "scheduler/cli/job_name.h"
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/planning_messages.h"
 
 namespace ultramarine::cli {
 
@@ -64,6 +65,12 @@ class Client {
   Answer<protocol::JobView> cancel(const JobName& job);
   Answer<protocol::JobView> hold(const JobName& job, const std::string& reason);
   Answer<protocol::JobView> release(const JobName& job);
+  /// Both think for a while on a long queue.
+  Answer<protocol::WhyReply> why(const JobName& job);
+  Answer<protocol::WhatIfReply> what_if(const protocol::WhatIfRequest& request);
+  Answer<protocol::JobView> edit(const JobName& job, const JobChange& change);
+  /// Its bill; with a token, granted. Not tried again: it might be granted twice.
+  Answer<protocol::FavourReply> favour(const protocol::FavourRequest& request);
   Answer<protocol::JobView> requeue(const JobName& job);
   Answer<protocol::JobList> reorder(const std::vector<JobName>& jobs);
   /// Asks for one more gang inside a running job. Not tried again: a second one would start.

@@ -150,11 +150,14 @@ std::string positional_words(Positionals positionals) {
 }
 
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(),  attach_verb(),   exec_verb(),
-          queue_verb(),      top_verb(),          show_verb(),           events_verb(),  logs_verb(),    cancel_verb(), hold_verb(),     release_verb(),
-          requeue_verb(),    reorder_verb(),      wait_verb(),           nodes_verb(),   priority_verb(), shares_verb(), drain_verb(),   resume_verb(),
-          lost_verb(),       reserve_verb(),      reservations_verb(),   reload_verb(),  validate_verb(), doctor_verb(), completion_verb(), man_verb(),
-          version_verb()};
+  std::vector<Verb> verbs{cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(), attach_verb(), exec_verb(),
+                          queue_verb(),      top_verb(),          show_verb(),           why_verb(),     events_verb(),  logs_verb(),  cancel_verb(), hold_verb(),
+                          release_verb(),    requeue_verb(),      reorder_verb(),        wait_verb()};
+  for (Verb& verb : whatif_verbs()) verbs.push_back(std::move(verb));
+  for (Verb& verb : std::vector<Verb>{boost_verb(), extend_verb(), nodes_verb(), priority_verb(), shares_verb(), drain_verb(), resume_verb(), lost_verb(), reserve_verb(),
+                                      reservations_verb(), reload_verb(), validate_verb(), doctor_verb(), completion_verb(), man_verb(), version_verb()})
+    verbs.push_back(std::move(verb));
+  return verbs;
 }
 
 }  // namespace ultramarine::cli

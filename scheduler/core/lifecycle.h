@@ -16,6 +16,9 @@ bool may_follow(JobState from, JobState to);
 /// The attempt that holds devices now, or nullptr.
 const Attempt* open_attempt(const Job& job);
 
+/// Has the request ask for what the change says.
+void change(JobSpec& spec, const JobChange& change);
+
 /// How long the ranks of an attempt may run.
 Duration time_limit(const Job& job, const Attempt& attempt);
 

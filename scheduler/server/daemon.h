@@ -22,6 +22,7 @@
 #include "scheduler/server/inbox.h"
 #include "scheduler/server/output_streams.h"
 #include "scheduler/server/sessions.h"
+#include "scheduler/server/thinker.h"
 #include "scheduler/store/store.h"
 
 namespace ultramarine::server {
@@ -72,6 +73,7 @@ class Daemon final : public api::Backend {
   bool replayed() const override { return replayed_; }
   std::string why_not_ready() const override;
   void ask(std::function<void(api::SnapshotPtr)> done) override;
+  void think(std::function<void()> work) override { thinker_.think(std::move(work)); }
   void metrics_text(std::function<void(std::string)> done) override;
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
   void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
@@ -158,6 +160,7 @@ class Daemon final : public api::Backend {
   AgentSessions sessions_;
   OutputStreams output_streams_{sessions_};
   metrics::Exporter exporter_;
+  Thinker thinker_{loop_};
   std::thread thread_;
 
   // ---- the daemon's thread only

@@ -9,6 +9,7 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/job_file_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/operations_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/planning_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/priority_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp

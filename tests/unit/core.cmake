@@ -2,6 +2,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/unit/core/accept_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/arrays_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/comparison_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/decay_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/fair_share_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/eligible_test.cpp
@@ -18,6 +19,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/roster_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/stall_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/timeline_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/ways_test.cpp
   DEPENDS ultramarine_core)
 
 # The scheduler against a brute-force one, by random stories.

@@ -195,6 +195,7 @@ void show_more_asked(const Job& job, Page& page, Time now) {
   page.line(spoken("deadline"), when(spec.deadline_ms, now));
   page.line(spoken("reservation"), spec.reservation);
   if (spec.nice != 0) page.line(spoken("nice"), std::to_string(spec.nice));
+  if (spec.min_gpus > 0) page.line(spoken("min gpus"), std::to_string(spec.min_gpus));
   if (spec.max_restarts > 0) page.line(spoken("restarts"), spoken("{0} of {1}", std::to_string(job.restarts), std::to_string(spec.max_restarts)));
   if (spec.on_node_loss != NodeLossRule::strict) page.line(spoken("on node loss"), spec.on_node_loss == NodeLossRule::fast ? "fast" : "wait");
   if (spec.hang_after_ms == never_hangs) page.line(spoken("hang after"), spoken("never"));

@@ -9,6 +9,7 @@
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
+#include "scheduler/cli/verbs/submit.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/protocol/codec.h"
@@ -165,7 +166,9 @@ void say_accepted(const protocol::SubmitReply& reply, const Submission& made, co
   }
 }
 
-int submit(const Arguments& given, Context& context) {
+}  // namespace
+
+Submission submission_of(const Arguments& given, Context& context) {
   Arguments arguments = given;
   check_combinations(arguments);
   JobFile file;
@@ -182,13 +185,22 @@ int submit(const Arguments& given, Context& context) {
   Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script, file.given, context.now());
   if (arguments.has("--follow") && !made.request.array_indices.empty())
     usage_error("--follow", spoken("an array has many elements"), spoken("use --wait, then 'ultra logs JOB_INDEX'"));
+  if (arguments.has("--dry-run")) return made;
+  warn(made.warnings, context);
+  Client asking(context.socket);
+  complete(made, asking);
+  return made;
+}
+
+namespace {
+
+int submit(const Arguments& arguments, Context& context) {
+  Submission made = submission_of(arguments, context);
   if (arguments.has("--dry-run")) {
     print_dry_run(made, context);
     return exit_code::ok;
   }
-  warn(made.warnings, context);
   Client asking(context.socket);
-  complete(made, asking);
   made.request.request_key = net::random_hex(16);
   protocol::SubmitReply reply;
   try {
@@ -218,6 +230,7 @@ Verb submit_verb() {
       .summary = "hand a script or a command to the cluster",
       .positionals = Positionals::script_or_command,
       .options = {{"--gpus", "N", "GPUs in all, one rank each (default 1)"},
+                  {"--min-gpus", "N", "It runs on so few, too: what 'ultra why' may offer it to start sooner"},
                   {"--nodes", "N", "Nodes, with --gpus-per-node instead of --gpus"},
                   {"--gpus-per-node", "K", "GPUs on each node"},
                   {"--gpu-type", "TYPE", "Only GPUs of this type"},
