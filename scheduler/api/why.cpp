@@ -144,8 +144,7 @@ class Inquiry {
   }
 
   void add_ways(protocol::WhyReply& reply) const {
-    const core::Scheduler scheduler(state_);
-    for (const core::Way& way : core::ways_to_start(scheduler, *snapshot_.plan, job_.job, now_)) {
+    for (const core::Way& way : core::ways_to_start(core::Scheduler(state_), *snapshot_.plan, job_.job, now_)) {
       protocol::WayView view{.number = static_cast<std::int64_t>(reply.ways.size()) + 1, .change = way.change, .start_ms = way.start};
       if (line_->start_ms) view.sooner_ms = *line_->start_ms - way.start;
       view.is_suggestion = way.is_suggestion;

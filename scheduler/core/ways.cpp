@@ -122,14 +122,14 @@ JobChange what_it_was(const JobSpec& spec) {
 
 class Search {
  public:
-  Search(const Scheduler& scheduler, const Plan& plan, const Job& job, const PlannedJob& line, Time now)
-      : tried_(scheduler), plan_(plan), job_(job), line_(line), now_(now), variants_(variants_of(scheduler, job, now)) {
+  Search(Scheduler scheduler, const Plan& plan, const Job& job, const PlannedJob& line, Time now)
+      : tried_(std::move(scheduler)), plan_(plan), job_(job), line_(line), now_(now), variants_(variants_of(tried_, job_, now)) {
     std::vector<Job> jobs;
     for (const Variant& variant : variants_) {
-      jobs.push_back(job);
+      jobs.push_back(job_);
       jobs.back().spec = variant.spec;
     }
-    if (plans_everybody(scheduler.state())) starts_ = scheduler.probe(now, job.job, jobs);
+    if (plans_everybody(tried_.state())) starts_ = tried_.probe(now, job_.job, jobs);
     else
       for (const Variant& variant : variants_) starts_.push_back(start_in(plan_with(variant)));
   }
@@ -203,7 +203,7 @@ class Search {
 
   Scheduler tried_;
   const Plan& plan_;
-  const Job& job_;
+  const Job job_;  // as it is, whatever is tried
   const PlannedJob& line_;
   const Time now_;
   const std::vector<Variant> variants_;
@@ -214,11 +214,12 @@ class Search {
 
 std::vector<Variant> variants_of(const Scheduler& scheduler, const Job& job, Time now) { return Grid(scheduler, job, now).variants(); }
 
-std::vector<Way> ways_to_start(const Scheduler& scheduler, const Plan& plan, JobId id, Time now) {
+std::vector<Way> ways_to_start(Scheduler scheduler, const Plan& plan, JobId id, Time now) {
   const auto found = scheduler.state().jobs.find(id);
   const auto line = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == id; });
   if (found == scheduler.state().jobs.end() || line == plan.jobs.end() || !waits_for_its_turn(found->second, *line, now)) return {};
-  return Search(scheduler, plan, found->second, *line, now).ways();
+  const Job job = found->second;
+  return Search(std::move(scheduler), plan, job, *line, now).ways();
 }
 
 }  // namespace ultramarine::core

@@ -35,7 +35,7 @@ constexpr std::size_t ways_max = 5;
 /// that start it earliest, if that is sooner than planned. Empty: nothing that its owner can change helps, or it waits for something else than its
 /// turn (held, a date, another job). `plan` is the scheduler's. O(a plan + grid + a plan for each that is offered); where the policy looks at the present
 /// alone O(grid x a plan).
-std::vector<Way> ways_to_start(const Scheduler& scheduler, const Plan& plan, JobId job, Time now);
+std::vector<Way> ways_to_start(Scheduler scheduler, const Plan& plan, JobId job, Time now);
 
 /// The grid that is searched: requests that could be accepted, in each axis the smallest step first. For tests.
 struct Variant {
