@@ -71,6 +71,12 @@ std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
 // ---- priorities.cpp
 void list_priorities(const ExchangePtr& exchange);
 void list_shares(const ExchangePtr& exchange);
+// ---- report.cpp
+void show_report(const ExchangePtr& exchange);
+// ---- price.cpp
+void show_price(const ExchangePtr& exchange, const JobName& job);
+// ---- policy.cpp
+void show_policy(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);

@@ -3,6 +3,7 @@
 
 #include "scheduler/api/openapi.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/report_messages.h"
 
 namespace ultramarine::api {
 
@@ -156,6 +157,8 @@ std::vector<Route> make_routes() {
       {"POST", "/v1/jobs/ID/edit", "edit_job", "Changes what a waiting job asks for. It keeps its age in the queue.", false, true, {},
        {application_json, sent<JobChange>, change_to_make}, reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't wait"}},
        [](const ExchangePtr& e, const Call& call) { edit_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/price", "show_price", "What a job (or all elements of an array) costs: at most, and so far. Without money in the cluster file all is 0.", false, true, {},
+       nothing, reply<protocol::JobPrice>(), {}, [](const ExchangePtr& e, const Call& call) { show_price(e, call.job); }},
       {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
        reply<protocol::JobView>(), {}, [](const ExchangePtr& e, const Call& call) { wait_for_job(e, call.job); }},
       {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job, or all elements of an array: it never runs, or is stopped.", false, true, {}, empty_body,
@@ -215,6 +218,13 @@ std::vector<Route> make_routes() {
        {{"user", ParameterKind::text, "only this user and the accounts that he is in"}, {"account", ParameterKind::text, "only this account and its users"}},
        nothing, reply<protocol::ShareList>(), {{404, "not_found", "there is no such account"}},
        [](const ExchangePtr& e, const Call&) { list_shares(e); }},
+      {"GET", "/v1/report", "show_report", "What each account used, wasted, tried and finished in a month of the cluster's time zone, and what it cost.", false, true,
+       {{"account", ParameterKind::text, "only this account and those under it"},
+        {"month", ParameterKind::month, "as 2026-11; without it, the current one"}},
+       nothing, reply<protocol::ReportView>(), {{404, "not_found", "there is no such account"}},
+       [](const ExchangePtr& e, const Call&) { show_report(e); }},
+      {"GET", "/v1/policy", "show_policy", "The policy that the scheduler runs with.", false, true, {}, nothing, reply<PolicyConfig>(), {},
+       [](const ExchangePtr& e, const Call&) { show_policy(e); }},
       {"POST", "/v1/shutdown", "shut_down",
        "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
        false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},

@@ -107,6 +107,7 @@ std::string option_for_field(const std::string& path) {
                                                           {"gang", "--gang"},
                                                           {"rank", "--rank"},
                                                           {"state", "--state"},
+                                                          {"month", "--month"},
                                                           {"user", "--user"},
                                                           {"job", "JOB"},
                                                           {"boost", "JOB"},
@@ -321,6 +322,14 @@ Answer<protocol::ShareList> Client::shares(const std::string& user, const std::s
   if (!account.empty()) request.query["account"] = account;
   return decoded<protocol::ShareList>(call(request));
 }
+Answer<protocol::JobPrice> Client::price(const JobName& job) { return decoded<protocol::JobPrice>(call({"GET", job_path(job, "/price"), {}, ""})); }
+Answer<protocol::ReportView> Client::report(const std::string& account, const std::optional<std::string>& month) {
+  Request request{"GET", "/v1/report", {}, ""};
+  if (!account.empty()) request.query["account"] = account;
+  if (month) request.query["month"] = *month;
+  return decoded<protocol::ReportView>(call(request));
+}
+Answer<PolicyConfig> Client::policy() { return decoded<PolicyConfig>(call({"GET", "/v1/policy", {}, ""})); }
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 
 void Client::shutdown(bool requeue) {

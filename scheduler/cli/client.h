@@ -14,6 +14,7 @@
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/api_messages.h"
 #include "scheduler/protocol/planning_messages.h"
+#include "scheduler/protocol/report_messages.h"
 
 namespace ultramarine::cli {
 
@@ -95,6 +96,11 @@ class Client {
   Answer<protocol::ReloadReply> reload(bool check);
   Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
   Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
+  /// What a job costs, or all elements of an array.
+  Answer<protocol::JobPrice> price(const JobName& job);
+  /// `month`: as 2026-11; absent: the current one.
+  Answer<protocol::ReportView> report(const std::string& account, const std::optional<std::string>& month);
+  Answer<PolicyConfig> policy();
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

@@ -145,8 +145,19 @@ std::string positional_words(Positionals positionals) {
       return " FOLDER";
     case Positionals::shell:
       return " bash|zsh|fish";
+    case Positionals::policy:
+      return " FILE|NAME";
+    case Positionals::maybe_policy:
+      return " [FILE|NAME]";
+    case Positionals::policies:
+      return " FILE|NAME [FILE|NAME]";
   }
   return "";
+}
+
+std::string group_summary(const std::string& first_word) {
+  if (first_word == "whatif") return spoken("the plan with one thing changed, beside the plan as it is");
+  return first_word == "policy" ? spoken("explain, check and compare policies") : spoken("start, stop and look at a cluster on this machine");
 }
 
 std::vector<Verb> all_verbs() {
@@ -154,8 +165,8 @@ std::vector<Verb> all_verbs() {
                           queue_verb(),      top_verb(),          show_verb(),           why_verb(),     events_verb(),  logs_verb(),  cancel_verb(), hold_verb(),
                           release_verb(),    requeue_verb(),      reorder_verb(),        wait_verb()};
   for (Verb& verb : whatif_verbs()) verbs.push_back(std::move(verb));
-  for (Verb& verb : std::vector<Verb>{boost_verb(), extend_verb(), nodes_verb(), priority_verb(), shares_verb(), drain_verb(), resume_verb(), lost_verb(), reserve_verb(),
-                                      reservations_verb(), reload_verb(), validate_verb(), doctor_verb(), completion_verb(), man_verb(), version_verb()})
+  for (Verb& verb : std::vector<Verb>{boost_verb(), extend_verb(), nodes_verb(), priority_verb(), shares_verb(), report_verb(), drain_verb(), resume_verb(), lost_verb(), reserve_verb(),
+                                      reservations_verb(), reload_verb(), policy_show_verb(), policy_check_verb(), policy_diff_verb(), validate_verb(), doctor_verb(), completion_verb(), man_verb(), version_verb()})
     verbs.push_back(std::move(verb));
   return verbs;
 }

@@ -8,7 +8,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/server/crash_point.h"
-#include "scheduler/server/month.h"
+#include "scheduler/api/month.h"
 
 namespace ultramarine::server {
 
@@ -243,7 +243,7 @@ void Daemon::record_due_events() {
 /// Limits per month count in calendar months of the cluster's time zone.
 void Daemon::record_period() {
   if (now_ < state().period.end_ms) return;
-  const Month month = month_of(now_, state().cluster.time_zone);
+  const api::Month month = api::month_of(now_, state().cluster.time_zone);
   record(PeriodStarted{month.start, month.end, scheduler_actor()});
 }
 

@@ -11,6 +11,8 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/operations_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/planning_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/priority_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/policy_words_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp

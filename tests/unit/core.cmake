@@ -15,6 +15,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/priority_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/report_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/restart_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/roster_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/stall_test.cpp

@@ -5,6 +5,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/show.h"
 #include "scheduler/cli/words.h"
@@ -248,7 +249,7 @@ void show_priority(const protocol::PriorityOfJob& priority, Page& page, Context&
 
 }  // namespace
 
-void write_job(const protocol::JobView& view, Context& context) {
+void write_job(const protocol::JobView& view, Context& context, const std::string& price) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
@@ -276,6 +277,7 @@ void write_job(const protocol::JobView& view, Context& context) {
   show_more_asked(job, page, now);
   page.line(spoken("submitted"), when(job.submitted_ms, now));
   page.line(spoken("ended"), when(job.ended_ms, now));
+  page.line(spoken("price"), price);
   if (job.hold) page.line(spoken("held"), hold_text(*job.hold, now));
   if (view.exit_code) page.line(spoken("exit code"), std::to_string(*view.exit_code));
   if (view.array) show_array(view, page);
@@ -343,12 +345,13 @@ int show(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
   if (asked_for.size() > 1)
     throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-  const auto answer = Client(context.socket).job(asked_for.front());
+  Client client(context.socket);
+  const auto answer = client.job(asked_for.front());
   if (arguments.has("--script")) return print_script(answer.value, context);
   if (arguments.has("--json"))
     context.out << answer.body << '\n';
   else
-    write_job(answer.value, context);
+    write_job(answer.value, context, price_sentence(client, asked_for.front()));
   return exit_code::ok;
 }
 

@@ -7,6 +7,7 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
 #include "scheduler/cli/verbs/submit.h"
@@ -131,13 +132,14 @@ int stay_with(Client& client, const protocol::SubmitReply& reply, const Argument
       OutputChoice choice;
       if (const auto rank = arguments.whole_number("--rank", 0, 1'000'000)) choice.ranks = {*rank};
       const auto view = follow_job(client, job, choice, context, interrupt);
-      say_end(view, context);
+      say_end(view, context, price_sentence(client, job));
       return exit_code_of(view);
     }
     Progress progress(context.err, context.terminal);
     const auto answer = wait_for_end(client, job, std::nullopt, context, interrupt, progress);
     if (arguments.has("--json")) write_json(context.out, std::to_string(job.value), answer->body);
-    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || brief)) say_end(answer->value, context);
+    const bool is_brief = arguments.has("--json") || brief;
+    if (answer->value.details.state != JobState::completed || !is_brief) say_end(answer->value, context, is_brief ? "" : price_sentence(client, job));
     return exit_code_of(answer->value);
   } catch (const Interrupted&) {
     say_detached(job, context);
@@ -150,13 +152,15 @@ void say_accepted(const protocol::SubmitReply& reply, const Submission& made, co
   const std::string id = std::to_string(reply.job.value);
   std::ostream& to = arguments.has("--follow") ? context.err : context.out;  // with --follow, stdout is the job's
   try {
-    const auto answer = Client(context.socket).job(reply.job);
+    Client client(context.socket);
+    const auto answer = client.job(reply.job);
     if (arguments.has("--json")) {
       if (!wait) write_json(context.out, id, answer.body);
       return;
     }
     to << submitted_sentence(answer.value, reply.count, made.request.array_limit) << '\n';
     if (!is_terminal(answer.value.details.state) && !answer.value.details.array) to << outlook(answer.value, context.now()) << '\n';
+    if (const std::string price = price_sentence(client, reply.job); !price.empty()) to << price << '\n';
   } catch (const CommandError&) {
     // The job is safe; only its details can't be had now.
     if (arguments.has("--json"))

@@ -92,6 +92,8 @@ class OpenApi(unittest.TestCase):
             return schema["enum"][0]
         if schema["type"] == "integer":
             return str(schema.get("minimum", 0))
+        if "examples" in schema:
+            return schema["examples"][0]
         if "pattern" in schema:
             value = re.match(r"\^\((\w+)", schema["pattern"]).group(1)
             self.assertRegex(value, schema["pattern"])
