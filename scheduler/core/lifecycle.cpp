@@ -180,6 +180,11 @@ bool is_of_the_job(Outcome outcome) {
   return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
 }
 
+/// Of a trial. Too little memory on few GPUs says nothing of the many that the job asks for.
+bool is_over_without_failure(const Attempt& attempt) {
+  return attempt.trial_ms && (attempt.outcome == Outcome::timed_out || attempt.outcome == Outcome::out_of_memory);
+}
+
 /// Whether a job whose attempt failed so would be tried again.
 bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {
   return is_of_the_node(outcome, failure) || (is_of_the_job(outcome) && job.restarts < job.spec.max_restarts);
@@ -551,7 +556,7 @@ void on(State& state, Time now, const AttemptEnded& event) {
   const bool is_yielding = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
   const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !is_yielding);
   note_refusal(state, now, attempt);
-  const bool is_tried = attempt.trial_ms && event.outcome == Outcome::timed_out && job->stop_cause != StopCause::cancelled;
+  const bool is_tried = job->stop_cause != StopCause::cancelled && is_over_without_failure(attempt);
   const bool wants_to_queue = is_yielding || is_tried || restarts(state.cluster.timeouts, *job, now);
   if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
   job->stop_asked_ms.reset();
@@ -614,6 +619,11 @@ bool may_follow(JobState from, JobState to) { return std::find(moves.begin(), mo
 Duration time_limit(const Job& job, const Attempt& attempt) { return attempt.trial_ms.value_or(job.spec.time_limit_ms); }
 
 const Attempt* open_attempt(const Job& job) { return is_active(job.state) ? &job.attempts.back() : nullptr; }
+
+bool is_in_trial(const Job& job) {
+  const Attempt* const open = open_attempt(job);
+  return open && open->trial_ms && job.stop_cause != StopCause::cancelled && job.stop_cause != StopCause::rank_failed;
+}
 
 void apply_entry(State& state, Time now, const Entry& entry) {
   std::visit(

@@ -97,7 +97,13 @@ void World::change_policy() {
   policy.priority_interval_ms = seconds(random_.between(1, 60));
   policy.max_age_ms = seconds(random_.between(60, 600));
   policy.half_life_ms = seconds(random_.between(60, 600));
+  add_trials(policy);
   record(PolicyChanged{policy, {}});
+}
+
+void World::add_trials(PolicyConfig& policy) {
+  if (has(Habit::trials) && random_.chance(800))
+    policy.trial = {{"minutes", 1}, {"gpus_per_job", random_.between(1, 4)}, {"share_permille", random_.between(50, 500)}};
 }
 
 /// So that every job can run: holds, drains and reservations end, and so do jobs that waited for one.
