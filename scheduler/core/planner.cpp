@@ -320,7 +320,7 @@ class Planner {
     const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.push_back(*previous);
+        if (const auto previous = timeline_->add(on_node.node, device, stay); previous && previous->second != stay.job) waits_for.push_back(*previous);
     return waits_for;
   }
 

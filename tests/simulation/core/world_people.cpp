@@ -263,6 +263,11 @@ void World::check_that_nobody_below_matters() {
   State state = scheduler_.state();
   for (std::size_t index = count; index < plan.jobs.size(); ++index) {
     Job& job = state.jobs.at(plan.jobs[index].job);
+    if (is_in_trial(job)) {  // it goes on holding what it has, and doesn't come back
+      job.state = JobState::stopping;
+      job.stop_cause = StopCause::cancelled;
+      continue;
+    }
     job.state = JobState::held;
     job.hold = Hold{HoldKind::user, "taken out of the line", ada, now_};
   }

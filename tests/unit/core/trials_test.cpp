@@ -80,6 +80,23 @@ TEST_F(Trial, WhenItIsOverTheJobQueuesAgainAndRunsWhole) {
   EXPECT_EQ(gpus_of(start.allocation), 16);
 }
 
+TEST_F(Trial, ItKeepsItsPlaceWhileItsRanksAreStoppedAtItsEnd) {
+  const JobId large = driver.submit(16, hours(2)), later = driver.submit(16, hours(1));
+  driver.round();
+  driver.run(large);
+  driver.now = driver.now + minutes(1);
+  driver.apply(GangFailed{large, 1, 1, Outcome::timed_out, Failure{.node = "node2", .detail = "its time was over", .at_ms = driver.now}, {}});
+  EXPECT_EQ(driver.state(large), JobState::stopping);
+  EXPECT_GT(driver.start_in_ms(later), driver.start_in_ms(large));
+  Driver cancelled = driver;
+  driver.end(large, Outcome::timed_out);
+  EXPECT_EQ(driver.state(large), JobState::queued);
+  EXPECT_FALSE(driver.attempt(large).failure);
+  cancelled.apply(JobCancelled{large, ada});
+  cancelled.end(large, Outcome::timed_out);
+  EXPECT_TRUE(is_terminal(cancelled.state(large)));
+}
+
 TEST_F(Trial, AFailureIsTheJobsFailure) {
   const JobId typo = driver.submit(16, hours(2));
   driver.round();
