@@ -93,6 +93,7 @@ std::optional<Fit> Trials::place(const Candidate& waits, Timeline& timeline, Lim
   const Duration stay = stay_of_trial(waits.job->spec);
   PlaceRequest request = request_of(waits, now_);
   request.length = stay;
+  request.position = behind_all;  // everybody has his place: nodes are compared by what is really free
   for (std::int64_t gpus = std::min(size.most, gpus_left_); gpus >= size.least; --gpus) {
     request.shape = on_one_node(gpus);
     if (!timeline.has_devices(request.shape, request.nodes, now_, stay)) continue;

@@ -132,7 +132,7 @@ std::string table_of(const Setting& setting, const std::vector<Result>& results)
     table.row("fairness of accounts", "", [](const Summary& summary) { return summary.fairness ? rounded(*summary.fairness, 3) : "-"; });
   if (any([](const Summary& summary) { return summary.trials.has_value(); })) {
     const auto row = [&](const std::string& name, const std::string& part, const std::function<std::string(const Trials&)>& value) {
-      table.row(name, part, [&](const Summary& summary) { return value(summary.trials.value_or(Trials{})); });
+      table.row(name, part, [&](const Summary& summary) { return summary.trials ? value(*summary.trials) : "-"; });
     };
     row("trials", "", [](const Trials& trials) { return std::to_string(trials.trials); });
     row("jobs that failed early", "", [](const Trials& trials) { return std::to_string(trials.failed_early); });
