@@ -38,6 +38,12 @@ std::string nodes_of(const Allocation& allocation) {
   return protocol::fold_hostlist(names);
 }
 
+std::int64_t count_gpus(const Allocation& allocation) {
+  std::int64_t count = 0;
+  for (const NodeAllocation& part : allocation) count += static_cast<std::int64_t>(part.devices.size());
+  return count;
+}
+
 /// What happened, seen by one job.
 class Teller {
  public:
@@ -56,6 +62,8 @@ class Teller {
     return text;
   }
   std::string operator()(const StartJob& decision) const {
+    if (decision.trial_ms)
+      return "has its trial at once: " + protocol::format_duration(*decision.trial_ms) + " on " + counted(count_gpus(decision.allocation), "GPU") + " of " + nodes_of(decision.allocation);
     std::string text = (decision.attempt > 1 ? "started again on " : "started on ") + nodes_of(decision.allocation);
     if (decision.overtaken > 0) text += " ahead of " + counted(decision.overtaken, "job") + " without delaying " + (decision.overtaken == 1 ? "it" : "them");
     else if (decision.backfilled) text += " ahead of others without delaying them";
@@ -89,7 +97,9 @@ class Teller {
   std::string operator()(const GangFailed& event) const {
     const Failure& failure = event.failure;
     std::string text = event.gang == 1 ? "" : gang(event.gang) + ": ";
-    if (event.outcome == Outcome::timed_out) text += "its time limit of " + protocol::format_duration(job_.spec.time_limit_ms) + " was over";
+    const Attempt* its = attempt(event.attempt);
+    if (event.outcome == Outcome::timed_out && its && its->trial_ms) text += "its trial of " + protocol::format_duration(*its->trial_ms) + " was over";
+    else if (event.outcome == Outcome::timed_out) text += "its time limit of " + protocol::format_duration(job_.spec.time_limit_ms) + " was over";
     else if (failure.rank < 0) text += "it failed (" + in_words(event.outcome) + ")";
     else {
       text += job_.spec.script && event.gang == 1 ? "the script" : "rank " + std::to_string(failure.rank);
@@ -113,7 +123,10 @@ class Teller {
     return which + (which == "its ranks" ? " have ended: " : " has ended: ") + in_words(event.outcome);
   }
   std::string operator()(const AttemptEnded& event) const {
-    const std::string freed = attempt(event.attempt) ? "; " + counted(gpus(event.attempt), "GPU") + (gpus(event.attempt) == 1 ? " is" : " are") + " free again" : "";
+    const Attempt* const its = attempt(event.attempt);
+    const std::string freed = its ? "; " + counted(gpus(event.attempt), "GPU") + (gpus(event.attempt) == 1 ? " is" : " are") + " free again" : "";
+    if (its && its->trial_ms)
+      if (const std::string text = end_of_trial(*its, event.outcome); !text.empty()) return text + freed;
     switch (event.outcome) {
       case Outcome::succeeded: return "it has completed" + freed;
       case Outcome::cancelled: return "it is cancelled" + freed;
@@ -147,10 +160,19 @@ class Teller {
     const Attempt* its = attempt(number);
     return its ? nodes_of(core::gang_allocation(job_, *its, gang_number)) : "";
   }
-  std::int64_t gpus(std::int64_t number) const {
-    std::int64_t count = 0;
-    for (const NodeAllocation& part : attempt(number)->allocation) count += static_cast<std::int64_t>(part.devices.size());
-    return count;
+  std::int64_t gpus(std::int64_t number) const { return count_gpus(attempt(number)->allocation); }
+  /// What there is to say of a trial's end alone.
+  std::string end_of_trial(const Attempt& trial, Outcome outcome) const {
+    const std::string ran = protocol::format_duration(trial.started_ms && trial.ended_ms ? *trial.ended_ms - *trial.started_ms : Duration{0});
+    switch (outcome) {
+      case Outcome::timed_out: return "its trial is over: it ran for " + protocol::format_duration(*trial.trial_ms) + " without failing, and waits for its turn";
+      case Outcome::out_of_memory:
+        return "its trial is over: it ran out of memory on " + counted(count_gpus(trial.allocation), "GPU") + ", which says little of " +
+               counted(total_gpus(job_.spec.resources), "GPU") + ", and waits for its turn";
+      case Outcome::succeeded: return "it has completed in its trial, after " + ran;
+      case Outcome::failed: return "it has failed in its trial, after " + ran;
+      default: return "";
+    }
   }
   static std::string condition(const Dependency& dependency) {
     const std::string job = "job " + std::to_string(dependency.job.value);

@@ -59,7 +59,8 @@ bool matches(const Job& job, const JobFilter& filter) {
 }  // namespace
 
 std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
-  const Allocation* allocation = planned ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
+  const bool holds = is_active(job.state);  // then a line of the plan is of what it has after its trial
+  const Allocation* allocation = planned && !holds ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
   return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
 }
 

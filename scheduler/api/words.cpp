@@ -7,6 +7,7 @@
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/eligible.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/protocol/text_forms.h"
@@ -148,7 +149,10 @@ std::string when(Time instant, Time now) {
   return text + " UTC (" + (instant > now ? "in " : "") + protocol::format_duration(distance) + (instant > now ? ")" : " ago)");
 }
 
-std::string why(const PlannedJob& planned, const State& state, Time now, bool with_users) {
+namespace {
+
+/// Why it doesn't run now.
+std::string why_it_waits(const PlannedJob& planned, const State& state, Time now, bool with_users) {
   const Reason& reason = planned.reason;
   const std::string asks = gpus(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
@@ -208,6 +212,28 @@ std::string why(const PlannedJob& planned, const State& state, Time now, bool wi
     case ReasonCode::reservation: return reserved(planned, state, now, asks, then);
   }
   return "";
+}
+
+/// Of a job that has its first minutes on some of its GPUs.
+std::string in_trial(const PlannedJob& planned, const Job& job, const State& state, Time now) {
+  const Attempt& attempt = job.attempts.back();
+  const std::string where = gpus(core::gpus_of(attempt.allocation)) + " of " + attempt.allocation.front().node;
+  return "Runs its trial of " + protocol::format_duration(*attempt.trial_ms) + " on " + where + ", and then waits for " + gpus(total_gpus(job.spec.resources)) + "." +
+         expectation(planned, state, now);
+}
+
+/// It has shown that it runs, and nothing since then.
+bool has_been_tried(const Job& job) {
+  return job.state == JobState::queued && job.attempts.size() == 1 && job.attempts.back().trial_ms && job.attempts.back().outcome == Outcome::timed_out;
+}
+
+}  // namespace
+
+std::string why(const PlannedJob& planned, const State& state, Time now, bool with_users) {
+  const auto job = state.jobs.find(planned.job);
+  if (job != state.jobs.end() && core::is_in_trial(job->second)) return in_trial(planned, job->second, state, now);
+  const std::string before = job != state.jobs.end() && has_been_tried(job->second) ? "It ran its trial without failing. " : "";
+  return before + why_it_waits(planned, state, now, with_users);
 }
 
 }  // namespace ultramarine::api

@@ -187,6 +187,7 @@ const std::vector<OptionRule>& ultra_rules() {
       honoured("max-restarts", 0, max_restarts),
       honoured("on-node-loss", 0, node_loss),
       honoured("hang-after", 0, hang_after),
+      honoured("no-trial", 0, no_trial, {}, nothing),
       honoured("ranks", 0, tasks),
       honoured("ranks-per-node", 0, tasks_per_node),
       honoured("cpus-per-rank", 0, cpus_per_task),

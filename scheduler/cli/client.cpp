@@ -90,6 +90,7 @@ std::string option_for_field(const std::string& path) {
                                                           {"max_restarts", "--max-restarts"},
                                                           {"on_node_loss", "--on-node-loss"},
                                                           {"hang_after_ms", "--hang-after"},
+                                                          {"trial", "--no-trial"},
                                                           {"reservation", "--reservation"},
                                                           {"reason", "--reason"},
                                                           {"accounts", "--accounts"},

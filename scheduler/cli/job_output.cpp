@@ -146,8 +146,9 @@ protocol::JobView follow_job(Client& client, const JobName& job, const OutputCho
       attempt = details.attempts.size();
       if (!is_terminal(details.state)) {
         const std::string where = places(details.attempts.back().allocation);
-        context.err << (attempt > 1 ? spoken("Job {0} (attempt {1}) runs on {2}.", job.text, attempt, where)
-                                    : spoken("Job {0} runs on {1}.", job.text, where))
+        context.err << (details.attempts.back().trial_ms ? spoken("Job {0} has its trial on {1}.", job.text, where)
+                        : attempt > 1 ? spoken("Job {0} (attempt {1}) runs on {2}.", job.text, attempt, where)
+                                      : spoken("Job {0} runs on {1}.", job.text, where))
                     << '\n';
         context.err.flush();
       }

@@ -146,7 +146,8 @@ std::string elapsed_of_limit(const Job& job, Time now) {
   const bool waits = job.state == JobState::queued || job.state == JobState::held || job.attempts.empty() ||
                      !job.attempts.back().started_ms;
   const std::string spent = waits ? "-" : protocol::format_duration({elapsed(job, now).ms / 1000 * 1000});
-  return spent + " / " + (job.spec.time_limit_ms.ms > 0 ? protocol::format_duration(job.spec.time_limit_ms) : "-");
+  const Duration limit = is_active(job.state) && !job.attempts.empty() ? job.attempts.back().trial_ms.value_or(job.spec.time_limit_ms) : job.spec.time_limit_ms;
+  return spent + " / " + (limit.ms > 0 ? protocol::format_duration(limit) : "-");
 }
 
 std::string planned_start(const protocol::JobView& view, Time now) {
@@ -164,6 +165,7 @@ std::string outlook(const protocol::JobView& view, Time now) {
   const Job& job = view.details;
   if (job.state == JobState::held) return spoken("It is held.");
   if (is_terminal(job.state)) return spoken("It has ended: {0}.", word(job.state));
+  if (is_active(job.state) && !job.attempts.empty() && job.attempts.back().trial_ms && !view.why.empty()) return heard(view.why);
   if (job.state != JobState::queued) {
     const std::string where = job.attempts.empty() ? "-" : places(job.attempts.back().allocation);
     return job.state == JobState::starting ? spoken("It starts now on {0}.", where)
@@ -198,6 +200,8 @@ std::string ended_sentence(const protocol::JobView& view) {
                : text;
   }
   if (job.state == JobState::cancelled || !attempt) return text;
+  if (attempt->trial_ms && attempt->started_ms && attempt->ended_ms)
+    text = spoken("job {0} failed in its trial after {1}", number, protocol::format_duration(*attempt->ended_ms - *attempt->started_ms));
   if (attempt->outcome == Outcome::timed_out)
     text += ": " + spoken("it reached its time limit of {0}; give more with --time", protocol::format_duration(job.spec.time_limit_ms));
   else if (attempt->failure) {

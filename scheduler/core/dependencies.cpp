@@ -12,7 +12,7 @@ constexpr std::size_t jobs_named_max = 5;
 
 bool has_started(const Job& job) {
   return is_terminal(job.state) ||
-         std::any_of(job.attempts.begin(), job.attempts.end(), [](const Attempt& attempt) { return attempt.started_ms.has_value(); });
+         std::any_of(job.attempts.begin(), job.attempts.end(), [](const Attempt& attempt) { return attempt.started_ms && !attempt.trial_ms; });
 }
 
 /// Of one job, or of one element; `notok` is judged over all of them.

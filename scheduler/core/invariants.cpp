@@ -72,8 +72,11 @@ class Check {
     }
     const bool is_rejection = devices == 0 && attempt.outcome == Outcome::start_failed;
     const std::int64_t asked = total_gpus(job.spec.resources);
-    must(is_rejection || (job.spec.exclusive ? devices >= asked : devices == asked), subject,
-         "has another number of devices than was asked for: a gang is whole or absent");
+    if (attempt.trial_ms)
+      check_trial(subject, job, attempt, devices);
+    else
+      must(is_rejection || (job.spec.exclusive ? devices >= asked : devices == asked), subject,
+           "has another number of devices than was asked for: a gang is whole or absent");
     std::set<std::int64_t> gangs;
     must(std::is_sorted(attempt.gangs.begin(), attempt.gangs.end(), [](const Gang& a, const Gang& b) { return a.gang < b.gang; }), subject,
          "has its gangs out of order");
@@ -88,6 +91,14 @@ class Check {
       std::set<std::int64_t> ranks;
       for (const RankResult& rank : gang.ranks) must(ranks.insert(rank.rank).second, subject, "has rank " + std::to_string(rank.rank) + " twice");
     }
+  }
+
+  void check_trial(const std::string& subject, const Job& job, const Attempt& attempt, std::int64_t devices) {
+    must(attempt.trial_ms->ms > 0, subject, "is a trial of no length");
+    must(attempt.attempt == 1, subject, "is a trial of a job that had been started before");
+    must(job.spec.trial, subject, "is a trial though its owner wants none");
+    must(attempt.allocation.size() == 1, subject, "is a trial on several nodes");
+    must(devices <= total_gpus(job.spec.resources), subject, "is a trial on more devices than was asked for");
   }
 
   void check_active(const std::string& subject, const Job& job) {

@@ -180,6 +180,17 @@ bool is_of_the_job(Outcome outcome) {
   return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
 }
 
+/// Whether a trial that ends so is no failure of its job. Too little memory on few GPUs says nothing of the many that it asks for.
+bool is_end_of_trial(const Attempt& attempt, Outcome outcome) {
+  return attempt.trial_ms && (outcome == Outcome::timed_out || outcome == Outcome::out_of_memory);
+}
+
+/// Its ranks are being stopped because its time was over, or too little memory was there.
+bool is_trial_ending(const Job& job) {
+  const Gang* const first = find_gang(job.attempts.back(), 1);
+  return first && first->outcome && is_end_of_trial(job.attempts.back(), *first->outcome);
+}
+
 /// Whether a job whose attempt failed so would be tried again.
 bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {
   return is_of_the_node(outcome, failure) || (is_of_the_job(outcome) && job.restarts < job.spec.max_restarts);
@@ -210,6 +221,13 @@ bool restarts(const TimeoutsConfig& timeouts, Job& job, Time now) {
   job.avoided_nodes.clear();
   if (attempt.failure && !attempt.failure->node.empty()) job.avoided_nodes.push_back(attempt.failure->node);
   return true;
+}
+
+/// That its time was over is all that there is to say of it.
+void forget_failure(Attempt& attempt) {
+  attempt.failure.reset();
+  for (Gang& gang : attempt.gangs)
+    if (gang.gang == 1) gang.failure.reset();
 }
 
 /// A node that refuses one launch after the other takes no more.
@@ -305,7 +323,7 @@ void on(State& state, Time now, const JobCancelled& event) {
   } else if (job.state == stopping) {
     // Who cancels a job that is to queue again doesn't want it back; a job that failed for good has failed.
     const Gang* first = find_gang(job.attempts.back(), 1);
-    const bool has_failed = job.stop_cause == StopCause::rank_failed && first && first->outcome;
+    const bool has_failed = job.stop_cause == StopCause::rank_failed && first && first->outcome && !is_trial_ending(job);
     if (!has_failed || may_restart(job, *first->outcome, first->failure)) job.stop_cause = StopCause::cancelled;
   } else if (is_active(job.state)) {
     ask_to_stop(job, StopCause::cancelled, now);
@@ -544,7 +562,8 @@ void on(State& state, Time now, const AttemptEnded& event) {
   const bool is_yielding = event.outcome == Outcome::preempted && job->stop_cause != StopCause::cancelled;
   const bool is_cancelled = event.outcome == Outcome::cancelled || (event.outcome == Outcome::preempted && !is_yielding);
   note_refusal(state, now, attempt);
-  const bool is_tried = attempt.trial_ms && event.outcome == Outcome::timed_out && job->stop_cause != StopCause::cancelled;
+  const bool is_tried = job->stop_cause != StopCause::cancelled && is_end_of_trial(attempt, event.outcome);
+  if (is_tried && event.outcome == Outcome::timed_out) forget_failure(attempt);
   const bool wants_to_queue = is_yielding || is_tried || restarts(state.cluster.timeouts, *job, now);
   if ((wants_to_queue || is_cancelled || job->state == starting) && job->state != stopping) move(*job, stopping);
   job->stop_asked_ms.reset();
@@ -617,6 +636,11 @@ void change(JobSpec& spec, const JobChange& change) {
 Duration time_limit(const Job& job, const Attempt& attempt) { return attempt.trial_ms.value_or(job.spec.time_limit_ms); }
 
 const Attempt* open_attempt(const Job& job) { return is_active(job.state) ? &job.attempts.back() : nullptr; }
+
+bool is_in_trial(const Job& job) {
+  const Attempt* const open = open_attempt(job);
+  return open && open->trial_ms && job.stop_cause != StopCause::cancelled && (job.stop_cause != StopCause::rank_failed || is_trial_ending(job));
+}
 
 void apply_entry(State& state, Time now, const Entry& entry) {
   std::visit(

@@ -19,6 +19,9 @@ const Attempt* open_attempt(const Job& job);
 /// Has the request ask for what the change says.
 void change(JobSpec& spec, const JobChange& change);
 
+/// It holds devices for its trial alone and is to queue again after that: it keeps its place among those that wait.
+bool is_in_trial(const Job& job);
+
 /// How long the ranks of an attempt may run.
 Duration time_limit(const Job& job, const Attempt& attempt);
 

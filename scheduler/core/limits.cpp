@@ -277,7 +277,8 @@ std::vector<Share> shares_of(const State& state, const std::vector<const Job*>& 
   if (!table.has_shares()) return shares;
   std::vector<std::int64_t> taken;  // by the jobs ahead, of each subject
   for (const Job* job : in_order) {
-    const std::int64_t gpus = is_active(job->state) ? gpus_of(job->attempts.back().allocation) : total_gpus(job->spec.resources);
+    const bool holds_its_own = is_active(job->state) && !job->attempts.back().trial_ms;
+    const std::int64_t gpus = holds_its_own ? gpus_of(job->attempts.back().allocation) : total_gpus(job->spec.resources);
     Share& share = shares.emplace_back();
     for (const std::size_t number : table.of(job->spec, user_name(job->owner))) {
       if (number >= taken.size()) taken.resize(number + 1);

@@ -23,6 +23,7 @@
 #include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/core/timeline.h"
+#include "scheduler/core/trials.h"
 
 namespace ultramarine::core {
 namespace {
@@ -33,7 +34,7 @@ class Planner {
  public:
   Planner(const State& state, Roster& roster, Time now)
       : state_(state), now_(now), roster_(roster), policies_(roster.policies()), nodes_(roster.nodes()), queued_(roster.queued()), bounds_(roster.classes()),
-        rooms_(roster.sizes()), limits_(state, now) {}
+        rooms_(roster.sizes()), limits_(state, now), trials_(state, roster, now) {}
 
   Plan plan() {
     dependent_ = roster_.dependent();
@@ -56,9 +57,15 @@ class Planner {
   Choices choose() {
     choices_.impossible = roster_.impossible(now_);
     // Where order is kept the present says who starts, unless somebody goes at a pace of his own.
-    const bool order_decides = policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() && !roster_.has_own_paces();
+    const bool order_decides =
+        policies_.backfill->keeps_order() && limits_.empty() && state_.reservations.empty() && !roster_.has_own_paces() && !roster_.has_trials();
+    if (trials_.are_left()) {
+      planned_.resize(queued_.size());
+      dependent_ = roster_.dependent();
+    }
     run(policies_.backfill->plans_everybody() && !order_decides);
     count_overtaken();
+    if (timeline_ && rooms_.free() > 0 && trials_.are_possible(*timeline_)) give_trials();
     return std::move(choices_);
   }
 
@@ -123,7 +130,7 @@ class Planner {
       if (!is_hindered(waits, line)) {
         if (!looks_ahead) start_or_wait(waits, line);
         else if (defers_) plan_or_defer(waits, line);
-        else plan_in_calendar(waits, line, now_);
+        else plan_in_calendar(waits, line, soonest(waits));
       }
       if (wants_lines()) lines_[waits.position] = std::move(line);
     }
@@ -140,13 +147,16 @@ class Planner {
     return !prospects_->are_left(next_, *timeline_, now_, has_less);
   }
 
+  /// When nothing but itself keeps it: now, or when its trial is over.
+  Time soonest(const Candidate& waits) const { return is_in_trial(*waits.job) ? assumed_end(*waits.job, state_.policy, now_) : now_; }
+
   /// `ahead_of`: the position in the queue from which on the jobs are behind this one.
   void enter_running(const Job& job, std::size_t ahead_of) {
     const Time end = assumed_end(job, state_.policy, now_);
     array_slots_.take(job, end);
     limits_.take(job, gpus_of(job.attempts.back().allocation), job.attempts.back().decided_ms, end);
     // Who has not started by the latest normal time is expected to any moment.
-    if (!dependent_.empty()) spans_[job.job] = {std::max(job.attempts.back().decided_ms, now_ + seconds(1) - state_.policy.launch_allowance_ms), end};
+    if (!dependent_.empty() && !job.attempts.back().trial_ms) spans_[job.job] = {std::max(job.attempts.back().decided_ms, now_ + seconds(1) - state_.policy.launch_allowance_ms), end};
     const Stay stay = stay_of(job.job, job.attempts.back().decided_ms, end, needs_of(job.spec));
     for (const NodeAllocation& on_node : job.attempts.back().allocation) {
       const auto index = roster_.index_of(on_node.node);
@@ -232,9 +242,11 @@ class Planner {
   /// nothing of it, wherever it will be. Such a job needs no place before another might come between it and those that start now, or is compared with
   /// it; who starts now takes nothing from it either.
   void plan_or_defer(const Candidate& waits, PlannedJob& line) {
-    if (is_out_of_patience(waits)) return plan_in_calendar(waits, line, now_);
+    if (is_out_of_patience(waits)) return plan_in_calendar(waits, line, soonest(waits));
     if (waits.stay > longest_now_) return deferred_.push_back(&waits);
-    if (!deferred_.empty()) {
+    if (is_in_trial(*waits.job)) {
+      plan_deferred();
+    } else if (!deferred_.empty()) {
       KnownBounds& bounds = bounds_[waits.view->number];
       PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, now_));
       if (is_beyond_now(request.from, waits.stay)) return deferred_.push_back(&waits);
@@ -246,7 +258,7 @@ class Planner {
       // Nodes are compared by what jobs ahead leave of them, also where somebody behind is still running.
       if (fit->start > now_ || !timeline_->is_certain(request, *fit, *policies_.placement)) plan_deferred();
     }
-    plan_in_calendar(waits, line, now_);
+    plan_in_calendar(waits, line, soonest(waits));
   }
 
   /// Of a stay that doesn't begin before `start`: whether it takes nothing of what is free now.
@@ -255,7 +267,7 @@ class Planner {
   void plan_deferred() {
     for (const Candidate* waits : std::exchange(deferred_, {})) {
       PlannedJob unused;
-      plan_in_calendar(*waits, unused, now_);
+      plan_in_calendar(*waits, unused, soonest(*waits));
     }
   }
 
@@ -285,7 +297,7 @@ class Planner {
   void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
     const Job& job = *waits.job;
     const JobSpec& spec = job.spec;
-    const std::optional<ArraySlots::Slot> slot = array_slots_.next(job);
+    const std::optional<ArraySlots::Slot> slot = is_in_trial(job) ? std::nullopt : array_slots_.next(job);  // who has one already gives it to himself
     const Time allowed = allowed_from(job, from, slot);
     LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
     const std::optional<LimitReached> limit_now = room.limit;
@@ -300,6 +312,7 @@ class Planner {
     array_slots_.take(job, fit->start + waits.stay);
     limits_.take(job, gpus_of(*fit), fit->start, fit->start + waits.stay);
     if (!dependent_.empty()) spans_[job.job] = {fit->start, fit->start + waits.stay};
+    if (waits.position < planned_.size()) planned_[waits.position] = fit->start;
     line.start_ms = fit->start;
     line.end_ms = fit->start + spec.time_limit_ms;
     if (slot) line.reason.code = ReasonCode::array_limit;
@@ -353,7 +366,7 @@ class Planner {
     const Stay stay = stay_of(waits.job->job, fit.start, fit.start + waits.stay, needs_of(waits.job->spec));
     for (const Fit::OnNode& on_node : fit.nodes)
       for (const std::int64_t device : on_node.devices)
-        if (const auto previous = timeline_->add(on_node.node, device, stay)) waits_for.push_back(*previous);
+        if (const auto previous = timeline_->add(on_node.node, device, stay); previous && previous->second != stay.job) waits_for.push_back(*previous);
     return waits_for;
   }
 
@@ -411,14 +424,15 @@ class Planner {
       const auto [expected, place] = *ready.begin();
       ready.erase(ready.begin());
       is_planned[place] = true;
-      PlannedJob& line = lines_[position] = dependent_line(dependent_[place], position, expected);
+      const PlannedJob line = dependent_line(dependent_[place], position, expected);
+      if (wants_lines()) lines_[position] = line;
       ++position;
       if (!line.start_ms) continue;
       const auto known = awaiting.extract(line.job);
       if (!known.empty())
         for (const JobId group : known.mapped()) expect(group);
     }
-    for (std::size_t place = 0; place < dependent_.size(); ++place) {
+    for (std::size_t place = 0; wants_lines() && place < dependent_.size(); ++place) {
       if (is_planned[place]) continue;
       lines_[position] = dependent_line(dependent_[place], position, std::nullopt);
       ++position;
@@ -436,6 +450,17 @@ class Planner {
     if (!is_hindered(waits, line) && expected) plan_in_calendar(waits, line, *expected);
     if (!is_hopeless) line.reason = std::move(reason);
     return line;
+  }
+
+  /// When only starts are asked for, and all of those are chosen: everybody gets his place, and new jobs that wait their first minutes in what is left.
+  void give_trials() {
+    plan_deferred();
+    for (; next_ < queued_.size(); ++next_) {
+      PlannedJob unused;
+      if (!is_hindered(queued_[next_], unused)) plan_in_calendar(queued_[next_], unused, soonest(queued_[next_]));
+    }
+    plan_dependent();
+    for (StartJob& trial : trials_.choose(*timeline_, limits_, planned_)) choices_.starts.push_back(std::move(trial));
   }
 
   // ---- at the present alone
@@ -659,6 +684,8 @@ class Planner {
   std::vector<JobId> waits_of_latest_;
   std::optional<Promise> promise_;
   std::vector<PlannedJob> lines_;               // by position; empty: only choices are asked for
+  std::vector<std::optional<Time>> planned_;    // starts by position, if somebody might get a trial
+  Trials trials_;
   Choices choices_;
 };
 

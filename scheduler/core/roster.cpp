@@ -8,6 +8,7 @@
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/core/order.h"
 #include "scheduler/core/planner.h"
 
@@ -220,13 +221,23 @@ std::optional<Time> Roster::next_date(Time now) const {
   return earliest;
 }
 
+/// Where everybody has a planned start, who is in a trial keeps his.
+bool Roster::keeps_places_of_trials() const { return policies_->backfill->plans_everybody() && !policies_->preemption->ranks_running(); }
+
+/// A job that has a place among those that wait, or nullptr.
+const Job* Roster::in_line(JobId id) const {
+  if (const auto queued = jobs_queued().find(id); queued != jobs_queued().end()) return queued->second;
+  const auto active = jobs_active().find(id);
+  return active != jobs_active().end() && keeps_places_of_trials() && is_in_trial(*active->second) ? active->second : nullptr;
+}
+
 void Roster::note_candidate(const Candidate& waits) {
   const Job& job = *waits.job;
-  if (!waits.is_possible) impossible_.insert(job.job);
+  if (job.state == JobState::queued && !waits.is_possible) impossible_.insert(job.job);
   if (is_boosted(job, now_) && (!boosts_until_ || job.boost->until_ms < *boosts_until_)) boosts_until_ = job.boost->until_ms;
   const bool is_dated = not_before(job) || job.spec.deadline_ms;
   if (ArraySlots::is_limited(job) || is_dated) own_paces_.insert(job.job);
-  if (is_dated) dated_.insert(job.job);
+  if (job.state == JobState::queued && is_dated) dated_.insert(job.job);
   if (job.spec.cpus_per_gpu > 0 || job.spec.memory_per_gpu_bytes > 0 || own_paces_.count(job.job) > 0) beyond_devices_.insert(job.job);
 }
 
@@ -239,6 +250,7 @@ void Roster::order_all() {
   beyond_devices_.clear();
   dated_.clear();
   boosts_until_.reset();
+  has_trials_ = false;
   std::vector<const Job*> competing;
   for (const auto& [id, job] : jobs_queued()) {
     if (awaits_others(*job)) note_candidate(candidate(*job));
@@ -252,8 +264,11 @@ void Roster::order_all() {
     next.position = queued_.size();
     if (!shares_.empty() && shares_[place].share == ShareClass::borrower) next.soft_cap = &shares_[place].soft_cap;
     if (next.job->state != JobState::queued) {
+      const bool is_trial = next.job->attempts.back().trial_ms.has_value();
       running_.push_back(next);
-      return;
+      if (is_trial) running_.back().position = behind_all;
+      if (!in_line(next.job->job)) return;
+      has_trials_ = true;
     }
     keys_.emplace(next.job->job, next.key);
     note_candidate(next);
@@ -278,9 +293,9 @@ void Roster::order_changed() {
   std::size_t first_moved = queued_.size();
   for (const JobId id : changed_) {
     first_moved = std::min(first_moved, forget(id));
-    const auto job = jobs_queued().find(id);
-    if (job == jobs_queued().end()) continue;
-    const Candidate next = candidate(*job->second);
+    const Job* const job = in_line(id);
+    if (!job) continue;
+    const Candidate next = candidate(*job);
     note_candidate(next);
     if (awaits_others(*next.job)) continue;
     keys_.emplace(id, next.key);
@@ -289,9 +304,12 @@ void Roster::order_changed() {
   }
   for (std::size_t position = first_moved; position < queued_.size(); ++position) queued_[position].position = position;
   running_.clear();
+  has_trials_ = false;
   for (const auto& [id, job] : jobs_active()) {
     running_.push_back({.job = job, .key = place_of(*policies_->order, *job, now_)});
-    running_.back().position = static_cast<std::size_t>(std::lower_bound(queued_.begin(), queued_.end(), running_.back(), comes_first) - queued_.begin());
+    const auto place = std::lower_bound(queued_.begin(), queued_.end(), running_.back(), comes_first);
+    running_.back().position = job->attempts.back().trial_ms ? behind_all : static_cast<std::size_t>(place - queued_.begin());
+    has_trials_ = has_trials_ || in_line(id);
   }
   std::sort(running_.begin(), running_.end(), comes_first);
 }

@@ -32,6 +32,8 @@ struct ClassView {
   const std::vector<std::vector<Interval>>* closed = nullptr;  // when reservations close nodes to it
 };
 
+constexpr std::size_t behind_all = static_cast<std::size_t>(-2);
+
 struct Kind {
   const ClassView* view = nullptr;
   Shape shape{};
@@ -41,7 +43,7 @@ struct Kind {
 struct Candidate {
   const Job* job = nullptr;
   policy::OrderKey key{};
-  std::size_t position = 0;         // in the order, from 0; of one that runs: how many that wait are ahead of it
+  std::size_t position = 0;         // in the order, from 0; of one that runs: how many that wait are ahead of it; of a trial `behind_all`
   const ClassView* view = nullptr;  // nullptr: its partition is gone
   Shape shape{};
   std::size_t kind = 0;             // jobs of one kind have the same class and shape
@@ -76,12 +78,13 @@ class Roster {
   Closures& closures() { return *closures_; }
   std::size_t classes() const { return views_.size(); }
   const std::vector<Kind>& kinds() const { return kinds_; }
-  const std::vector<Candidate>& queued() const { return queued_; }          // in order; without those that wait for others
+  const std::vector<Candidate>& queued() const { return queued_; }          // in order; without those that wait for others; with those in a trial
   bool is_ordered_by_key() const { return shares_.empty() && !is_reordered_; }  // else shares of accounts or own turns have moved jobs, too
   const std::vector<Candidate>& running() const { return running_; }
   std::vector<Candidate> dependent();                                       // queued, and they wait for others; in order, without positions
   std::vector<JobId> impossible(Time now) const;                            // queued, and they can't run any more
   bool looks_beyond_devices() const { return !beyond_devices_.empty(); }    // CPUs, memory or own paces among the queued
+  bool has_trials() const { return has_trials_; }                           // some of the queued are in a trial
   bool has_own_paces() const { return !own_paces_.empty(); }                // limited arrays, begin times or deadlines among the queued
   /// Of a job that is neither; without a position.
   Candidate candidate(const Job& job);
@@ -102,6 +105,8 @@ class Roster {
   void look_at_nodes();
   ClassView* view_of(const JobSpec& spec);
   const ClassView* chosen_view(const Job& job);
+  const Job* in_line(JobId id) const;
+  bool keeps_places_of_trials() const;
   void order_all();
   void order_changed();
   std::size_t forget(JobId id);
@@ -130,6 +135,7 @@ class Roster {
   std::optional<Closures> closures_;
   std::optional<Time> closures_until_;                 // when the next reservation is over
   std::optional<Time> boosts_until_;                   // when the next boost of one that is queued is over
+  bool has_trials_ = false;
   bool has_shares_ = false;                            // floors and soft caps depend on who runs
   std::vector<Share> shares_;
   Time now_;

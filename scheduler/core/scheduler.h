@@ -74,7 +74,7 @@ class Scheduler {
 };
 
 /// The version of planning: raised when the same state may lead to other decisions. Recorded in every round.
-constexpr std::int64_t planner_version = 4;
+constexpr std::int64_t planner_version = 5;
 
 /// Sums that hold in every reachable state: no device held twice, held + free = total, a gang whole or absent, terminal
 /// states keep nothing ... Returns one sentence per violation; empty = all hold.

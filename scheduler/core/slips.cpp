@@ -2,6 +2,7 @@
 #include "scheduler/core/slips.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -62,6 +63,10 @@ void SlipCounter::on_entry(const Entry& entry, const State& after) {
     const auto* start = std::get_if<StartJob>(&decision);
     if (!start) {
       happened_[static_cast<std::size_t>(SlipCause::early_end)] = true;  // rejected or preempted: its place is free
+      continue;
+    }
+    if (start->trial_ms) {
+      lowest_started_ = std::numeric_limits<std::int64_t>::max();  // it is below everybody
       continue;
     }
     const auto promise = promises_.find(start->job);

@@ -76,10 +76,9 @@ struct Exporter::Counters {
     if (job == after.jobs.end() || event.attempt < 1 || static_cast<std::size_t>(event.attempt) > job->second.attempts.size()) return;
     const auto& attempts = job->second.attempts;
     const Attempt& attempt = attempts[static_cast<std::size_t>(event.attempt) - 1];
-    if (!attempt.started_ms) return;
-    const Time queued_since = event.attempt == 1
-                                  ? job->second.submitted_ms
-                                  : attempts[static_cast<std::size_t>(event.attempt) - 2].ended_ms.value_or(attempt.decided_ms);
+    if (!attempt.started_ms || attempt.trial_ms) return;  // a trial ends no wait
+    const Attempt* const before = event.attempt == 1 ? nullptr : &attempts[static_cast<std::size_t>(event.attempt) - 2];
+    const Time queued_since = !before || before->trial_ms ? job->second.submitted_ms : before->ended_ms.value_or(attempt.decided_ms);
     wait.Add({{"partition", job->second.spec.partition}, {"size", size_label(total_gpus(job->second.spec.resources))}}, wait_buckets)
         .Observe(in_seconds(*attempt.started_ms - queued_since));
   }

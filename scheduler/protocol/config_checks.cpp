@@ -451,9 +451,15 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   for (const auto& [name, value] : policy.trial) {
     const std::string path = "trial." + name;
     if (name == "share_permille") check_range(value, 0, 1000, path, reader);
-    else if (name == "minutes" || name == "gpus_per_job") check_range(value, 1, 1'000'000, path, reader);
+    else if (name == "minutes") check_range(value, 0, 1'000'000, path, reader);
+    else if (name == "gpus_per_job") check_range(value, 1, 1'000'000, path, reader);
     else reader.fail(path, "unknown word " + quoted(name), suggestion(name, {"minutes", "gpus_per_job", "share"}, ""));
   }
+  const auto minutes = policy.trial.find("minutes");
+  if (minutes == policy.trial.end() || minutes->second == 0) return;
+  if (policy.backfill != "conservative")
+    reader.fail("trial", "backfill " + quoted(policy.backfill) + " plans no starts that a trial could leave alone", "leave trial out, or write backfill = \"conservative\"");
+  if (policy.preemption != "none") reader.fail("trial", "with preemption " + quoted(policy.preemption) + " nobody's place is kept", "leave trial out, or write preemption = \"none\"");
 }
 
 }  // namespace ultramarine::protocol

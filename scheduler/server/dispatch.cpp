@@ -6,6 +6,7 @@
 
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/stall.h"
 #include "scheduler/net/proof.h"
 
@@ -42,6 +43,18 @@ void override_with(JobSpec& spec, const GangSpec& gang, const core::RankNumbers&
   spec.terminal = gang.terminal;
   spec.output.clear();
   spec.error.clear();
+}
+
+constexpr const char* trial_variable = "ULTRA_TRIAL";
+
+/// What the program is told is what it has in its trial. Its end is no time limit, of which it would be warned.
+void make_trial(protocol::LaunchSpec& launch, const Attempt& attempt) {
+  const std::int64_t gpus = core::gpus_of(attempt.allocation);
+  const bool is_by_node = launch.spec.resources.nodes > 0;
+  launch.spec.resources = is_by_node ? Resources{.nodes = 1, .gpus_per_node = gpus} : Resources{.gpus = gpus};
+  launch.spec.time_limit_ms = *attempt.trial_ms;
+  launch.spec.warning.reset();
+  launch.environment[trial_variable] = "1";
 }
 
 }  // namespace
@@ -109,9 +122,10 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
       launch.kind = protocol::LaunchKind::script;
       launch.spec.script = first.spec.script;
     }
-    if (attempt.trial_ms) launch.time_left_ms = *attempt.trial_ms;
     launch.environment = environment_(first.job, 1);
+    launch.environment.erase(trial_variable);  // of a job that this one was submitted from
   }
+  if (attempt.trial_ms) make_trial(launch, attempt);
   launch.fabric_environment = fabric_environment(state.cluster.fabric);
   launch.memlock_bytes = state.cluster.fabric.memlock_bytes;
   launch.hang = core::hang_settings(state.cluster, job.spec);

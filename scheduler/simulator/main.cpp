@@ -28,6 +28,12 @@ int main(int argument_count, char** arguments) {
                "Count planned starts that moved later, by cause: jobs that arrived above in the order, earlier or later ends, another order at a tick of\n"
                "the priorities ... and harm: starts that moved because a job below started, which must be none. Takes a plan after every event, so\n"
                "many times as long");
+  app.add_option("--early-failures", options.early_failures,
+                 "This share of the jobs fails after 5 to 60 seconds, as with a typo; which ones, --seed says. Shows what trials (trial = {...} in a\n"
+                 "policy file) save and cost")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("SHARE");
+  app.add_option("--seed", options.seed, "Of what is drawn")->capture_default_str();
   app.add_option("--jobs", options.jobs, "Only the first N jobs")->check(CLI::PositiveNumber)->type_name("N");
   app.set_version_flag("--version", std::string("ultra-simulate ") + ULTRAMARINE_VERSION);
   try {

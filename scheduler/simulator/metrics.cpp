@@ -43,10 +43,10 @@ double jains_index(const std::vector<double>& values) {
 
 }  // namespace
 
-double wait_s(const TraceJob& row, const JobOutcome& job) { return turnaround_s(row, job) - static_cast<double>(row.runtime_s); }
+double wait_s(const TraceJob& row, const JobOutcome& job) { return turnaround_s(row, job) - static_cast<double>(run_s(row)); }
 
 double bounded_slowdown(const TraceJob& row, const JobOutcome& job) {
-  return std::max(1.0, turnaround_s(row, job) / std::max(static_cast<double>(row.runtime_s), shortest_run_s));
+  return std::max(1.0, turnaround_s(row, job) / std::max(static_cast<double>(run_s(row)), shortest_run_s));
 }
 
 double percentile(const std::vector<double>& values, std::int64_t percent) {
@@ -59,6 +59,34 @@ const std::vector<SizeBounds>& size_classes() {
   static const std::vector<SizeBounds> all{{"1", 0, 1}, {"2-8", 2, 8}, {"9-64", 9, 64}, {"65+", 65, std::numeric_limits<std::int64_t>::max()}};
   return all;
 }
+
+namespace {
+
+std::optional<Trials> trials_of(const Trace& trace, const Replay& replay) {
+  Trials trials;
+  std::vector<double> first_outputs, known, waits_of_others;
+  for (const JobOutcome& job : replay.jobs) {
+    if (!job.end) continue;
+    const TraceJob& row = trace.jobs[job.row];
+    trials.trials += job.tried ? 1 : 0;
+    trials.wasted_gpu_h += in_seconds(job.wasted_gpu_ms) / 3600;
+    first_outputs.push_back(in_seconds(job.first_output->ms - row.submit_s * 1000));
+    if (!job.failed) {
+      waits_of_others.push_back(wait_s(row, job));
+      continue;
+    }
+    ++trials.failed_early;
+    trials.failed_in_trial += job.tried && job.attempts == 1 ? 1 : 0;
+    known.push_back(turnaround_s(row, job));
+  }
+  if (trials.trials == 0 && trials.failed_early == 0) return std::nullopt;
+  trials.first_output_s = distribution(std::move(first_outputs));
+  trials.known_s = distribution(std::move(known));
+  trials.wait_of_others_s = distribution(std::move(waits_of_others));
+  return trials;
+}
+
+}  // namespace
 
 Summary summarize(const std::string& policy, const Trace& trace, const Replay& replay) {
   Summary summary;
@@ -84,7 +112,7 @@ Summary summarize(const std::string& policy, const Trace& trace, const Replay& r
     first_submit = std::min(first_submit, submit);
     last_submit = std::max(last_submit, submit);
     last_end = std::max(last_end, *job.end);
-    work_gpu_s += static_cast<double>(row.gpus) * static_cast<double>(row.runtime_s);
+    if (!job.failed) work_gpu_s += static_cast<double>(row.gpus) * static_cast<double>(row.runtime_s);
     summary.preemptions += job.preemptions;
     waits.push_back(wait_s(row, job));
     turnarounds.push_back(turnaround_s(row, job));
@@ -98,6 +126,7 @@ Summary summarize(const std::string& policy, const Trace& trace, const Replay& r
     }
   }
   summary.jobs = static_cast<std::int64_t>(waits.size());
+  summary.trials = trials_of(trace, replay);
   if (waits.empty()) return summary;
   summary.wait_s = distribution(waits);
   summary.turnaround_s = distribution(turnarounds);

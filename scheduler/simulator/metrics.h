@@ -6,6 +6,9 @@
 //   makespan          last end - first submit
 //   utilization       sum of gpus x runtime / (GPUs of the cluster x makespan)
 //   ... while jobs arrive: GPUs that run jobs / GPUs of the cluster, averaged from the first to the last submit
+//   first output      the first time that anything of the job ran, a trial or the whole, - submit
+//   known             of a job that fails early: end - submit, until its owner knows
+//   wasted            GPU time held by attempts that failed, and by trials that ran out of time
 //   fairness          Jain's index (Jain, Chiu & Hawe 1984) of the accounts' mean bounded slowdowns: 1 = all are slowed alike, 1/n = one of n bears it all
 //   slips             planned starts that moved later than they were planned last, each under one cause: node_loss, reservation, configuration, boost,
 //                     order_change, arrival_above, early_end, late_end; harm: one that moved because a job below it in the order started
@@ -43,6 +46,14 @@ struct SlipTotal {
 };
 BOOST_DESCRIBE_STRUCT(SlipTotal, (), (slips, later_s))
 
+/// What trials are for, and what they cost. A job that fails early runs for run_s of its row; the waits of the others tell the price.
+struct Trials {
+  std::int64_t trials = 0, failed_early = 0, failed_in_trial = 0;
+  Distribution first_output_s, known_s, wait_of_others_s;
+  double wasted_gpu_h = 0;
+};
+BOOST_DESCRIBE_STRUCT(Trials, (), (trials, failed_early, failed_in_trial, first_output_s, known_s, wait_of_others_s, wasted_gpu_h))
+
 struct Summary {
   std::string policy;
   std::int64_t jobs = 0, refused = 0, never_ran = 0;
@@ -55,9 +66,10 @@ struct Summary {
   std::vector<SizeClass> sizes;    // only those that have jobs
   std::map<std::string, SlipTotal> slips;  // by cause, all but harm; empty: not counted
   std::optional<SlipTotal> harm;           // absent: not counted
+  std::optional<Trials> trials;            // absent: no job failed early, and none was tried
 };
 BOOST_DESCRIBE_STRUCT(Summary, (), (policy, jobs, refused, never_ran, wait_s, turnaround_s, bounded_slowdown, first_wait_s_mean, makespan_s, utilization,
-                                    utilization_while_jobs_arrive, preemptions, fairness, sizes, slips, harm))
+                                    utilization_while_jobs_arrive, preemptions, fairness, sizes, slips, harm, trials))
 
 Summary summarize(const std::string& policy, const Trace& trace, const Replay& replay);
 

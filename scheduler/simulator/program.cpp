@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -89,6 +90,7 @@ Trace read_trace(const ProgramOptions& options) {
   if (!trace.unused_columns.empty()) say("note: columns that mean nothing here: " + joined(trace.unused_columns));
   if (trace.jobs.empty()) throw protocol::ConfigError(options.trace, "trace", "it has no jobs", "name a file with at least one row");
   if (options.jobs > 0 && trace.jobs.size() > static_cast<std::size_t>(options.jobs)) trace.jobs.resize(static_cast<std::size_t>(options.jobs));
+  if (options.early_failures > 0) fail_early(trace, std::llround(options.early_failures * 1000), options.seed);
   if (options.estimate == "limit") {
     std::size_t without = 0;
     for (const TraceJob& job : trace.jobs) without += job.limit_s ? 0 : 1;

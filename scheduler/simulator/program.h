@@ -15,6 +15,8 @@ struct ProgramOptions {
   std::string out;                    // a folder; "" = nothing is written
   bool plots = false, json = false, skip_bad_rows = false, slips = false;
   std::int64_t jobs = 0;              // only so many first ones; 0 = all
+  double early_failures = 0;          // the share of jobs that fail within their first minute
+  std::uint64_t seed = 1;             // ... and which those are
 };
 
 /// 0 complete; 1 something could not be written or drawn; 2 wrong options, files or rows.

@@ -130,6 +130,20 @@ std::string table_of(const Setting& setting, const std::vector<Result>& results)
   table.row("preemptions", "", [](const Summary& summary) { return std::to_string(summary.preemptions); });
   if (any([](const Summary& summary) { return summary.fairness.has_value(); }))
     table.row("fairness of accounts", "", [](const Summary& summary) { return summary.fairness ? rounded(*summary.fairness, 3) : "-"; });
+  if (any([](const Summary& summary) { return summary.trials.has_value(); })) {
+    const auto row = [&](const std::string& name, const std::string& part, const std::function<std::string(const Trials&)>& value) {
+      table.row(name, part, [&](const Summary& summary) { return summary.trials ? value(*summary.trials) : "-"; });
+    };
+    row("trials", "", [](const Trials& trials) { return std::to_string(trials.trials); });
+    row("jobs that failed early", "", [](const Trials& trials) { return std::to_string(trials.failed_early); });
+    row("", "in trials", [](const Trials& trials) { return std::to_string(trials.failed_in_trial); });
+    row("", "known, p50", [](const Trials& trials) { return length(trials.known_s.p50); });
+    row("", "known, mean", [](const Trials& trials) { return length(trials.known_s.mean); });
+    row("first output", "p50", [](const Trials& trials) { return length(trials.first_output_s.p50); });
+    row("", "mean", [](const Trials& trials) { return length(trials.first_output_s.mean); });
+    row("wait of the others", "mean", [](const Trials& trials) { return length(trials.wait_of_others_s.mean); });
+    row("wasted GPU-hours", "", [](const Trials& trials) { return rounded(trials.wasted_gpu_h, 1); });
+  }
   table.by_size("mean wait by GPUs", &SizeClass::wait_s, length);
   table.by_size("slowdown by GPUs", &SizeClass::bounded_slowdown, ratio);
   if (any([](const Summary& summary) { return summary.harm.has_value(); })) {

@@ -72,6 +72,12 @@ class Adapted {
   std::set<std::string> opened_, added_;
 };
 
+std::int64_t gpus_of(const Allocation& allocation) {
+  std::int64_t gpus = 0;
+  for (const NodeAllocation& on_node : allocation) gpus += static_cast<std::int64_t>(on_node.devices.size());
+  return gpus;
+}
+
 /// The month of UTC that an instant lies in.
 PeriodStarted month_of(Time now) {
   namespace chrono = std::chrono;
@@ -126,10 +132,15 @@ class World {
 
  private:
   struct Run {
-    Duration remaining;          // at `since`
+    Duration remaining;          // at `since`, with all its GPUs
     std::optional<Time> since;   // it runs from then on
     bool ran_before = false;     // this instant
-    std::int64_t gpus = 0;
+    std::int64_t gpus = 0;       // that it asked for
+    std::int64_t held = 0;       // that it has
+    bool fails = false;          // when nothing remains
+    bool is_trial = false;
+    Time until;                  // it runs for so long, if nobody stops it,
+    Outcome ends = Outcome::succeeded;  // ... and ends so
   };
 
   void apply(const Entry& entry) {
@@ -172,8 +183,13 @@ class World {
   void end_jobs() {
     while (!ends_.empty() && ends_.begin()->first == now_) {
       const JobId job = ends_.begin()->second;
-      give_back(job, Outcome::succeeded);
-      outcome(job).end = now_;
+      const Run ended = run_of(job);
+      give_back(job, ended.ends);
+      if (ended.ends == Outcome::timed_out) continue;  // it waits again
+      JobOutcome& result = outcome(job);
+      result.end = now_;
+      result.failed = ended.ends == Outcome::failed;
+      if (ended.is_trial) result.first_start = ended.since;
       ++ended_;
       if (progress_) progress_(ended_);
     }
@@ -206,7 +222,7 @@ class World {
     const JobId job{scheduler_.state().next_job};
     apply(JobSubmitted{.job = job, .spec = std::get<core::Accepted>(std::move(answer)).spec, .actor = actor});
     look_at_plan();
-    runs_.push_back({.remaining = seconds(row.runtime_s), .gpus = row.gpus});
+    runs_.push_back({.remaining = seconds(run_s(row)), .gpus = row.gpus, .fails = row.fails_after_s.has_value()});
     replay_.jobs.push_back({.row = index});
     ++waiting_;
   }
@@ -241,8 +257,15 @@ class World {
     apply(GangStarted{.job = start.job, .attempt = start.attempt});
     Run& started = touch(start.job);
     started.since = now_;
-    ends_.emplace(now_ + started.remaining, start.job);
-    gpus_ += started.gpus;
+    started.is_trial = start.trial_ms.has_value();
+    started.held = started.is_trial ? gpus_of(start.allocation) : started.gpus;
+    // A typo shows at once; all else takes as many times as long as there are fewer GPUs.
+    const Duration length{started.fails ? started.remaining.ms : started.remaining.ms * started.gpus / started.held};
+    const bool is_cut = started.is_trial && *start.trial_ms < length;
+    started.until = now_ + (is_cut ? *start.trial_ms : length);
+    started.ends = is_cut ? Outcome::timed_out : started.fails ? Outcome::failed : Outcome::succeeded;
+    ends_.emplace(started.until, start.job);
+    gpus_ += started.held;
     --waiting_;
     JobOutcome& result = outcome(start.job);
     result.nodes = static_cast<std::int64_t>(start.allocation.size());
@@ -252,11 +275,14 @@ class World {
   /// The job's processes are gone, because it is done or because it yields.
   void give_back(JobId job, Outcome how) {
     Run& running = touch(job);
-    ends_.erase({*running.since + running.remaining, job});
-    running.remaining.ms -= (now_ - *running.since).ms;
+    ends_.erase({running.until, job});
+    const Duration ran = now_ - *running.since;
+    if (running.is_trial) running.ran_before = false;  // to end it is not to stop the job
+    else running.remaining.ms -= ran.ms;
+    if (how == Outcome::failed || how == Outcome::timed_out) outcome(job).wasted_gpu_ms += running.held * ran.ms;
     running.since.reset();
-    gpus_ -= running.gpus;
-    if (how == Outcome::preempted) ++waiting_;
+    gpus_ -= running.held;
+    if (how == Outcome::preempted || how == Outcome::timed_out) ++waiting_;
     const std::int64_t attempt = outcome(job).attempts;
     apply(GangFinished{.job = job, .attempt = attempt, .outcome = how});
     apply(AttemptEnded{.job = job, .attempt = attempt, .outcome = how});
@@ -267,9 +293,11 @@ class World {
     for (const JobId job : touched_) {
       Run& changed = run_of(job);
       JobOutcome& result = outcome(job);
-      if (changed.since && !result.first_start) result.first_start = now_;
+      if (changed.since && !result.first_output) result.first_output = now_;
+      if (changed.since && changed.is_trial) result.tried = true;
+      else if (changed.since && !result.first_start) result.first_start = now_;
       if (changed.ran_before && !changed.since && !result.end) ++result.preemptions;
-      changed.ran_before = changed.since.has_value();
+      changed.ran_before = changed.since && !changed.is_trial;
     }
     if (!replay_.load.empty() && replay_.load.back().at == now_) replay_.load.pop_back();
     if (replay_.load.empty() || replay_.load.back().gpus != gpus_ || replay_.load.back().waiting != waiting_) replay_.load.push_back({now_, gpus_, waiting_});

@@ -2,7 +2,8 @@
 // core::Scheduler, which is driven as a daemon drives it: apply, decide, next_wakeup. Nothing here orders jobs or chooses nodes.
 //
 // What happens in one instant: first all ends, then all arrivals, then a round; and another round when jobs that were told to yield have
-// given back their devices. A job that yields keeps its progress and loses no time by it. Nobody is stopped at his time limit.
+// given back their devices. A job that yields keeps its progress and loses no time by it. Nobody is stopped at his time limit. A trial is stopped at its
+// end, and its progress is lost; on fewer GPUs a program takes so many times as long, but it fails as soon as on many.
 #pragma once
 
 #include <functional>
@@ -21,7 +22,11 @@ enum class Estimate { truth, limit };
 
 struct JobOutcome {
   std::size_t row = 0;  // of the trace
-  std::optional<Time> first_start, end;
+  std::optional<Time> first_output;  // when anything of it first ran, be it a trial
+  std::optional<Time> first_start;   // as a whole; of one that ended in its trial, when that started
+  std::optional<Time> end;
+  bool failed = false, tried = false;
+  std::int64_t wasted_gpu_ms = 0;    // held for what came to nothing: attempts that failed, and trials that ran out of time
   std::int64_t nodes = 0;        // that it last ran on
   std::int64_t attempts = 0;     // stays on an allocation, a move to another one included
   std::int64_t preemptions = 0;  // how often it ran and then waited again

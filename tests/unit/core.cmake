@@ -21,6 +21,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/stall_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/timeline_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/ways_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/trials_test.cpp
   DEPENDS ultramarine_core)
 
 # The scheduler against a brute-force one, by random stories.

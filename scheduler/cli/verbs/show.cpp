@@ -126,16 +126,22 @@ void show_gang(const Gang& gang, const JobSpec& spec, Page& page, Context& conte
   show_ranks(gang.ranks, context);
 }
 
+std::string title_of(const Attempt& attempt) {
+  if (attempt.trial_ms)
+    return spoken("Attempt {0} (a trial: its first {1} at once, on few GPUs)", attempt.attempt, protocol::format_duration(*attempt.trial_ms));
+  return attempt.backfilled ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt) : spoken("Attempt {0}", attempt.attempt);
+}
+
 void show_attempt(const Attempt& attempt, const JobSpec& spec, Page& page, Context& context, Time now) {
-  page.section(attempt.backfilled
-                   ? spoken("Attempt {0} (backfilled: it started in a gap, ahead of jobs before it)", attempt.attempt)
-                   : spoken("Attempt {0}", attempt.attempt));
+  page.section(title_of(attempt));
   page.line(spoken("nodes"), places(attempt.allocation));
   page.line(spoken("devices"), devices(attempt.allocation));
   page.line(spoken("decided"), when(attempt.decided_ms, now));
   page.line(spoken("started"), when(attempt.started_ms, now));
   page.line(spoken("ended"), when(attempt.ended_ms, now));
-  if (attempt.outcome)
+  if (attempt.trial_ms && attempt.outcome == Outcome::timed_out)
+    page.line(spoken("outcome"), spoken("its time was over without a failure"));
+  else if (attempt.outcome)
     page.line(spoken("outcome"), word(*attempt.outcome),
               *attempt.outcome == Outcome::succeeded ? Tint::none : Tint::red);
   if (attempt.failure) show_failure(*attempt.failure, page);
@@ -199,6 +205,7 @@ void show_more_asked(const Job& job, Page& page, Time now) {
   if (spec.min_gpus > 0) page.line(spoken("min gpus"), std::to_string(spec.min_gpus));
   if (spec.max_restarts > 0) page.line(spoken("restarts"), spoken("{0} of {1}", std::to_string(job.restarts), std::to_string(spec.max_restarts)));
   if (spec.on_node_loss != NodeLossRule::strict) page.line(spoken("on node loss"), spec.on_node_loss == NodeLossRule::fast ? "fast" : "wait");
+  if (!spec.trial) page.line(spoken("trial"), spoken("not wanted"));
   if (spec.hang_after_ms == never_hangs) page.line(spoken("hang after"), spoken("never"));
   if (spec.hang_after_ms.ms > 0) page.line(spoken("hang after"), protocol::format_duration(spec.hang_after_ms));
   page.line(spoken("output"),

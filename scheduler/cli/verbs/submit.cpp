@@ -260,6 +260,7 @@ Verb submit_verb() {
                   {"--on-node-loss", "strict|fast|wait", "When a node of several is lost: run again elsewhere once its ranks have surely ended (default), at once, or never"},
                   {"--max-restarts", "N", "Queue again up to N times when it fails (default 0; failures of nodes aren't counted)"},
                   {"--hang-after", "TIME", "Without a step for so long it hangs, if it reports steps; off: never (default: as the cluster says)"},
+                  {"--no-trial", "", "Don't run its first minutes at once on few GPUs, where the policy gives such trials"},
                   {"--ranks", "N", "Ranks in all (default: one per GPU)"},
                   {"--ranks-per-node", "K", "Ranks on each node, which share its GPUs"},
                   {"--cpus-per-rank", "N", "CPUs of each rank: counted on its node, and told to it"},

@@ -1,6 +1,7 @@
 // Orders by how much is left or was had, for comparison runs. `shortest`: time limit. `least_remaining` (SRTF): time limit minus the time that
 // all attempts ran so far. `least_remaining_gpu_time` (SRSF): that times GPUs. `least_attained` (2D-LAS in levels, Tiresias, Gu et al. 2019):
-// how many of the policy's thresholds the GPU-seconds held so far have reached. Equals come in the order of submission.
+// how many of the policy's thresholds the GPU-seconds held so far have reached. Equals come in the order of submission. A trial costs nobody his place: it
+// counts for none of them.
 #include <algorithm>
 
 #include "scheduler/core/policy/policies.h"
@@ -22,7 +23,7 @@ class LeastRemaining : public JobOrder {
   OrderKey key(const Job& job) const override {
     std::int64_t left_ms = job.spec.time_limit_ms.ms;
     for (const Attempt& attempt : job.attempts)
-      if (attempt.started_ms) left_ms -= (attempt.ended_ms.value_or(now_) - *attempt.started_ms).ms;
+      if (attempt.started_ms && !attempt.trial_ms) left_ms -= (attempt.ended_ms.value_or(now_) - *attempt.started_ms).ms;
     left_ms = std::max<std::int64_t>(left_ms, 0);
     return {counts_gpus_ ? left_ms * total_gpus(job.spec.resources) : left_ms, came_ms(job), job.job.value};
   }
@@ -50,7 +51,8 @@ class LeastAttained : public JobOrder {
  private:
   std::int64_t attained_gpu_ms(const Job& job) const {
     std::int64_t held_ms = 0;
-    for (const Attempt& attempt : job.attempts) held_ms += (attempt.ended_ms.value_or(now_) - attempt.decided_ms).ms;
+    for (const Attempt& attempt : job.attempts)
+      if (!attempt.trial_ms) held_ms += (attempt.ended_ms.value_or(now_) - attempt.decided_ms).ms;
     return held_ms * total_gpus(job.spec.resources);
   }
 

@@ -21,6 +21,7 @@ struct TraceJob {
   std::string account, user, partition, qos;
   std::int64_t nice = 0;
   std::int64_t line = 0;                // in the file, from 1
+  std::optional<std::int64_t> fails_after_s;  // so long it runs, on whatever it runs, and then it fails; absent: it runs for runtime_s and ends well
   bool operator==(const TraceJob&) const = default;
 };
 
@@ -31,6 +32,9 @@ struct Trace {
   std::string first_bad_row;                // what is wrong with the first of them
   std::vector<std::string> unused_columns;  // that the file has and nobody here knows
 };
+
+/// How long the job runs.
+inline std::int64_t run_s(const TraceJob& job) { return job.fails_after_s.value_or(job.runtime_s); }
 
 enum class BadRows { refused, skipped };
 
@@ -44,6 +48,10 @@ Trace parse_csv(std::string_view text, const std::string& file_name, BadRows bad
 /// The Standard Workload Format (Feitelson, Parallel Workloads Archive): lines of 18 fields, -1 = unknown, comments start with `;`. A
 /// processor counts as a GPU. The group is the account; queue is the QOS. Throws as parse_csv.
 Trace parse_swf(std::string_view text, const std::string& file_name, BadRows bad_rows);
+
+/// A share of the jobs fail within their first minute, as programs do that have a typo, or lack a file: which ones, and after how many seconds (5 to
+/// 60, but never longer than they would run), follows from the seed and their places in the trace. What was asked for stays.
+void fail_early(Trace& trace, std::int64_t share_permille, std::uint64_t seed);
 
 /// `format`: csv, swf, or "" = by the file's ending, csv unless it is .swf. Throws protocol::ConfigError, also when the file can't be read.
 Trace load_trace(const std::string& path, const std::string& format, BadRows bad_rows);

@@ -60,7 +60,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
   Hasher all;  // the same on every compiler
   std::map<JobState, int> ends;
   std::map<Outcome, int> outcomes, gang_outcomes;
-  int script_ended_first = 0;
+  int script_ended_first = 0, trials = 0;
   for (std::uint64_t seed = plan.first; seed < plan.first + plan.count; ++seed) {
     World world(seed);
     SCOPED_TRACE("seed " + std::to_string(seed) + " (" + world.faults_in_words() + "); again with: " + (plan.slow ? "ULTRAMARINE_SLOW=1 " : "") + "ULTRAMARINE_SEED=" + std::to_string(seed) +
@@ -82,6 +82,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
       dependents += job.eligible_ms && job.state == JobState::completed ? 1 : 0;
       for (const Attempt& attempt : job.attempts) {
         ++outcomes[*attempt.outcome];
+        trials += attempt.trial_ms ? 1 : 0;
         for (const Gang& gang : attempt.gangs) {
           if (gang.gang == 1) continue;
           ++gang_outcomes[*gang.outcome];
@@ -103,6 +104,7 @@ TEST(RandomWalk, InvariantsHoldEveryJobEndsAndEveryReplayMeetsTheSameStates) {
                                 Outcome::supervisor_lost})
     EXPECT_GT(gang_outcomes[outcome], 0) << "of a gang of ultra run: " << static_cast<int>(outcome);
   EXPECT_GT(script_ended_first, 0);
+  EXPECT_GT(trials, 0);
   EXPECT_GT(elements, 0u);
   EXPECT_GT(dependents, 0u);
   EXPECT_GT(never, 0u);

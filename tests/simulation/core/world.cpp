@@ -43,6 +43,7 @@ World::World(std::uint64_t seed) : random_(seed) {
   record(ClusterConfigured{full_cluster_, {}});
   PolicyConfig policy;
   if (random_.chance(250)) policy.backfill = "none";
+  add_trials(policy);
   record(PolicyChanged{policy, {}});
   if (has(Habit::limits)) record(PeriodStarted{now_, now_ + seconds(300), {}});
   liveness_.started_ms = now_;
@@ -52,7 +53,7 @@ World::World(std::uint64_t seed) : random_(seed) {
 
 std::string World::faults_in_words() const {
   static const char* const names[] = {"mute", "cut_off", "reboot", "lost_gang", "rank_failure", "refused_launch", "scheduler_restart", "cluster_change", "hang"};
-  static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change", "dates", "reserve", "limits"};
+  static const char* const habits[] = {"hold", "reorder", "drain", "wishes", "policy_change", "dates", "reserve", "limits", "trials"};
   std::string words;
   for (const Fault fault : faults_) words += (words.empty() ? "" : " ") + std::string(names[static_cast<int>(fault)]);
   for (const Habit habit : habits_) words += (words.empty() ? "" : " ") + std::string(habits[static_cast<int>(habit)]);
@@ -247,8 +248,10 @@ void World::progress(Agent& agent, bool may_fail) {
         gang.report.failure = Failure{.rank = 0, .node = agent.node, .exit_code = 1, .at_ms = now_};
         gang.report.phase = random_.chance(500) ? GangPhase::finished : GangPhase::running;
       } else {
+        const Attempt* const open = open_attempt(scheduler_.state().jobs.at(gang.report.key.job));
+        const bool is_tried = open && open->attempt == gang.report.key.attempt && open->trial_ms && gang.report.key.gang == 1;
         gang.report.phase = GangPhase::finished;
-        if (!gang.report.outcome) gang.report.outcome = Outcome::succeeded;
+        if (!gang.report.outcome) gang.report.outcome = is_tried && random_.chance(700) ? Outcome::timed_out : Outcome::succeeded;
       }
       break;
     case GangPhase::stopping:

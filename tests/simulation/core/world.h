@@ -18,7 +18,7 @@ namespace ultramarine::core {
 
 enum class Fault { mute, cut_off, reboot, lost_gang, rank_failure, refused_launch, scheduler_restart, cluster_change, hang, count };
 /// What people do beside submitting, cancelling and requeueing.
-enum class Habit { hold, reorder, drain, wishes, policy_change, dates, reserve, limits, count };
+enum class Habit { hold, reorder, drain, wishes, policy_change, dates, reserve, limits, trials, count };
 
 class World {
  public:
@@ -101,6 +101,7 @@ class World {
   void reorder();
   void drain_or_resume();
   void change_policy();
+  void add_trials(PolicyConfig& policy);
   void add_wishes(JobSpec& spec);
   void add_dates(JobSpec& spec);
   void reserve();
@@ -110,7 +111,7 @@ class World {
   // ---- rules (world_rules.cpp)
   void check_round(const std::vector<Decision>& decisions);
   void check_start(const State& state, const StartJob& start);
-  void check_dates(const State& state, const Job& job, const Allocation& allocation);
+  void check_dates(const State& state, const Job& job, const StartJob& start);
   void check_limits(const State& state, const Job& job, const Allocation& allocation);
   void check_own_turns(const Plan& plan);
 

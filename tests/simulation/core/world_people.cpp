@@ -97,7 +97,13 @@ void World::change_policy() {
   policy.priority_interval_ms = seconds(random_.between(1, 60));
   policy.max_age_ms = seconds(random_.between(60, 600));
   policy.half_life_ms = seconds(random_.between(60, 600));
+  add_trials(policy);
   record(PolicyChanged{policy, {}});
+}
+
+void World::add_trials(PolicyConfig& policy) {
+  if (has(Habit::trials) && random_.chance(800))
+    policy.trial = {{"minutes", 1}, {"gpus_per_job", random_.between(1, 4)}, {"share_permille", random_.between(50, 500)}};
 }
 
 /// So that every job can run: holds, drains and reservations end, and so do jobs that waited for one.
@@ -257,6 +263,11 @@ void World::check_that_nobody_below_matters() {
   State state = scheduler_.state();
   for (std::size_t index = count; index < plan.jobs.size(); ++index) {
     Job& job = state.jobs.at(plan.jobs[index].job);
+    if (is_in_trial(job)) {  // it goes on holding what it has, and doesn't come back
+      job.state = JobState::stopping;
+      job.stop_cause = StopCause::cancelled;
+      continue;
+    }
     job.state = JobState::held;
     job.hold = Hold{HoldKind::user, "taken out of the line", ada, now_};
   }

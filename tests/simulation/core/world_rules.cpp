@@ -57,24 +57,25 @@ void World::check_start(const State& state, const StartJob& start) {
     must(config->cpus == 0 || spec.cpus_per_gpu == 0 || spec.exclusive || cpus <= config->cpus,
          on_node.node + " has too few CPUs: " + std::to_string(cpus) + " of " + std::to_string(config->cpus) + (spec.exclusive ? ", exclusive" : ""));
   }
-  if (spec.exclusive) must(whole_nodes && devices >= total_gpus(spec.resources), "it doesn't get its nodes whole");
+  if (start.trial_ms) must(devices <= total_gpus(spec.resources) && job.attempts.empty() && spec.trial && !spec.exclusive && spec.ranks == 0, "it can't be tried so");
+  else if (spec.exclusive) must(whole_nodes && devices >= total_gpus(spec.resources), "it doesn't get its nodes whole");
   else must(devices == total_gpus(spec.resources), "it gets another number of devices");
-  check_dates(state, job, start.allocation);
+  check_dates(state, job, start);
   check_limits(state, job, start.allocation);
 }
 
 /// Dates: its own, and those of reservations. A job is taken to hold its nodes for as long as it may.
-void World::check_dates(const State& state, const Job& job, const Allocation& allocation) {
+void World::check_dates(const State& state, const Job& job, const StartJob& start) {
   const JobSpec& spec = job.spec;
   const auto must = [&](bool holds, const std::string& violation) {
     if (!holds) complaints_.push_back("job " + std::to_string(job.job.value) + " is to start though " + violation);
   };
   must(!spec.begin_ms || *spec.begin_ms <= now_, "its begin time is to come");
   must(!spec.deadline_ms || now_ + spec.time_limit_ms <= *spec.deadline_ms, "its deadline comes before its end");
-  const Time end = now_ + state.policy.launch_allowance_ms + spec.time_limit_ms + spec.stop_grace_ms;
+  const Time end = now_ + state.policy.launch_allowance_ms + start.trial_ms.value_or(spec.time_limit_ms) + spec.stop_grace_ms;
   must(spec.reservation.empty() || state.reservations.count(spec.reservation) == 1, "its reservation is over");
   for (const auto& [name, reservation] : state.reservations)
-    for (const NodeAllocation& on_node : allocation) {
+    for (const NodeAllocation& on_node : start.allocation) {
       const bool is_kept = contains(reservation.nodes, on_node.node);
       if (spec.reservation == name) {
         must(is_kept, on_node.node + " is none of its reservation");

@@ -40,6 +40,23 @@ TEST(Why, NamesSeveralJobs) {
       "Waits for 1 GPU; none is free. Expected to start at 05:52 UTC (in 2h) when jobs 12 (train, lab-a) and 13 (evaluate, lab-b) end.");
 }
 
+TEST(Why, SaysThatItRunsItsTrialAndThatItDid) {
+  State state = state_with_jobs();
+  Job& job = state.jobs[JobId{20}];
+  job.job = {20};
+  job.spec.resources.gpus = 16;
+  job.state = JobState::running;
+  job.attempts.push_back({.attempt = 1, .allocation = {{"node2", {6, 7}}}, .trial_ms = minutes(5), .started_ms = now});
+  const PlannedJob line = waiting(ReasonCode::resources, 16, 0, now + hours(2), {{12}});
+  EXPECT_EQ(why(line, state, now),
+            "Runs its trial of 5m on 2 GPUs of node2, and then waits for 16 GPUs. Expected to start at 05:52 UTC (in 2h) when job 12 (train, lab-a) ends.");
+  job.state = JobState::queued;
+  job.attempts.back().ended_ms = now;
+  job.attempts.back().outcome = Outcome::timed_out;
+  EXPECT_EQ(why(line, state, now),
+            "It ran its trial without failing. Waits for 16 GPUs; none is free. Expected to start at 05:52 UTC (in 2h) when job 12 (train, lab-a) ends.");
+}
+
 TEST(Why, SaysTheDateWhenTheStartIsFarAway) {
   EXPECT_EQ(why(waiting(ReasonCode::priority, 2, 1, now + hours(30)), state_with_jobs(), now),
             "Lets jobs ahead of it go first: it asks for 2 GPUs and 1 is free, but to start it now would delay them. "

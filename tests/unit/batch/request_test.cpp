@@ -261,6 +261,8 @@ TEST(Request, WhenItMayRun) {
   EXPECT_EQ(ultra("--gpus 1 --nice 7").spec.nice, 7);
   EXPECT_EQ(ask({"#SBATCH --gpus=1"}, {{"SBATCH_RESERVATION", "r"}}).spec.reservation, "r");
   EXPECT_FALSE(sbatch("--gpus=1").spec.hold);
+  EXPECT_TRUE(ultra("--gpus 1").spec.trial);
+  EXPECT_FALSE(ultra("--gpus 1 --no-trial").spec.trial);
   EXPECT_FALSE(sbatch("--gpus=1").spec.begin_ms);
   EXPECT_EQ(sbatch_mistake("--gpus=1 --begin=soon"),
             "job.sh:2: --begin: expected an instant, got \"soon\"; write for example now+2h, 16:00, tomorrow or 2026-12-24T10:00");

@@ -186,7 +186,7 @@ metrics = "0.0.0.0:65535"
 TEST(PolicyFile, UnderstandsEveryWord) {
   const auto policy = parse_policy(R"(
 name = "mine"
-backfill = "none"
+backfill = "conservative"
 half_life = "3d"
 priority_interval = "5m"
 max_age = "1-0"
@@ -197,7 +197,7 @@ caps = { lab-a = 16 }
 trial = { minutes = 10, gpus_per_job = 8, share = 0.125 }
 boost_budgets = { someone = 100 }
 )", "mine.toml");
-  EXPECT_EQ(policy.backfill, "none");
+  EXPECT_EQ(policy.backfill, "conservative");
   EXPECT_EQ(policy.half_life_ms, hours(72));
   EXPECT_EQ(policy.priority_interval_ms, minutes(5));
   EXPECT_EQ(policy.max_age_ms, hours(24));
@@ -358,6 +358,10 @@ TEST(PolicyFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
       {"weights = { age = 0.5 }", "p.toml:1:19: weights.age: expected a whole number, got 0.5"},
       {"trial = { minuts = 1 }", "p.toml:1:20: trial.minuts: unknown word \"minuts\"; did you mean \"minutes\"?"},
       {"trial = { share = 1.5 }", "p.toml:1:19: trial.share: 1500 is out of range; use 0 to 1000"},
+      {"backfill = \"easy\"\ntrial = { minutes = 5 }",
+       "p.toml:2:9: trial: backfill \"easy\" plans no starts that a trial could leave alone; leave trial out, or write backfill = \"conservative\""},
+      {"preemption = \"by_order\"\ntrial = { minutes = 5 }",
+       "p.toml:2:9: trial: with preemption \"by_order\" nobody's place is kept; leave trial out, or write preemption = \"none\""},
       {"backfil = \"none\"", "p.toml:1:1: backfil: unknown word \"backfil\"; did you mean \"backfill\"?"},
   };
   for (const auto& mistake : mistakes) {

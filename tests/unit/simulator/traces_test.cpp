@@ -110,5 +110,25 @@ TEST(Traces, AFileThatCantBeReadIsNamed) {
   EXPECT_EQ(error_of([] { load_trace("/", "", BadRows::refused); }).rfind("/: trace: it is a folder", 0), 0u);
 }
 
+TEST(Traces, AShareOfTheJobsFailsEarlyAsTheSeedSays) {
+  std::string rows = "id,submit_s,runtime_s,gpus\n";
+  for (int i = 0; i < 2000; ++i) rows += "j" + std::to_string(i) + "," + std::to_string(i) + "," + (i % 10 == 0 ? "7" : "5000") + ",1\n";
+  const Trace before = parse_csv(rows, "t.csv", BadRows::refused);
+  Trace one = before, same = before, other = before;
+  fail_early(one, 150, 1);
+  fail_early(same, 150, 1);
+  fail_early(other, 150, 2);
+  EXPECT_EQ(one.jobs, same.jobs);
+  EXPECT_NE(one.jobs, other.jobs);
+  std::int64_t failing = 0;
+  for (const TraceJob& job : one.jobs) {
+    if (!job.fails_after_s) continue;
+    ++failing;
+    EXPECT_GE(*job.fails_after_s, 5);
+    EXPECT_LE(*job.fails_after_s, std::min<std::int64_t>(job.runtime_s, 60));
+  }
+  EXPECT_NEAR(static_cast<double>(failing), 300, 60);
+}
+
 }  // namespace
 }  // namespace ultramarine::simulator

@@ -55,6 +55,47 @@ TEST(World, TheEstimateIsWhatTheSchedulerBelieves) {
   EXPECT_NE(replayed(rows, "default", Estimate::limit).find("c,2,110,160,"), std::string::npos);
 }
 
+/// Ten minutes on one GPU, for half of the cluster's.
+PolicyConfig with_trials() {
+  PolicyConfig policy = protocol::load_policy("default");
+  policy.order = "submit_time";
+  policy.trial = {{"minutes", 10}, {"gpus_per_job", 1}, {"share_permille", 500}};
+  return policy;
+}
+
+TEST(World, ATrialShowsATypoAtOnceAndIsLostWorkElse) {
+  Trace trace = trace_of("occupant,0,9000,7,,,,\ntypo,10,5000,8,,,,\nfine,20,1000,8,,,,\nshort,30,40,8,,,,\n");
+  trace.jobs[1].fails_after_s = 25;
+  const Replay result = replay(trace, cluster(), with_trials(), Estimate::truth);
+  const auto text = jobs_csv(trace, result);
+  EXPECT_EQ(text.substr(text.find('\n') + 1),
+            "occupant,0,0,9000,7,2,1\n"
+            "typo,10,10,35,8,1,1\n"
+            "fine,20,9000,10000,8,2,2\n"     // one GPU was left for trials: after that of the typo
+            "short,30,955,995,8,1,1\n");     // 320 s on one GPU, in its trial
+  const Trials trials = summarize("trials", trace, result).trials.value();
+  EXPECT_EQ(trials.trials, 3);
+  EXPECT_EQ(trials.failed_early, 1);
+  EXPECT_EQ(trials.failed_in_trial, 1);
+  EXPECT_DOUBLE_EQ(trials.known_s.mean, 25);
+  EXPECT_DOUBLE_EQ(trials.wasted_gpu_h, (25.0 + 600.0) / 3600);
+  EXPECT_EQ(summarize("trials", trace, result).preemptions, 0);
+}
+
+TEST(World, WithoutTrialsATypoWaitsItsTurn) {
+  Trace trace = trace_of("occupant,0,9000,7,,,,\ntypo,10,5000,8,,,,\nfine,20,1000,8,,,,\n");
+  trace.jobs[1].fails_after_s = 25;
+  PolicyConfig policy = with_trials();
+  policy.trial.clear();
+  const Replay result = replay(trace, cluster(), policy, Estimate::truth);
+  EXPECT_EQ(result.jobs[1].end, Time{} + seconds(9025));
+  EXPECT_EQ(result.jobs[2].first_start, Time{} + seconds(9025));
+  const Trials trials = summarize("none", trace, result).trials.value();
+  EXPECT_EQ(trials.trials, 0);
+  EXPECT_DOUBLE_EQ(trials.known_s.mean, 9015);
+  EXPECT_DOUBLE_EQ(trials.wasted_gpu_h, 8 * 25.0 / 3600);
+}
+
 TEST(World, NobodyIsStoppedAtHisLimit) {
   EXPECT_EQ(replayed("a,0,100,8,10,,,\nb,1,10,8,10,,,\n", "default", Estimate::limit),
             "a,0,0,100,8,2,1\n"

@@ -56,6 +56,9 @@ void Reference::submit(JobId id, const JobSpec& spec, const std::string& user, s
   job.devices_per_part = spec.resources.gpus > 0 ? largest : spec.resources.gpus_per_node;
   job.remainder = spec.resources.gpus > 0 ? spec.resources.gpus % largest : 0;
   job.caps = caps_of(spec, user);
+  const auto said = [&](const char* name) { return policy_.trial.count(name) ? policy_.trial.at(name) : 0; };
+  job.trial_stay_s = (policy_.launch_allowance_ms.ms + std::min(said("minutes") * 60'000, spec.time_limit_ms.ms) + spec.stop_grace_ms.ms) / 1000;
+  job.trial_gpus = spec.exclusive ? 0 : std::min(spec.resources.gpus > 0 ? spec.resources.gpus : spec.resources.gpus_per_node, said("gpus_per_job"));
   jobs_[id] = std::move(job);
 }
 
@@ -66,6 +69,27 @@ void Reference::start(const Line& line, std::int64_t now_s) {
   jobs_.at(line.job).allocation = line.allocation;
 }
 
+void Reference::start_trial(const Line& line, std::int64_t now_s) {
+  Known& job = jobs_.at(line.job);
+  job.started_s = now_s;
+  job.allocation = line.allocation;
+  job.is_in_trial = job.was_tried = true;
+}
+
+void Reference::end_trial(JobId id) {
+  Known& job = jobs_.at(id);
+  job.started_s.reset();
+  job.is_in_trial = false;
+}
+
+/// A job that asks for what a trial has.
+Reference::Known Reference::as_trial(Known job, std::int64_t gpus) {
+  job.parts = 0, job.devices_per_part = 0, job.remainder = gpus;
+  job.stay_s = job.trial_stay_s;
+  job.is_in_trial = true;
+  return job;
+}
+
 bool Reference::before(const Known& a, const Known& b) const {
   if (policy_.order == "shortest" && a.limit_s != b.limit_s) return a.limit_s < b.limit_s;
   if (a.submitted_s != b.submitted_s) return a.submitted_s < b.submitted_s;
@@ -73,13 +97,15 @@ bool Reference::before(const Known& a, const Known& b) const {
 }
 
 /// Seconds from now.
-std::int64_t Reference::assumed_end(const Known& job, std::int64_t now_s) const { return std::max<std::int64_t>(*job.started_s + job.stay_s - now_s, 1); }
+std::int64_t Reference::assumed_end(const Known& job, std::int64_t now_s) const {
+  return std::max<std::int64_t>(*job.started_s + (job.is_in_trial ? job.trial_stay_s : job.stay_s) - now_s, 1);
+}
 
 void Reference::put(Known job, const Allocation& allocation, std::int64_t from, std::int64_t until, Table& table, std::vector<Known>& placed) const {
   for (const NodeAllocation& on_node : allocation)
     for (const std::int64_t device : on_node.devices)
       for (std::int64_t t = from; t < until; ++t)
-        table[index_of(cluster_, on_node.node)][static_cast<std::size_t>(device)][static_cast<std::size_t>(t)] = job.id.value;
+        table[index_of(cluster_, on_node.node)][static_cast<std::size_t>(device)][static_cast<std::size_t>(t)] = job.is_in_trial ? -job.id.value : job.id.value;
   job.allocation = allocation;
   job.from = from, job.until = until;
   placed.push_back(std::move(job));
@@ -88,12 +114,16 @@ void Reference::put(Known job, const Allocation& allocation, std::int64_t from, 
 /// The table with who runs, long enough for whatever is to come.
 Reference::Table Reference::table_of_now(std::int64_t now_s, std::vector<Known>& placed) const {
   std::int64_t horizon = 1;
-  for (const auto& [id, job] : jobs_) horizon += job.started_s ? assumed_end(job, now_s) : job.stay_s * 2;
+  for (const auto& [id, job] : jobs_) horizon += job.stay_s * 2 + (job.started_s ? assumed_end(job, now_s) : 0);
   Table table;
   for (const NodeConfig& node : cluster_.nodes)
     table.emplace_back(static_cast<std::size_t>(node.gpus), std::vector<std::int64_t>(static_cast<std::size_t>(horizon), 0));
   for (const auto& [id, job] : jobs_)
-    if (job.started_s) put(job, job.allocation, 0, assumed_end(job, now_s), table, placed);
+    if (job.started_s) {
+      std::int64_t gpus = 0;
+      for (const NodeAllocation& on_node : job.allocation) gpus += static_cast<std::int64_t>(on_node.devices.size());
+      put(job.is_in_trial ? as_trial(job, gpus) : job, job.allocation, 0, assumed_end(job, now_s), table, placed);
+    }
   return table;
 }
 
@@ -187,7 +217,8 @@ std::optional<Allocation> Reference::fits(const Known& job, std::int64_t start, 
         const std::int64_t holder = table[node][device].at(static_cast<std::size_t>(t));
         if (holder == 0) continue;
         is_free = false;
-        left_by_jobs_ahead &= before(job, jobs_.at(JobId{holder}));
+        if (job.is_in_trial) left_by_jobs_ahead = false;  // what is really free
+        else if (holder > 0) left_by_jobs_ahead &= before(job, jobs_.at(JobId{holder}));
       }
       if (is_free) devices.back().push_back(static_cast<std::int64_t>(device));
       left.back() += (policy_.placement == "pack" ? is_free : left_by_jobs_ahead) ? 1 : 0;
@@ -209,9 +240,14 @@ std::optional<Allocation> Reference::fits(const Known& job, std::int64_t start, 
 std::vector<Line> Reference::conservative(const std::vector<Known>& queue, std::int64_t now_s) const {
   std::vector<Known> placed;
   Table table = table_of_now(now_s, placed);
+  return place_all(queue, now_s, table, placed);
+}
+
+std::vector<Line> Reference::place_all(const std::vector<Known>& queue, std::int64_t now_s, Table& table, std::vector<Known>& placed) const {
   std::vector<Line> lines;
-  for (const Known& job : queue) {
-    std::int64_t start = 0;
+  for (Known job : queue) {
+    std::int64_t start = job.is_in_trial ? assumed_end(job, now_s) : 0;
+    job.is_in_trial = false;  // its own place
     auto allocation = fits(job, start, job.stay_s, table, placed);
     while (!allocation) allocation = fits(job, ++start, job.stay_s, table, placed);
     put(job, *allocation, start, start + job.stay_s, table, placed);
@@ -261,12 +297,45 @@ std::vector<Line> Reference::starts_only(const std::vector<Known>& queue, std::i
   return in_order;
 }
 
-std::vector<Line> Reference::plan(std::int64_t now_s) const {
+std::vector<Reference::Known> Reference::queue() const {
   std::vector<Known> queue;
   for (const auto& [id, job] : jobs_)
-    if (!job.started_s) queue.push_back(job);
+    if (!job.started_s || job.is_in_trial) queue.push_back(job);
   std::sort(queue.begin(), queue.end(), [&](const Known& a, const Known& b) { return before(a, b); });
-  return policy_.backfill == "conservative" ? conservative(queue, now_s) : starts_only(queue, now_s);
+  return queue;
+}
+
+std::vector<Line> Reference::plan(std::int64_t now_s) const {
+  return policy_.backfill == "conservative" ? conservative(queue(), now_s) : starts_only(queue(), now_s);
+}
+
+std::vector<Line> Reference::trials(std::int64_t now_s) const {
+  if (policy_.trial.empty()) return {};
+  std::int64_t left = 0;
+  for (const NodeConfig& node : cluster_.nodes) left += node.gpus;
+  left = left * policy_.trial.at("share_permille") / 1000;
+  for (const auto& [id, job] : jobs_)
+    if (job.is_in_trial)
+      for (const NodeAllocation& on_node : job.allocation) left -= static_cast<std::int64_t>(on_node.devices.size());
+  std::vector<Known> placed;
+  Table table = table_of_now(now_s, placed);
+  const std::vector<Known> waiting = queue();
+  const std::vector<Line> lines = place_all(waiting, now_s, table, placed);
+  std::vector<Line> trials;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    const Known& job = waiting[i];
+    if (job.was_tried || job.started_s || *lines[i].start_s < now_s + job.trial_stay_s) continue;
+    for (std::int64_t gpus = std::min(job.trial_gpus, left); gpus > 0; --gpus) {
+      const Known trial = as_trial(job, gpus);
+      const auto allocation = fits(trial, 0, trial.stay_s, table, placed);
+      if (!allocation) continue;
+      put(trial, *allocation, 0, trial.stay_s, table, placed);
+      trials.push_back({job.id, now_s, *allocation});
+      left -= gpus;
+      break;
+    }
+  }
+  return trials;
 }
 
 }  // namespace ultramarine::core::reference

@@ -14,6 +14,9 @@
 // Backfill: none (fifo): in order, until one doesn't start; skip: those are passed over; easy (Lifka 1995): behind the first that
 //   doesn't start, only who leaves it its start; easy_sjf: of these the shortest first; conservative (Mu'alem & Feitelson 2001): every job
 //   gets the first second from which it fits for all of its stay.
+// Trials, with conservative backfill: when everybody has his place, each job that was never tried or started, in order, may have its first minutes on as
+//   many GPUs of one node as its trial may have and any node has free for all of it, on the node with the fewest; if it is over before its own start,
+//   and all trials together hold no more than their share. A trial is behind everybody; its job keeps its place, from the trial's end on.
 // Caps on GPUs in use: at no second of its stay may a job, with those placed before, be above one.
 #pragma once
 
@@ -44,6 +47,11 @@ class Reference {
   std::vector<Line> plan(std::int64_t now_s) const;
   /// The line's job starts.
   void start(const Line& line, std::int64_t now_s);
+  /// Who is tried now, after those of the plan that start now have started.
+  std::vector<Line> trials(std::int64_t now_s) const;
+  void start_trial(const Line& line, std::int64_t now_s);
+  /// It waits again.
+  void end_trial(JobId job);
 
  private:
   struct Cap {
@@ -58,11 +66,13 @@ class Reference {
     std::int64_t cpus_per_gpu = 0;
     bool exclusive = false;
     std::vector<Cap> caps;
-    std::optional<std::int64_t> started_s;
+    std::optional<std::int64_t> started_s;  // whole, or its trial
+    bool is_in_trial = false, was_tried = false;
+    std::int64_t trial_stay_s = 0, trial_gpus = 0;  // of a trial, at most
     Allocation allocation;
     std::int64_t from = 0, until = 0;  // while planning: its stay, in seconds from now
   };
-  /// holder[node][device][t]: who has it t seconds from now, 0 for nobody.
+  /// holder[node][device][t]: who has it t seconds from now, 0 for nobody; negative: for his trial.
   using Table = std::vector<std::vector<std::vector<std::int64_t>>>;
   struct Choice {
     std::size_t node = 0;
@@ -72,6 +82,9 @@ class Reference {
   bool before(const Known& a, const Known& b) const;
   std::vector<Cap> caps_of(const JobSpec& spec, const std::string& user) const;
   std::int64_t assumed_end(const Known& job, std::int64_t now_s) const;
+  static Known as_trial(Known job, std::int64_t gpus);
+  std::vector<Known> queue() const;
+  std::vector<Line> place_all(const std::vector<Known>& queue, std::int64_t now_s, Table& table, std::vector<Known>& placed) const;
   std::vector<Choice> choose(const Known& job, std::vector<std::int64_t> can, const std::vector<std::int64_t>& left) const;
   std::int64_t can_give(std::size_t node, const Known& job, std::int64_t free, std::int64_t start, std::int64_t length, const std::vector<Known>& placed) const;
   std::optional<Allocation> fits(const Known& job, std::int64_t start, std::int64_t length, const Table& table, const std::vector<Known>& placed) const;

@@ -44,7 +44,10 @@ std::string play(const Scenario& scenario, int& starts) {
   while (playback.advance()) {
     const Time now = playback.now;
     const std::string when = "at " + std::to_string(now.ms / 1000) + " s";
-    for (const JobId id : playback.ended) reference.end(id);
+    for (const JobId id : playback.ended) {
+      if (is_terminal(playback.scheduler.state().jobs.at(id).state)) reference.end(id);
+      else reference.end_trial(id);
+    }
     for (const JobId id : playback.came) {
       const Job& job = playback.scheduler.state().jobs.at(id);
       reference.submit(id, job.spec, job.owner.name, now.ms / 1000);
@@ -60,6 +63,10 @@ std::string play(const Scenario& scenario, int& starts) {
     }
     for (const Decision& decision : playback.round())
       if (const auto* start = std::get_if<StartJob>(&decision)) started.push_back({start->job, now.ms / 1000, start->allocation});
+    for (const Line& trial : reference.trials(now.ms / 1000)) {
+      to_start.push_back(trial);
+      reference.start_trial(trial, now.ms / 1000);
+    }
     const auto by_number = [](const Line& a, const Line& b) { return a.job < b.job; };  // a round starts them all at once
     std::sort(to_start.begin(), to_start.end(), by_number);
     std::sort(started.begin(), started.end(), by_number);
@@ -110,6 +117,14 @@ TEST(Reference, ConservativeAgreesWhenJobsRunLongerThanTheyMay) {
 }
 TEST(Reference, ConservativeAgreesOnCaps) {
   expect_agreement(policy_of("submit_time", "conservative", "best_fit", seconds(5)), {.caps = true}, 300);
+}
+TEST(Reference, ConservativeAgreesOnTrials) {
+  PolicyConfig policy = policy_of("submit_time", "conservative", "best_fit", seconds(5));
+  for (const std::int64_t gpus_per_job : {1, 3}) {
+    policy.trial = {{"minutes", 1}, {"gpus_per_job", gpus_per_job}, {"share_permille", 400}};
+    expect_agreement(policy, {.needs = true, .caps = true}, 200);
+    policy.order = "shortest";
+  }
 }
 TEST(Reference, FifoAgrees) { expect_agreement(policy_of("submit_time", "none", "pack", seconds(0)), textbook, 200); }
 TEST(Reference, FifoSkipAgrees) { expect_agreement(policy_of("submit_time", "skip", "pack", seconds(0)), textbook, 200); }

@@ -143,7 +143,7 @@ bool Playback::advance() {
       if (time <= now) ids.push_back(id);
     return ids;
   };
-  for (const JobId id : due(ends_)) end(id, Outcome::succeeded);
+  for (const JobId id : due(ends_)) end(id, cut_off_.erase(id) > 0 ? Outcome::timed_out : Outcome::succeeded);
   for (const JobId id : due(begins_)) {
     begins_.erase(id);
     apply(GangStarted{id, scheduler.state().jobs.at(id).attempts.back().attempt, 1, {}});
@@ -192,6 +192,12 @@ std::vector<Decision> Playback::round(const std::function<std::vector<Decision>(
         const Duration runs = runs_[start->job];
         if (scenario_.policy.launch_allowance_ms.ms > 0) begins_[start->job] = now + scenario_.policy.launch_allowance_ms;
         else apply(GangStarted{start->job, start->attempt, 1, {}});
+        const Duration trial = scenario_.policy.launch_allowance_ms + start->trial_ms.value_or(Duration{0}) + spec.stop_grace_ms;
+        if (start->trial_ms && (runs.ms == 0 || runs > trial)) {
+          cut_off_.insert(start->job);
+          ends_[start->job] = now + trial;
+          continue;
+        }
         ends_[start->job] = now + (runs.ms > 0 ? runs : scenario_.policy.launch_allowance_ms + spec.time_limit_ms + spec.stop_grace_ms);
       } else if (const auto* preempt = std::get_if<PreemptJob>(&decision)) {
         end(preempt->job, Outcome::preempted);

@@ -8,6 +8,7 @@
 #include <iosfwd>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,7 @@ class Playback {
   std::vector<bool> happened_, submitted_;  // per event, per job
   std::map<JobId, Duration> runs_;
   std::map<JobId, Time> begins_, ends_;     // of running attempts: when its ranks run, and when they are done
+  std::set<JobId> cut_off_;                 // of these, trials that run out of time
 };
 
 }  // namespace ultramarine::core::reference

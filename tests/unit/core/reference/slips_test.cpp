@@ -178,17 +178,22 @@ struct Counted {
 
 TEST(Slips, ConservativeBackfillNeverHarmsAndEverySlipHasItsCause) {
   std::map<SlipCause, std::int64_t> seen;
+  std::int64_t trials = 0;
   check_property(200, [&] {
-    Playback playback(*any_scenario({}, {.overdue = true, .people = true}));
+    PolicyConfig policy;
+    if (*rc::gen::arbitrary<bool>()) policy.trial = {{"minutes", 1}, {"gpus_per_job", 2}, {"share_permille", 400}};
+    Playback playback(*any_scenario(policy, {.overdue = true, .people = true}));
     Counted counted(playback);
     while (playback.advance()) {
       counted.look();
-      playback.round();
+      for (const Decision& decision : playback.round())
+        if (const auto* start = std::get_if<StartJob>(&decision)) trials += start->trial_ms ? 1 : 0;
     }
     RC_ASSERT(counted.counter.harm().ms == 0);
     RC_ASSERT(counted.all().ms == counted.sum.ms);
     boost::mp11::mp_for_each<boost::describe::describe_enumerators<SlipCause>>([&](auto cause) { seen[cause.value] += counted.counter.total(cause.value).ms; });
   });
+  EXPECT_GT(trials, 20);
   for (const SlipCause cause : {SlipCause::node_loss, SlipCause::arrival_above, SlipCause::early_end, SlipCause::late_end}) {
     EXPECT_GT(seen[cause], 0) << boost::describe::enum_to_string(cause, "");
   }
