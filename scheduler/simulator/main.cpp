@@ -28,6 +28,9 @@ int main(int argument_count, char** arguments) {
                "Count planned starts that moved later, by cause: jobs that arrived above in the order, earlier or later ends, another order at a tick of\n"
                "the priorities ... and harm: starts that moved because a job below started, which must be none. Takes a plan after every event, so\n"
                "many times as long");
+  app.add_flag("--waits", options.waits,
+               "Write POLICY-waits.csv into the folder of --out: what each job waited for, split by cause, whom it waited for and how long. Takes a plan\n"
+               "after every event, as --slips");
   app.add_option("--jobs", options.jobs, "Only the first N jobs")->check(CLI::PositiveNumber)->type_name("N");
   app.set_version_flag("--version", std::string("ultra-simulate ") + ULTRAMARINE_VERSION);
   try {

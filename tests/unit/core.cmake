@@ -18,6 +18,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/roster_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/stall_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/timeline_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/wait_ledger_test.cpp
   DEPENDS ultramarine_core)
 
 # The scheduler against a brute-force one, by random stories.
