@@ -61,6 +61,9 @@ std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
 // ---- priorities.cpp
 void list_priorities(const ExchangePtr& exchange);
 void list_shares(const ExchangePtr& exchange);
+// ---- waits.cpp
+void show_waits(const ExchangePtr& exchange, const JobName& job);
+void list_waits(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);

@@ -178,11 +178,12 @@ std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, con
     derive(row, snapshot, job, planned(job.job), caller.identified);
     text += text.back() == '}' ? ",{\"details\":" : "{\"details\":";
     const bool is_handled = may_handle(caller, job, *snapshot.state, scheduler_uid);
-    if (is_handled && !job.spec.script) {
+    if (is_handled && !job.spec.script && job.waited.empty()) {
       protocol::append_json(text, job, which);
     } else {
       Job shown = is_handled ? job : redacted(job, caller);
       if (shown.spec.script) shown.spec.script->text.clear();
+      shown.waited.clear();  // one job's ledger is longer than all else of it
       protocol::append_json(text, shown, which);
     }
     const std::size_t brace = text.size();

@@ -107,6 +107,7 @@ std::string option_for_field(const std::string& path) {
                                                           {"gang", "--gang"},
                                                           {"rank", "--rank"},
                                                           {"state", "--state"},
+                                                           {"month", "--month"},
                                                           {"user", "--user"},
                                                           {"job", "JOB"},
                                                           {"requeue", "--requeue"}};
@@ -304,6 +305,13 @@ Answer<protocol::ShareList> Client::shares(const std::string& user, const std::s
   if (!user.empty()) request.query["user"] = user;
   if (!account.empty()) request.query["account"] = account;
   return decoded<protocol::ShareList>(call(request));
+}
+Answer<protocol::WaitsOfJob> Client::waits(const JobName& job) { return decoded<protocol::WaitsOfJob>(call({"GET", job_path(job, "/waits"), {}, ""})); }
+Answer<protocol::WaitRollUp> Client::waits(const std::string& account, const std::string& month) {
+  Request request{"GET", "/v1/waits", {}, ""};
+  if (!account.empty()) request.query["account"] = account;
+  if (!month.empty()) request.query["month"] = month;
+  return decoded<protocol::WaitRollUp>(call(request));
 }
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 

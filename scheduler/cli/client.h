@@ -13,6 +13,7 @@
 #include "scheduler/cli/job_name.h"
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/wait_messages.h"
 
 namespace ultramarine::cli {
 
@@ -88,6 +89,10 @@ class Client {
   Answer<protocol::ReloadReply> reload(bool check);
   Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
   Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
+  /// What a job waited for.
+  Answer<protocol::WaitsOfJob> waits(const JobName& job);
+  /// Which account waited for which. "": all, and the current month.
+  Answer<protocol::WaitRollUp> waits(const std::string& account, const std::string& month);
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

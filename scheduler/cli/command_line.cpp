@@ -233,7 +233,7 @@ class Parser {
   }
 
   static void check_may_be_several(const Verb& verb, const std::string& word) {
-    if (verb.positionals == Positionals::one_job)
+    if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::maybe_job)
       usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
     if (verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation)
       usage_error(error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help")));

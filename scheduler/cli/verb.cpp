@@ -123,6 +123,8 @@ std::string positional_words(Positionals positionals) {
       return "";
     case Positionals::one_job:
       return " JOB";
+    case Positionals::maybe_job:
+      return " [JOB]";
     case Positionals::jobs:
       return " JOB...";
     case Positionals::job_and_command:
@@ -152,7 +154,7 @@ std::string positional_words(Positionals positionals) {
 std::vector<Verb> all_verbs() {
   return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(),  attach_verb(),   exec_verb(),
           queue_verb(),      top_verb(),          show_verb(),           events_verb(),  logs_verb(),    cancel_verb(), hold_verb(),     release_verb(),
-          requeue_verb(),    reorder_verb(),      wait_verb(),           nodes_verb(),   priority_verb(), shares_verb(), drain_verb(),   resume_verb(),
+          requeue_verb(),    reorder_verb(),      wait_verb(),           wait_report_verb(), nodes_verb(),   priority_verb(), shares_verb(), drain_verb(),   resume_verb(),
           lost_verb(),       reserve_verb(),      reservations_verb(),   reload_verb(),  validate_verb(), doctor_verb(), completion_verb(), man_verb(),
           version_verb()};
 }

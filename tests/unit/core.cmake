@@ -25,6 +25,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
 ultramarine_test(ultramarine_core_reference_test LABELS unit
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/cases.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/certificate_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/kept_plan_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference_test.cpp

@@ -338,16 +338,33 @@ int print_script(const protocol::JobView& view, Context& context) {
   return exit_code::ok;
 }
 
+/// Whom it passed, and who passed it: a scheduler that can't say leaves the page as it is.
+void show_overtaking(const JobName& name, Client& client, Context& context) {
+  std::vector<std::string> sentences;
+  try {
+    sentences = client.waits(name).value.overtaking;
+  } catch (const CommandError&) {
+    return;
+  }
+  if (sentences.empty()) return;
+  Page page(context);
+  page.section(spoken("Overtaking"));
+  for (const std::string& sentence : sentences) page.line(spoken("proof"), heard(sentence));
+}
+
 int show(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
   if (asked_for.size() > 1)
     throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-  const auto answer = Client(context.socket).job(asked_for.front());
+  Client client(context.socket);
+  const auto answer = client.job(asked_for.front());
   if (arguments.has("--script")) return print_script(answer.value, context);
-  if (arguments.has("--json"))
+  if (arguments.has("--json")) {
     context.out << answer.body << '\n';
-  else
-    write_job(answer.value, context);
+    return exit_code::ok;
+  }
+  write_job(answer.value, context);
+  if (!answer.value.array) show_overtaking(asked_for.front(), client, context);
   return exit_code::ok;
 }
 
