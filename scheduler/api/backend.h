@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduler/api/followed.h"
 #include "scheduler/api/problem.h"
 #include "scheduler/api/snapshot.h"
 #include "scheduler/core/scheduler.h"
@@ -90,6 +91,9 @@ class Backend {
   using Reloaded = std::variant<protocol::ReloadReply, Problem>;
   virtual void reload(bool check, Actor actor, std::function<void(Reloaded)> done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
+
+  /// Runs `question` on the thread of the follower, which sees all that was on disk at `now`, and maybe more. Its answer goes by `loop().post`.
+  virtual void ask_follower(Time now, std::function<void(const Followed&)> question) = 0;
 
   /// The entries about these jobs and nodes, in order, each once.
   virtual void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<PastEntry>)> done) = 0;

@@ -73,6 +73,7 @@ Job redacted(Job job, const Caller& caller) {
   if (!caller.identified) {
     job.owner = {};
     if (job.hold) job.hold->actor = {};
+    for (WaitPart& part : job.waited) part.detail.clear();
   }
   return job;
 }

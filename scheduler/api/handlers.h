@@ -77,6 +77,9 @@ void show_report(const ExchangePtr& exchange);
 void show_price(const ExchangePtr& exchange, const JobName& job);
 // ---- policy.cpp
 void show_policy(const ExchangePtr& exchange);
+// ---- waits.cpp
+void show_waits(const ExchangePtr& exchange, const JobName& job);
+void list_waits(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);

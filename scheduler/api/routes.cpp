@@ -4,6 +4,7 @@
 #include "scheduler/api/openapi.h"
 #include "scheduler/protocol/api_messages.h"
 #include "scheduler/protocol/report_messages.h"
+#include "scheduler/protocol/wait_messages.h"
 
 namespace ultramarine::api {
 
@@ -161,6 +162,10 @@ std::vector<Route> make_routes() {
        nothing, reply<protocol::JobPrice>(), {}, [](const ExchangePtr& e, const Call& call) { show_price(e, call.job); }},
       {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
        reply<protocol::JobView>(), {}, [](const ExchangePtr& e, const Call& call) { wait_for_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/waits", "show_waits",
+       "What a job has waited for, split by cause so that the parts sum to its wait to the millisecond; and whom it passed, or who passed it, with the proof that nobody "
+       "was delayed by that.",
+       false, true, {}, nothing, reply<protocol::WaitsOfJob>(), {}, [](const ExchangePtr& e, const Call& call) { show_waits(e, call.job); }},
       {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job, or all elements of an array: it never runs, or is stopped.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job}, [](const ExchangePtr& e, const Call& call) { cancel_job(e, call.job); }},
       {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
@@ -225,6 +230,10 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call&) { show_report(e); }},
       {"GET", "/v1/policy", "show_policy", "The policy that the scheduler runs with.", false, true, {}, nothing, reply<PolicyConfig>(), {},
        [](const ExchangePtr& e, const Call&) { show_policy(e); }},
+      {"GET", "/v1/waits", "list_waits", "Who waited for whom: the GPU time that each account's jobs waited, by the account that they waited for or by the cause.", false, true,
+       {{"account", ParameterKind::text, "only what this account waited"}, {"month", ParameterKind::month, "as 2026-11; without it, the current one"}},
+       nothing, reply<protocol::WaitRollUp>(), {{404, "not_found", "there is no such account"}},
+       [](const ExchangePtr& e, const Call&) { list_waits(e); }},
       {"POST", "/v1/shutdown", "shut_down",
        "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
        false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},

@@ -178,11 +178,12 @@ std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, con
     const Job& job = *std::get<const Job*>(entry);
     derive(row, snapshot, job, planned(job.job), caller.identified);
     text += text.back() == '}' ? ",{\"details\":" : "{\"details\":";
-    if (!job.spec.script && may(Act::read_output, caller, job, *snapshot.state, scheduler_uid)) {
+    if (!job.spec.script && job.waited.empty() && may(Act::read_output, caller, job, *snapshot.state, scheduler_uid)) {
       protocol::append_json(text, job, which);
     } else {
       Job shown = as_shown_to(caller, job, *snapshot.state, scheduler_uid);
       if (shown.spec.script) shown.spec.script->text.clear();
+      shown.waited.clear();  // one job's ledger is longer than all else of it
       protocol::append_json(text, shown, which);
     }
     const std::size_t brace = text.size();

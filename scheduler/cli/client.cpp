@@ -331,6 +331,13 @@ Answer<protocol::ReportView> Client::report(const std::string& account, const st
   return decoded<protocol::ReportView>(call(request));
 }
 Answer<PolicyConfig> Client::policy() { return decoded<PolicyConfig>(call({"GET", "/v1/policy", {}, ""})); }
+Answer<protocol::WaitsOfJob> Client::waits(const JobName& job) { return decoded<protocol::WaitsOfJob>(call({"GET", job_path(job, "/waits"), {}, ""})); }
+Answer<protocol::WaitRollUp> Client::waits(const std::string& account, const std::string& month) {
+  Request request{"GET", "/v1/waits", {}, ""};
+  if (!account.empty()) request.query["account"] = account;
+  if (!month.empty()) request.query["month"] = month;
+  return decoded<protocol::WaitRollUp>(call(request));
+}
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 
 void Client::shutdown(bool requeue) {

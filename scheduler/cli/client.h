@@ -15,6 +15,7 @@
 #include "scheduler/protocol/api_messages.h"
 #include "scheduler/protocol/planning_messages.h"
 #include "scheduler/protocol/report_messages.h"
+#include "scheduler/protocol/wait_messages.h"
 
 namespace ultramarine::cli {
 
@@ -101,6 +102,10 @@ class Client {
   /// `month`: as 2026-11; absent: the current one.
   Answer<protocol::ReportView> report(const std::string& account, const std::optional<std::string>& month);
   Answer<PolicyConfig> policy();
+  /// What a job waited for.
+  Answer<protocol::WaitsOfJob> waits(const JobName& job);
+  /// Which account waited for which. "": all, and the current month.
+  Answer<protocol::WaitRollUp> waits(const std::string& account, const std::string& month);
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

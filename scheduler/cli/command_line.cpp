@@ -234,7 +234,7 @@ class Parser {
 
   /// `count`: with this word.
   static void check_may_be_several(const Verb& verb, const std::string& word, std::size_t count) {
-    if (verb.positionals == Positionals::one_job)
+    if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::maybe_job)
       usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
     const bool one_at_most = verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation ||
                              verb.positionals == Positionals::policy || verb.positionals == Positionals::maybe_policy;

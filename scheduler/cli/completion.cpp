@@ -114,6 +114,7 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
     case Positionals::none:
       return {};
     case Positionals::one_job:
+    case Positionals::maybe_job:
     case Positionals::job_and_command:
     case Positionals::jobs:
       if (verb.path == "attach" || verb.path == "exec")
@@ -265,7 +266,7 @@ std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vec
   if (!typed.empty() && typed[0] == '-') return beginning_with(options_of(found.verb, before), typed);
   if (!found.verb) return beginning_with(verbs_after(verbs, found.path), typed);
   const Positionals kind = found.verb->positionals;
-  const bool only_one = kind == Positionals::one_job || kind == Positionals::job_and_command || kind == Positionals::file || kind == Positionals::folder ||
+  const bool only_one = kind == Positionals::one_job || kind == Positionals::maybe_job || kind == Positionals::job_and_command || kind == Positionals::file || kind == Positionals::folder ||
                         kind == Positionals::shell || kind == Positionals::policy || kind == Positionals::maybe_policy;
   if (only_one && positionals > 0) return {};
   return beginning_with(positionals_of(*found.verb, context), typed);

@@ -64,9 +64,9 @@ struct Context {
 
 /// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
 /// `shell`: one, or `words` and a whole command line. `some_nodes`: one at least. `reservation`: at most one name.
-/// `policy`: a policy's name or file; `maybe_policy`: one or none; `policies`: one or two.
+/// `maybe_job`: at most one. `policy`: a policy's name or file; `maybe_policy`: one or none; `policies`: one or two.
 /// `job_and_command`: a job, options, and a command after `--`; `maybe_command`: a command after `--`, or none.
-enum class Positionals { none, one_job, jobs, job_and_command, maybe_command, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell, policy, maybe_policy, policies };
+enum class Positionals { none, one_job, maybe_job, jobs, job_and_command, maybe_command, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell, policy, maybe_policy, policies };
 /// As usage lines show them: " JOB...", "" for none.
 std::string positional_words(Positionals positionals);
 
@@ -102,6 +102,7 @@ Verb extend_verb();
 Verb requeue_verb();
 Verb reorder_verb();
 Verb wait_verb();
+Verb wait_report_verb();
 Verb nodes_verb();
 Verb drain_verb();
 Verb lost_verb();

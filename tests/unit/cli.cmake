@@ -17,6 +17,7 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/wait_report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
   DEPENDS ultramarine_cli)
 add_dependencies(cli_test ultra)

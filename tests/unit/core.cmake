@@ -22,12 +22,14 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/timeline_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/ways_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/trials_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/wait_ledger_test.cpp
   DEPENDS ultramarine_core)
 
 # The scheduler against a brute-force one, by random stories.
 ultramarine_test(ultramarine_core_reference_test LABELS unit
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/cases.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/certificate_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/kept_plan_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/reference_test.cpp

@@ -348,6 +348,20 @@ int print_script(const protocol::JobView& view, Context& context) {
   return exit_code::ok;
 }
 
+/// Whom it passed, and who passed it: a scheduler that can't say leaves the page as it is.
+void show_overtaking(const JobName& name, Client& client, Context& context) {
+  std::vector<std::string> sentences;
+  try {
+    sentences = client.waits(name).value.overtaking;
+  } catch (const CommandError&) {
+    return;
+  }
+  if (sentences.empty()) return;
+  Page page(context);
+  page.section(spoken("Overtaking"));
+  for (const std::string& sentence : sentences) page.line(spoken("proof"), heard(sentence));
+}
+
 int show(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
   if (asked_for.size() > 1)
@@ -355,10 +369,12 @@ int show(const Arguments& arguments, Context& context) {
   Client client(context.socket);
   const auto answer = client.job(asked_for.front());
   if (arguments.has("--script")) return print_script(answer.value, context);
-  if (arguments.has("--json"))
+  if (arguments.has("--json")) {
     context.out << answer.body << '\n';
-  else
-    write_job(answer.value, context, price_sentence(client, asked_for.front()));
+    return exit_code::ok;
+  }
+  write_job(answer.value, context, price_sentence(client, asked_for.front()));
+  if (!answer.value.array) show_overtaking(asked_for.front(), client, context);
   return exit_code::ok;
 }
 
