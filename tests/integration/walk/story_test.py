@@ -51,7 +51,17 @@ class Story(unittest.TestCase):
     def no_enumerators(self, text):
         self.assertIsNone(re.search(r"[a-z]_[a-z]", text), text)
 
+    def used(self, account):
+        return next(one["used_gpu_ms"] for one in self.ok("report", "--json").json()["accounts"] if one["account"] == account)
+
+    def waited_for(self, account, other):
+        for one in self.ok("wait-report", "--accounts", "--json").json()["accounts"]:
+            if one["account"] == account:
+                return sum(row["gpu_ms"] for row in one["rows"] if row["for_account"] == other)
+        return 0
+
     def test_the_story(self):
+        used, waited = self.used("lab-a"), self.waited_for("lab-a", "lab-b")
         simulation = self.submit("lab-b", 32, 8, "simulation")
         until(lambda: self.cluster.state(simulation) == "running", "the first job runs")
         pretrain = self.cluster.submit("--account", "lab-a", "--gpus", 64, "--min-gpus", 32, "--time", "4h", "--name", "pretrain", "--", "sleep", "100000")
@@ -79,8 +89,24 @@ class Story(unittest.TestCase):
         self.assertIn("is changed so", self.ok("why", pretrain, "--apply", number).out)
         until(lambda: self.cluster.state(pretrain) == "running", "it runs on half of what it wanted")
         self.assertEqual(self.cluster.show(pretrain)["gpus"], 32)
-        refused = self.cluster.ultra("boost", sweep, "--reason", "visitors tomorrow", "--confirm", token)
-        self.assertEqual(refused.code, 0, "by now it delays nobody, which is no worse than what was shown")
+        late = self.cluster.ultra("boost", sweep, "--reason", "visitors tomorrow", "--confirm", token)
+        self.assertEqual(late.code, 0, "by now it delays nobody, which is no worse than what was shown")
+
+        # The ledger, account against account and the report tell the same.
+        waits = self.ok("wait-report", pretrain, "--json").json()
+        self.assertEqual(sum(part["details"]["time_ms"] for part in waits["parts"]), waits["wait_ms"])
+        attempt, job = self.cluster.show(pretrain)["details"]["attempts"][0], self.cluster.show(pretrain)["details"]
+        self.assertEqual(waits["wait_ms"], attempt["decided_ms"] - job["submitted_ms"], "to the millisecond")
+        for_simulation = [part for part in waits["parts"] if part["details"]["job"] == simulation]
+        self.assertGreater(sum(part["details"]["time_ms"] for part in for_simulation), waits["wait_ms"] // 2)
+        self.no_enumerators(self.ok("wait-report", pretrain).out)
+        self.assertEqual(self.waited_for("lab-a", "lab-b") - waited, sum(32 * part["details"]["time_ms"] for part in for_simulation))
+        for job in (simulation, pretrain):
+            self.ok("cancel", job)
+            until(lambda: self.cluster.state(job) == "cancelled", "it has ended")  # noqa: B023
+        held = sum(32 * (one["ended_ms"] - one["decided_ms"]) for one in self.cluster.show(pretrain)["details"]["attempts"])
+        self.assertEqual(self.used("lab-a") - used, held)
+        self.no_enumerators(self.ok("report").out)
 
     def test_a_boost_that_is_confirmed_is_seen_by_whom_it_delays(self):
         running = self.submit("lab-b", 64, 2, "all")
