@@ -176,10 +176,18 @@ std::vector<std::string> trials(const PolicyConfig& policy) {
           spoken("A slip of its owner shows within minutes, not after the wait. This costs nobody his planned start: a trial takes only what the plan leaves free.")};
 }
 
+/// Whom a budget names: a manager, a group of them, or all that are not named.
+std::string holder(const std::string& budget) {
+  if (budget == "*") return spoken("every manager without a budget of his own");
+  return budget.starts_with('@') ? spoken("every manager of the group {0}", printable(budget.substr(1))) : printable(budget);
+}
+
 std::vector<std::string> favours(const PolicyConfig& policy) {
   std::vector<std::string> say;
-  for (const auto& [manager, hours] : policy.boost_budgets)
-    say.push_back(spoken("{0} may put jobs ahead of others until they are delayed by {1} GPU-hours in a month (GPUs x delay).", printable(manager), grouped(hours)));
+  for (const auto& [manager, hours] : policy.boost_budgets) {
+    const std::string sentence = spoken("{0} may put jobs ahead of others until they are delayed by {1} GPU-hours in a month (GPUs x delay).", holder(manager), grouped(hours));
+    say.push_back(manager == "*" || manager.starts_with('@') ? capitalized(sentence) : sentence);  // names stay as they are
+  }
   if (say.empty()) return {spoken("This policy gives no manager a budget for putting jobs ahead of others.")};
   say.push_back(spoken("This costs those time who are overtaken: the bill that names them is shown before, and to them afterwards."));
   return say;
@@ -309,8 +317,8 @@ void compare_limits(const PolicyConfig& before, const PolicyConfig& after, std::
     for (const auto& [manager, hours] : *budgets) managers.insert(manager);
   for (const std::string& manager : managers) {
     const std::int64_t was = said(before.boost_budgets, manager.c_str(), 0), is = said(after.boost_budgets, manager.c_str(), 0);
-    if (is > was) say.push_back(spoken("Those gain whom {0} favours; all others may be delayed by {1} GPU-hours more in a month.", printable(manager), grouped(is - was)));
-    if (is < was) say.push_back(spoken("Those lose whom {0} favours; all others are delayed by {1} GPU-hours less in a month at most.", printable(manager), grouped(was - is)));
+    if (is > was) say.push_back(spoken("Those gain whom {0} favours; all others may be delayed by {1} GPU-hours more in a month.", holder(manager), grouped(is - was)));
+    if (is < was) say.push_back(spoken("Those lose whom {0} favours; all others are delayed by {1} GPU-hours less in a month at most.", holder(manager), grouped(was - is)));
   }
 }
 

@@ -48,7 +48,7 @@ std::vector<PolicyConfig> all_kinds() {
           policy.thresholds_gpu_s = {3600};
           policy.caps = {{"guests", 1}, {"lab-b", 8}};
           policy.trial = {{"minutes", 5}, {"gpus_per_job", 1}, {"share_permille", 50}};
-          policy.boost_budgets = {{"kim", 200}};
+          policy.boost_budgets = {{"*", 20}, {"@leads", 50}, {"kim", 200}};
           all.push_back(policy);
         }
   return all;
@@ -126,12 +126,15 @@ TEST(PolicyWords, NameWhoIsCappedWhoTriesAndWhoGrants) {
   PolicyConfig policy = named("default");
   policy.caps = {{"guests", 1}, {"lab-b", 16}};
   policy.trial = {{"minutes", 5}, {"gpus_per_job", 2}, {"share_permille", 125}};
-  policy.boost_budgets = {{"kim", 1'200}};
+  policy.boost_budgets = {{"*", 10}, {"@leads", 20}, {"kim", 1'200}};
   const auto sections = explained(policy);
   EXPECT_EQ(sections[4].sentences, (Sentences{"guests and the accounts under it hold at most 1 GPU at once, even while others stand idle. This costs that account time, and nobody else.",
                                               "lab-b and the accounts under it hold at most 16 GPUs at once, even while others stand idle. This costs that account time, and nobody else."}));
   EXPECT_EQ(sections[5].sentences[0], "A new job that has to wait runs its first 5m at once, on at most 2 GPUs; all trials together hold at most 12.5% of the GPUs.");
-  EXPECT_EQ(sections[6].sentences[0], "kim may put jobs ahead of others until they are delayed by 1,200 GPU-hours in a month (GPUs x delay).");
+  const std::string rest = " GPU-hours in a month (GPUs x delay).";
+  EXPECT_EQ(sections[6].sentences[0], "Every manager without a budget of his own may put jobs ahead of others until they are delayed by 10" + rest);
+  EXPECT_EQ(sections[6].sentences[1], "Every manager of the group leads may put jobs ahead of others until they are delayed by 20" + rest);
+  EXPECT_EQ(sections[6].sentences[2], "kim may put jobs ahead of others until they are delayed by 1,200" + rest);
 }
 
 TEST(PolicyWords, FindSettingsThatDoNothing) {
