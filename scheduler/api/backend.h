@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "scheduler/api/followed.h"
 #include "scheduler/api/problem.h"
 #include "scheduler/api/snapshot.h"
 #include "scheduler/core/scheduler.h"
@@ -63,6 +64,9 @@ class Backend {
   virtual std::string why_not_ready() const = 0;
 
   virtual void ask(std::function<void(SnapshotPtr)> done) = 0;
+  /// Runs `work` on a thread for questions that take their time, one after the other; neither the loop nor the daemon waits for it. `work` sees
+  /// only what it holds (a snapshot), and posts its answer to the loop.
+  virtual void think(std::function<void()> work) = 0;
   virtual void metrics_text(std::function<void(std::string)> done) = 0;
 
   using Submitted = std::variant<protocol::SubmitReply, Problem>;
@@ -87,6 +91,9 @@ class Backend {
   using Reloaded = std::variant<protocol::ReloadReply, Problem>;
   virtual void reload(bool check, Actor actor, std::function<void(Reloaded)> done) = 0;
   virtual void shut_down(bool requeue, Actor actor, Changed done) = 0;
+
+  /// Runs `question` on the thread of the follower, which sees all that was on disk at `now`, and maybe more. Its answer goes by `loop().post`.
+  virtual void ask_follower(Time now, std::function<void(const Followed&)> question) = 0;
 
   /// The entries about these jobs and nodes, in order, each once.
   virtual void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<PastEntry>)> done) = 0;

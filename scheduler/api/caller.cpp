@@ -1,21 +1,32 @@
 // Who may do what.
 #include "scheduler/api/caller.h"
 
+#include <functional>
+
 #include "scheduler/api/roles.h"
 
 namespace ultramarine::api {
 
-bool is_administrator(const Caller& caller, const State& state, std::int64_t scheduler_uid) {
-  return has_role(Role::admin, caller, state, scheduler_uid);
+namespace {
+
+void for_each_failure(Job& job, const std::function<void(Failure&)>& change) {
+  const auto change_one = [&](std::optional<Failure>& failure) {
+    if (failure) change(*failure);
+  };
+  for (Attempt& attempt : job.attempts) {
+    change_one(attempt.failure);
+    for (Gang& gang : attempt.gangs) {
+      change_one(gang.failure);
+      change_one(gang.stall);
+    }
+  }
 }
 
-bool may_handle(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid) {
-  if (!caller.identified) return false;
-  return caller.actor.uid == job.owner.uid || is_administrator(caller, state, scheduler_uid);
-}
+}  // namespace
 
 std::optional<Problem> why_not_submit(const Caller& caller, const State& state, std::int64_t scheduler_uid) {
   if (!caller.identified) return not_permitted("without identity nothing can be submitted", "ask through the scheduler's Unix socket");
+  if (auto problem = why_not(Act::submit, caller, state, scheduler_uid)) return problem;
   if (caller.actor.uid == scheduler_uid) return std::nullopt;
   bool has_agents = false, is_ready = false;
   std::string in_the_way;  // the first node whose agent can't
@@ -48,16 +59,12 @@ Job redacted(Job job, const Caller& caller) {
   job.environment_names.clear();
   job.request_key.clear();
   if (job.checkpoint) job.checkpoint->path.clear();
-  const auto silence = [](std::optional<Failure>& failure) {
-    if (!failure) return;
-    failure->detail.clear();
-    failure->last_lines.clear();
-  };
+  for_each_failure(job, [](Failure& failure) {
+    failure.detail.clear();
+    failure.last_lines.clear();
+  });
   for (Attempt& attempt : job.attempts) {
-    silence(attempt.failure);
     for (Gang& gang : attempt.gangs) {
-      silence(gang.failure);
-      silence(gang.stall);
       if (!gang.spec) continue;
       gang.spec->command.clear();
       gang.spec->working_directory.clear();
@@ -66,8 +73,19 @@ Job redacted(Job job, const Caller& caller) {
   if (!caller.identified) {
     job.owner = {};
     if (job.hold) job.hold->actor = {};
+    for (WaitPart& part : job.waited) part.detail.clear();
   }
   return job;
+}
+
+Job without_output(Job job) {
+  for_each_failure(job, [](Failure& failure) { failure.last_lines.clear(); });
+  return job;
+}
+
+Job as_shown_to(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid) {
+  if (!may(Act::see, caller, job, state, scheduler_uid)) return redacted(job, caller);
+  return may(Act::read_output, caller, job, state, scheduler_uid) ? job : without_output(job);
 }
 
 }  // namespace ultramarine::api

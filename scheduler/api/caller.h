@@ -1,6 +1,5 @@
-// Who asks, and what they may do. Rules in one place: the owner, the user who runs the scheduler, root and members of the role
-// admin may change and read all of a job; everybody else with an identity sees a job's name, account, size and state; without
-// identity (loopback TCP) nobody's user name is shown either.
+// Who asks, and what is left of a job for those who may not see all of it (roles.h says who may): everybody with an identity sees a job's
+// name, account, owner, size and state; without identity (loopback TCP) nobody's user name is shown either.
 #pragma once
 
 #include <optional>
@@ -19,14 +18,14 @@ struct Caller {
   std::vector<std::string> groups;  // names
 };
 
-/// The user who runs the scheduler (`scheduler_uid`), root, or a member of the role admin (`roles.admin`: users and @groups).
-bool is_administrator(const Caller& caller, const State& state, std::int64_t scheduler_uid);
-/// Sees command, folder, environment names, output; cancels and requeues.
-bool may_handle(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid);
 /// Why `caller` can't submit, or nullopt: jobs of others than the user who runs the scheduler need agents that are root, and an agent that isn't
 /// takes them only where its node is drained. Nodes that never had an agent don't count.
 std::optional<Problem> why_not_submit(const Caller& caller, const State& state, std::int64_t scheduler_uid);
-/// What is left of a job for a caller who may not handle it: no command, folders, output or names of variables; without identity no users.
+/// What is left of a job for a caller who may not see it: no command, folders, output or names of variables; without identity no users.
 Job redacted(Job job, const Caller& caller);
+/// ... who may see it, but not read what it wrote.
+Job without_output(Job job);
+/// The job as this caller is shown it.
+Job as_shown_to(const Caller& caller, const Job& job, const State& state, std::int64_t scheduler_uid);
 
 }  // namespace ultramarine::api

@@ -17,13 +17,19 @@ using members = protocol::detail::members<T>;
 
 /// As the files call it: max_time_ms -> max_time.
 std::string word_of(std::string member) {
-  for (const std::string_view unit : {"_ms", "_bytes", "_permille"})
+  for (const std::string_view unit : {"_ms", "_bytes", "_permille", "_milli"})
     if (member.ends_with(unit)) return member.substr(0, member.size() - unit.size());
   return member;
 }
 
 std::string text(const std::string& value) { return value.empty() ? "none" : value; }
 std::string text(std::int64_t value) { return std::to_string(value); }
+/// Thousandths, as the files have them: 2350 is 2.35.
+std::string decimal(std::int64_t thousandths) {
+  std::string rest = std::to_string(1000 + thousandths % 1000).substr(1);
+  while (rest.ends_with('0')) rest.pop_back();
+  return std::to_string(thousandths / 1000) + (rest.empty() ? "" : ".") + rest;
+}
 std::string text(bool value) { return value ? "true" : "false"; }
 std::string text(Duration value) { return protocol::format_duration(value); }
 template <class T>
@@ -63,7 +69,12 @@ std::string difference(const T& before, const T& after, const std::string& prefi
           list += (list.empty() ? "" : ", ") + name + " " + protocol::fold_hostlist(old_value) + " -> " + protocol::fold_hostlist(new_value);
           return;
         }
-      list += (list.empty() ? "" : ", ") + name + " " + text(old_value) + " -> " + text(new_value);
+      const auto shown = [&](const auto& value) {
+        if constexpr (std::is_same_v<Member, std::int64_t>)
+          if (const std::string_view member_name = member.name; member_name.ends_with("_permille") || member_name.ends_with("_milli")) return decimal(value);
+        return text(value);
+      };
+      list += (list.empty() ? "" : ", ") + name + " " + shown(old_value) + " -> " + shown(new_value);
     }
   });
   return list;

@@ -1,5 +1,6 @@
 // `ultra run` inside a script: ask for a gang, wait for its end, stop it.
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/net/base64.h"
@@ -45,8 +46,7 @@ void request_gang(const ExchangePtr& exchange, const Target& target) {
 void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
   const auto latest = latest_answer(*exchange);
   with_job_of_gang(exchange, target.job, [exchange, target, latest](const SnapshotPtr& snapshot, const Job& job) {
-    if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
-      throw not_permitted("the gangs of job " + text_of(job) + " are shown to its owner and administrators");
+    if (const auto problem = why_not(Act::see, exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid())) throw *problem;
     const NamedGang gang = named_gang(job, target.gang);
     const auto is_over = [attempt = gang.key.attempt, number = gang.key.gang](const Job& now) {
       const Attempt& its = now.attempts[static_cast<std::size_t>(attempt) - 1];
@@ -60,8 +60,7 @@ void wait_for_gang(const ExchangePtr& exchange, const Target& target) {
 
 void stop_gang(const ExchangePtr& exchange, const Target& target) {
   with_job_of_gang(exchange, target.job, [exchange, target](const SnapshotPtr& snapshot, const Job& job) {
-    if (!may_handle(exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid()))
-      throw not_permitted("the gangs of job " + text_of(job) + " are for its owner to stop", "ask the owner or an administrator");
+    if (const auto problem = why_not(Act::cancel, exchange->caller, job, *snapshot->state, exchange->backend.scheduler_uid())) throw *problem;
     const NamedGang gang = named_gang(job, target.gang);
     if (gang.key.gang == 1)
       throw conflict("gang 1 is the job itself", "cancel the job: `ultra cancel " + text_of(job) + "`");

@@ -7,6 +7,7 @@
 #include "scheduler/api/job_name.h"
 #include "scheduler/model/job.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/planning_messages.h"
 
 namespace ultramarine::api {
 
@@ -24,12 +25,21 @@ void cancel_job(const ExchangePtr& exchange, const JobName& job);
 void requeue_job(const ExchangePtr& exchange, const JobName& job);
 /// The view of what the name means, as it is now.
 void answer_jobs(const ExchangePtr& exchange, const JobName& name);
-Problem not_yours(const JobName& name, const Job& job);
 // ---- hold.cpp
 void hold_job(const ExchangePtr& exchange, const JobName& job);
 void release_job(const ExchangePtr& exchange, const JobName& job);
 // ---- reorder.cpp
 void reorder_jobs(const ExchangePtr& exchange);
+// ---- why.cpp
+void explain_job(const ExchangePtr& exchange, const JobName& job);
+void edit_job(const ExchangePtr& exchange, const JobName& job);
+// ---- whatif.cpp
+void ask_what_if(const ExchangePtr& exchange);
+// ---- favours.cpp
+void ask_favour(const ExchangePtr& exchange);
+/// What the request comes to, with its bill ahead of it: granted without a token when it delays nobody, else refused with where to ask for the bill.
+/// For changes by hand of others' jobs. Daemon's thread.
+std::vector<Event> billed(const core::Scheduler& scheduler, Time now, const protocol::FavourRequest& request, const Caller& caller, std::int64_t scheduler_uid);
 // ---- history.cpp
 void show_history(const ExchangePtr& exchange, const JobName& job);
 // ---- submit.cpp
@@ -61,6 +71,15 @@ std::chrono::steady_clock::time_point latest_answer(const Exchange& exchange);
 // ---- priorities.cpp
 void list_priorities(const ExchangePtr& exchange);
 void list_shares(const ExchangePtr& exchange);
+// ---- report.cpp
+void show_report(const ExchangePtr& exchange);
+// ---- price.cpp
+void show_price(const ExchangePtr& exchange, const JobName& job);
+// ---- policy.cpp
+void show_policy(const ExchangePtr& exchange);
+// ---- waits.cpp
+void show_waits(const ExchangePtr& exchange, const JobName& job);
+void list_waits(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
@@ -74,6 +93,8 @@ void resume_nodes(const ExchangePtr& exchange);
 std::vector<std::string> named_nodes(const std::vector<std::string>& hostlists, const std::vector<std::string>& known);
 // ---- reservations.cpp
 void list_reservations(const ExchangePtr& exchange);
+/// The reservation that is asked for, if it can be made. Throws Problem.
+Reservation asked_reservation(const protocol::ReservationRequest& request, const State& state, Time now, const Actor& actor);
 void make_reservation(const ExchangePtr& exchange);
 void cancel_reservation(const ExchangePtr& exchange);
 
@@ -95,6 +116,18 @@ T decode_body(const Exchange& exchange) {
 
 /// Records what `choose` makes of the newest state (throws Problem: refused), then calls `then`.
 void change(const ExchangePtr& exchange, Backend::Choose choose, std::function<void()> then);
+
+/// Answers with what `thought` makes, on the thread for questions, of what it holds alone; a Problem that it throws is refused.
+template <class Thought>
+void answer_after_thought(const ExchangePtr& exchange, Thought thought) {
+  exchange->backend.think([exchange, thought = std::move(thought)] {
+    try {
+      exchange->backend.loop().post([exchange, reply = thought()] { exchange->answer(reply); });
+    } catch (const Problem& problem) {
+      exchange->backend.loop().post([exchange, problem] { exchange->refuse(problem); });
+    }
+  });
+}
 
 /// Asks for a snapshot and hands the jobs in it that the name means to `then`: one, or all elements of an array. Refuses when there is none;
 /// what `then` throws (Problem) is refused too.

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/history_words.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -25,7 +26,7 @@ void show_history(const ExchangePtr& exchange, const JobName& name) {
                               [exchange, name](const std::vector<PastEntry>& entries) {
                                 // The jobs as they are by now: the entries may be newer than the snapshot before.
                                 with_jobs(exchange, name, [exchange, entries](const SnapshotPtr& now, const NamedJobs& their) {
-                                  const bool all = may_handle(exchange->caller, *their.front(), *now->state, exchange->backend.scheduler_uid());
+                                  const bool all = may(Act::see, exchange->caller, *their.front(), *now->state, exchange->backend.scheduler_uid());
                                   protocol::EventList list{told(*now->state, their, entries, all)};
                                   if (list.events.size() > events_max)
                                     list.events.erase(list.events.begin(), list.events.end() - static_cast<std::ptrdiff_t>(events_max));

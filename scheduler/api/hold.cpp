@@ -24,11 +24,11 @@ Problem held_by_admin(const Job& job, const char* what) {
 
 /// Does the step with each job that the name means. A problem with some elements of an array is none if others can take it.
 void step_each(const ExchangePtr& exchange, const JobName& name, std::function<Step(const Job&, bool is_admin)> step) {
-  const auto choose = [name, caller = exchange->caller, uid = exchange->backend.scheduler_uid(), step = std::move(step)](const core::Scheduler& scheduler, Time) {
+  const auto choose = [name, caller = exchange->caller, uid = exchange->backend.scheduler_uid(), step = std::move(step)](const core::Scheduler& scheduler, Time now) {
     const State& state = scheduler.state();
     const std::vector<const Job*> jobs = named_jobs(state, name);
     if (jobs.empty()) throw unknown_job(text_of(name));
-    if (!may_handle(caller, *jobs.front(), state, uid)) throw not_yours(name, *jobs.front());
+    if (const auto problem = why_not(Act::hold, caller, *jobs.front(), state, uid)) throw *problem;
     const bool is_admin = has_role(Role::admin, caller, state, uid);
     std::vector<Event> events;
     std::optional<Problem> first_problem;
@@ -43,6 +43,8 @@ void step_each(const ExchangePtr& exchange, const JobName& name, std::function<S
       if (auto* event = std::get_if<Event>(&its)) events.push_back(std::move(*event));
     }
     if (!any_done) throw *first_problem;
+    const bool holds_others = caller.actor.uid != jobs.front()->owner.uid && !events.empty() && std::holds_alternative<JobHeld>(events.front());
+    if (holds_others) return billed(scheduler, now, {.favour = Favour::hold, .job = text_of(name), .reason = std::get<JobHeld>(events.front()).reason}, caller, uid);
     return events;
   };
   change(exchange, choose, [exchange, name] { answer_jobs(exchange, name); });

@@ -3,6 +3,7 @@
 
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -31,11 +32,18 @@ std::set<JobState> parse_states(const std::string& text) {
 
 using Change = void (Backend::*)(std::vector<JobId>, Actor, Backend::Changed);
 
+/// What is done to jobs of others has a bill.
+void do_to_others(const ExchangePtr& exchange, const JobName& name, Favour favour) {
+  const auto choose = [name, favour, caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const core::Scheduler& scheduler, Time now) {
+    return billed(scheduler, now, {.favour = favour, .job = text_of(name)}, caller, uid);
+  };
+  ultramarine::api::change(exchange, choose, [exchange, name] { answer_jobs(exchange, name); });
+}
+
 void change_jobs(const ExchangePtr& exchange, const JobName& name, Change change) {
   with_jobs(exchange, name, [exchange, change, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
-    const Job& first = *jobs.front();
-    if (!may_handle(exchange->caller, first, *snapshot->state, exchange->backend.scheduler_uid()))
-      throw not_yours(name, first);
+    if (const auto problem = why_not(Act::cancel, exchange->caller, *jobs.front(), *snapshot->state, exchange->backend.scheduler_uid())) throw *problem;
+    if (jobs.front()->owner.uid != exchange->caller.actor.uid) return do_to_others(exchange, name, change == &Backend::cancel ? Favour::cancel : Favour::requeue);
     std::vector<JobId> numbers;
     for (const Job* job : jobs) numbers.push_back(job->job);
     (exchange->backend.*change)(std::move(numbers), exchange->caller.actor, [exchange, name](const std::optional<Problem>& problem) {
@@ -65,11 +73,6 @@ void answer_jobs(const ExchangePtr& exchange, const JobName& name) {
   with_jobs(exchange, name, [exchange, name](const SnapshotPtr& snapshot, const NamedJobs& jobs) {
     exchange->answer(view_of(*snapshot, name, jobs, exchange->caller, exchange->backend.scheduler_uid()));
   });
-}
-
-Problem not_yours(const JobName& name, const Job& job) {
-  return not_permitted("job " + text_of(name) + " belongs to " + (job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name),
-                       "ask the owner or an administrator");
 }
 
 void list_jobs(const ExchangePtr& exchange) {

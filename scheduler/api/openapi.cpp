@@ -35,6 +35,7 @@ json::object parameter_schema(const Parameter& parameter) {
           [&](auto word) { words += (words.empty() ? "" : "|") + std::string(word.name); });
       return {{"type", "string"}, {"pattern", "^(" + words + ")(,(" + words + "))*$"}};
     }
+    case ParameterKind::month: return {{"type", "string"}, {"pattern", "^[0-9]{4}-(0[1-9]|1[0-2])$"}, {"examples", {"2026-01"}}};
     case ParameterKind::text: break;
   }
   return {{"type", "string"}};

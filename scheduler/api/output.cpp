@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/protocol/api_messages.h"
@@ -108,8 +109,7 @@ Question question_of(const Exchange& exchange) {
 }
 
 void check_reader(const Exchange& exchange, const Snapshot& snapshot, const Job& job) {
-  if (!may_handle(exchange.caller, job, *snapshot.state, exchange.backend.scheduler_uid()))
-    throw not_permitted("the output of job " + text_of(job) + " is for its owner and administrators");
+  if (const auto problem = why_not(Act::read_output, exchange.caller, job, *snapshot.state, exchange.backend.scheduler_uid())) throw *problem;
 }
 
 }  // namespace

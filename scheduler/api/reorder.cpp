@@ -4,6 +4,7 @@
 #include <map>
 
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -21,7 +22,7 @@ std::vector<const Job*> asked_for(const std::vector<std::string>& names, const S
     if (!name) throw bad_request("jobs", "\"" + text.substr(0, 64) + "\" is no number of a job", "`ultra queue` lists those that wait");
     const auto meant = named_jobs(state, *name);
     if (meant.empty()) throw unknown_job(text_of(*name));
-    if (!may_handle(caller, *meant.front(), state, scheduler_uid)) throw not_yours(*name, *meant.front());
+    if (const auto problem = why_not(Act::reorder, caller, *meant.front(), state, scheduler_uid)) throw *problem;
     for (const Job* job : meant) {
       if (!waits(*job)) {
         if (meant.size() > 1) continue;  // elements of an array that run or have ended have no place any more

@@ -34,7 +34,9 @@ void check_times(const protocol::ReservationRequest& request, Time now) {
   if (request.start_ms < now - farthest || request.end_ms > now + farthest) throw bad_request("end_ms", "it lies more than a hundred years away", "give nearer times");
 }
 
-Reservation reservation_of(const protocol::ReservationRequest& request, const State& state, Time now, const Actor& actor) {
+}  // namespace
+
+Reservation asked_reservation(const protocol::ReservationRequest& request, const State& state, Time now, const Actor& actor) {
   if (!is_name(request.name)) throw bad_request("name", "\"" + request.name.substr(0, 64) + "\" is no name", "use at most 64 letters, digits, '.', '_' and '-'");
   if (state.reservations.count(request.name)) throw conflict("there is a reservation " + request.name + " already", "take another name, or cancel that one first");
   Reservation made{request.name, named_nodes(request.nodes, names_of(state.cluster.nodes)), {}, request.start_ms, request.end_ms, request.reason, actor};
@@ -58,6 +60,8 @@ Reservation reservation_of(const protocol::ReservationRequest& request, const St
   }
   return made;
 }
+
+namespace {
 
 /// Those that may still run on its nodes when it begins: they are not stopped.
 std::vector<std::string> warnings_of(const Reservation& made, const State& state, Time now) {
@@ -101,8 +105,7 @@ void make_reservation(const ExchangePtr& exchange) {
   const auto request = decode_body<protocol::ReservationRequest>(*exchange);
   check_reason(request.reason);
   const auto choose = [request, caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const core::Scheduler& scheduler, Time now) {
-    if (const auto problem = why_not(Act::reserve_nodes, caller, scheduler.state(), uid)) throw *problem;
-    return std::vector<Event>{ReservationMade{reservation_of(request, scheduler.state(), now, caller.actor), caller.actor}};
+    return billed(scheduler, now, {.favour = Favour::reserve, .reservation = request, .reason = request.reason}, caller, uid);
   };
   change(exchange, choose, [exchange, request] {
     exchange->backend.ask([exchange, request](const SnapshotPtr& snapshot) {

@@ -3,6 +3,8 @@
 
 #include "scheduler/api/openapi.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/report_messages.h"
+#include "scheduler/protocol/wait_messages.h"
 
 namespace ultramarine::api {
 
@@ -64,10 +66,14 @@ json::value reservation_to_make() {
 }
 json::value reservation_to_cancel() { return {{"name", "course"}}; }
 
+json::value change_to_make() { return {{"time_limit_ms", 300'000}}; }
+json::value question_to_ask() { return {{"add_nodes", 1}}; }
+json::value favour_to_ask() { return {{"favour", "boost"}, {"job", "12"}, {"reason", "a demonstration tomorrow"}}; }
+
 json::value jobs_to_reorder() { return {{"jobs", {"13", "12"}}}; }
 
 const Refusal no_admin{403, "not_permitted", "you are no admin"};
-const Refusal others_job{403, "not_permitted", "the job is not yours, and you are no administrator"};
+const Refusal others_job{403, "not_permitted", "the job is not yours, and no role lets you; the remedy says who may"};
 const Parameter timeout{"timeout_ms", ParameterKind::number, "answer after this long in any case, at most 60 s; ask again"};
 const Parameter one_rank{"rank", ParameterKind::number, "only this rank's output", 0, INT32_MAX};
 const Parameter follow{"follow", ParameterKind::flag, "go on until the last rank has ended"};
@@ -147,8 +153,19 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call&) { reorder_jobs(e); }},
       {"GET", "/v1/jobs/ID", "show_job", "One job, or an array as a whole.", false, true, {}, nothing, reply<protocol::JobView>(), {},
        [](const ExchangePtr& e, const Call& call) { show_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/why", "explain_job", "What keeps a job waiting, in full, and at most five changes that would start it now or sooner, each tried on the plan.", false,
+       true, {}, nothing, reply<protocol::WhyReply>(), {}, [](const ExchangePtr& e, const Call& call) { explain_job(e, call.job); }},
+      {"POST", "/v1/jobs/ID/edit", "edit_job", "Changes what a waiting job asks for. It keeps its age in the queue.", false, true, {},
+       {application_json, sent<JobChange>, change_to_make}, reply<protocol::JobView>(), {others_job, {409, "conflict", "the job doesn't wait"}},
+       [](const ExchangePtr& e, const Call& call) { edit_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/price", "show_price", "What a job (or all elements of an array) costs: at most, and so far. Without money in the cluster file all is 0.", false, true, {},
+       nothing, reply<protocol::JobPrice>(), {}, [](const ExchangePtr& e, const Call& call) { show_price(e, call.job); }},
       {"GET", "/v1/jobs/ID/wait", "wait_for_job", "One job (or all elements of an array), as soon as it has ended or the time is over.", false, true, {timeout}, nothing,
        reply<protocol::JobView>(), {}, [](const ExchangePtr& e, const Call& call) { wait_for_job(e, call.job); }},
+      {"GET", "/v1/jobs/ID/waits", "show_waits",
+       "What a job has waited for, split by cause so that the parts sum to its wait to the millisecond; and whom it passed, or who passed it, with the proof that nobody "
+       "was delayed by that.",
+       false, true, {}, nothing, reply<protocol::WaitsOfJob>(), {}, [](const ExchangePtr& e, const Call& call) { show_waits(e, call.job); }},
       {"POST", "/v1/jobs/ID/cancel", "cancel_job", "Cancels a job, or all elements of an array: it never runs, or is stopped.", false, true, {}, empty_body,
        reply<protocol::JobView>(), {others_job}, [](const ExchangePtr& e, const Call& call) { cancel_job(e, call.job); }},
       {"POST", "/v1/jobs/ID/requeue", "requeue_job", "Stops a running job and queues it again.", false, true, {}, empty_body,
@@ -183,6 +200,15 @@ std::vector<Route> make_routes() {
        false, true, {}, {application_json, sent<protocol::InputRequest>, typed, true}, reply<protocol::GangView>(),
        {{403, "not_permitted", "the job is not yours"}, {409, "conflict", "it has no terminal, or has ended"}, {503, "not_ready", "it is just starting, or its node is not connected"}},
        [](const ExchangePtr& e, const Call& call) { type_into_gang(e, call); }},
+      {"POST", "/v1/whatif", "ask_what_if", "The plan with one input changed, beside the plan as it is: whose planned starts would move. Nothing is changed.", false, true, {},
+       {application_json, sent<protocol::WhatIfRequest>, question_to_ask}, reply<protocol::WhatIfReply>(),
+       {{404, "not_found", "there is no such job"}, {409, "conflict", "the job has ended, or doesn't wait for its turn"}}, [](const ExchangePtr& e, const Call&) { ask_what_if(e); }},
+      {"POST", "/v1/favours", "ask_favour",
+       "A change by hand in favour of somebody. Without `token` its bill: who starts later for it. With the token of that bill it is granted, unless it costs the others more by now.",
+       false, true, {}, {application_json, sent<protocol::FavourRequest>, favour_to_ask}, reply<protocol::FavourReply>(),
+       {{403, "not_permitted", "no role lets you, or your budget of this month is too small"}, {404, "not_found", "there is no such job"},
+        {409, "conflict", "the job is not in a state for it, the bill is old, or the queue has moved"}},
+       [](const ExchangePtr& e, const Call&) { ask_favour(e); }},
       {"POST", "/v1/reload", "reload", "Reads the cluster file and the policy anew, and takes them over whole or not at all.", false, true, {},
        {application_json, sent<protocol::ReloadRequest>, no_members, true}, reply<protocol::ReloadReply>(),
        {{400, "bad_request", "a file can't be read: the message names file, line and column"}, no_admin, {409, "conflict", "what has changed needs a restart"}},
@@ -197,6 +223,17 @@ std::vector<Route> make_routes() {
        {{"user", ParameterKind::text, "only this user and the accounts that he is in"}, {"account", ParameterKind::text, "only this account and its users"}},
        nothing, reply<protocol::ShareList>(), {{404, "not_found", "there is no such account"}},
        [](const ExchangePtr& e, const Call&) { list_shares(e); }},
+      {"GET", "/v1/report", "show_report", "What each account used, wasted, tried and finished in a month of the cluster's time zone, and what it cost.", false, true,
+       {{"account", ParameterKind::text, "only this account and those under it"},
+        {"month", ParameterKind::month, "as 2026-11; without it, the current one"}},
+       nothing, reply<protocol::ReportView>(), {{404, "not_found", "there is no such account"}},
+       [](const ExchangePtr& e, const Call&) { show_report(e); }},
+      {"GET", "/v1/policy", "show_policy", "The policy that the scheduler runs with.", false, true, {}, nothing, reply<PolicyConfig>(), {},
+       [](const ExchangePtr& e, const Call&) { show_policy(e); }},
+      {"GET", "/v1/waits", "list_waits", "Who waited for whom: the GPU time that each account's jobs waited, by the account that they waited for or by the cause.", false, true,
+       {{"account", ParameterKind::text, "only what this account waited"}, {"month", ParameterKind::month, "as 2026-11; without it, the current one"}},
+       nothing, reply<protocol::WaitRollUp>(), {{404, "not_found", "there is no such account"}},
+       [](const ExchangePtr& e, const Call&) { list_waits(e); }},
       {"POST", "/v1/shutdown", "shut_down",
        "Ends the daemon. With `requeue` running jobs are stopped and queued again first; for the user who runs the scheduler and administrators.",
        false, true, {}, {application_json, sent<protocol::ShutdownRequest>, no_members, true}, {application_json, empty_object},

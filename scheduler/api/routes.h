@@ -11,8 +11,8 @@
 
 namespace ultramarine::api {
 
-/// What a query parameter may be; `number` lies in [least, most].
-enum class ParameterKind { flag, number, text, job_states };
+/// What a query parameter may be; `number` lies in [least, most], `month` is 2026-11.
+enum class ParameterKind { flag, number, text, job_states, month };
 
 struct Parameter {
   const char* name;

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "scheduler/api/exit_code.h"
+#include "scheduler/api/roles.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
@@ -95,11 +96,10 @@ void derive(View& view, const Snapshot& snapshot, const Job& job, const PlannedJ
 }  // namespace
 
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
-  const bool is_handled = may_handle(caller, job, *snapshot.state, scheduler_uid);
   protocol::JobView view;
-  view.details = is_handled ? job : redacted(job, caller);
+  view.details = as_shown_to(caller, job, *snapshot.state, scheduler_uid);
   derive(view, snapshot, job, planned_job(*snapshot.plan, job.job), caller.identified);
-  if (!is_handled) return view;
+  if (!may(Act::see, caller, job, *snapshot.state, scheduler_uid)) return view;
   if (job.environment_of) view.details.environment_names = snapshot.state->environment_names.at(*job.environment_of);
   // What all elements share is kept with the first.
   if (job.array && job.array->array != job.job) view.details.spec.script = snapshot.state->jobs.at(job.array->array).spec.script;
@@ -178,12 +178,12 @@ std::string job_list_text(const Snapshot& snapshot, const JobFilter& filter, con
     const Job& job = *std::get<const Job*>(entry);
     derive(row, snapshot, job, planned(job.job), caller.identified);
     text += text.back() == '}' ? ",{\"details\":" : "{\"details\":";
-    const bool is_handled = may_handle(caller, job, *snapshot.state, scheduler_uid);
-    if (is_handled && !job.spec.script) {
+    if (!job.spec.script && job.waited.empty() && may(Act::read_output, caller, job, *snapshot.state, scheduler_uid)) {
       protocol::append_json(text, job, which);
     } else {
-      Job shown = is_handled ? job : redacted(job, caller);
+      Job shown = as_shown_to(caller, job, *snapshot.state, scheduler_uid);
       if (shown.spec.script) shown.spec.script->text.clear();
+      shown.waited.clear();  // one job's ledger is longer than all else of it
       protocol::append_json(text, shown, which);
     }
     const std::size_t brace = text.size();

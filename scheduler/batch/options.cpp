@@ -183,6 +183,7 @@ const std::vector<OptionRule>& ultra_rules() {
       honoured("hold", 0, hold, {}, nothing),
       honoured("nice", 0, nice),
       honoured("reservation", 0, reservation),
+      honoured("min-gpus", 0, min_gpus),
       honoured("max-restarts", 0, max_restarts),
       honoured("on-node-loss", 0, node_loss),
       honoured("hang-after", 0, hang_after),

@@ -346,6 +346,7 @@ class Reader {
     spec.hold = take(Meaning::hold, "hold") != nullptr;
     if (const Given* given = take(Meaning::nice, "nice")) spec.nice = nice_value(given->value, given->where);
     if (const Given* given = take(Meaning::reservation, "reservation")) spec.reservation = given->value;
+    if (const auto least = asked(take(Meaning::min_gpus, "min_gpus"))) spec.min_gpus = least->count;
     if (const Given* given = take(Meaning::max_restarts, "max_restarts")) spec.max_restarts = restarts_value(given->value, given->where);
     if (const Given* given = take(Meaning::node_loss, "on_node_loss"))
       spec.on_node_loss = choice<NodeLossRule>(*given, {{"strict", NodeLossRule::strict}, {"fast", NodeLossRule::fast}, {"wait", NodeLossRule::wait}});

@@ -108,8 +108,15 @@ std::string option_for_field(const std::string& path) {
                                                           {"gang", "--gang"},
                                                           {"rank", "--rank"},
                                                           {"state", "--state"},
+                                                          {"month", "--month"},
                                                           {"user", "--user"},
                                                           {"job", "JOB"},
+                                                          {"boost", "JOB"},
+                                                          {"cancel", "JOB"},
+                                                          {"drain", "NODE"},
+                                                          {"add_nodes", "--count"},
+                                                          {"min_gpus", "--min-gpus"},
+                                                          {"token", "--confirm"},
                                                           {"requeue", "--requeue"}};
   std::string key = path.rfind("spec.", 0) == 0 ? path.substr(5) : path;
   key = key.substr(0, key.find('['));
@@ -122,7 +129,7 @@ int exit_code_for(const std::string& code, int status) {
   if (code == "bad_request" || code == "impossible") return exit_code::usage;
   if (code == "not_permitted") return exit_code::not_permitted;
   if (code == "not_found") return exit_code::not_found;
-  if (code == "conflict") return exit_code::conflict;
+  if (code == "conflict" || code == "bill") return exit_code::conflict;
   if (code == "not_ready") return exit_code::unreachable;
   switch (status) {
     case 400:
@@ -239,6 +246,16 @@ Answer<protocol::JobView> Client::hold(const JobName& job, const std::string& re
 Answer<protocol::JobView> Client::release(const JobName& job) {
   return decoded<protocol::JobView>(call({"POST", job_path(job, "/release"), {}, "{}"}));
 }
+Answer<protocol::WhyReply> Client::why(const JobName& job) { return decoded<protocol::WhyReply>(call({"GET", job_path(job, "/why"), {}, ""})); }
+Answer<protocol::WhatIfReply> Client::what_if(const protocol::WhatIfRequest& request) {
+  return decoded<protocol::WhatIfReply>(call({"POST", "/v1/whatif", {}, protocol::to_json(request)}));
+}
+Answer<protocol::JobView> Client::edit(const JobName& job, const JobChange& change) {
+  return decoded<protocol::JobView>(call({"POST", job_path(job, "/edit"), {}, protocol::to_json(change)}));
+}
+Answer<protocol::FavourReply> Client::favour(const protocol::FavourRequest& request) {
+  return decoded<protocol::FavourReply>(call({"POST", "/v1/favours", {}, protocol::to_json(request)}));
+}
 Answer<protocol::JobView> Client::requeue(const JobName& job) {
   return decoded<protocol::JobView>(call({"POST", job_path(job, "/requeue"), {}, "{}"}));
 }
@@ -305,6 +322,21 @@ Answer<protocol::ShareList> Client::shares(const std::string& user, const std::s
   if (!user.empty()) request.query["user"] = user;
   if (!account.empty()) request.query["account"] = account;
   return decoded<protocol::ShareList>(call(request));
+}
+Answer<protocol::JobPrice> Client::price(const JobName& job) { return decoded<protocol::JobPrice>(call({"GET", job_path(job, "/price"), {}, ""})); }
+Answer<protocol::ReportView> Client::report(const std::string& account, const std::optional<std::string>& month) {
+  Request request{"GET", "/v1/report", {}, ""};
+  if (!account.empty()) request.query["account"] = account;
+  if (month) request.query["month"] = *month;
+  return decoded<protocol::ReportView>(call(request));
+}
+Answer<PolicyConfig> Client::policy() { return decoded<PolicyConfig>(call({"GET", "/v1/policy", {}, ""})); }
+Answer<protocol::WaitsOfJob> Client::waits(const JobName& job) { return decoded<protocol::WaitsOfJob>(call({"GET", job_path(job, "/waits"), {}, ""})); }
+Answer<protocol::WaitRollUp> Client::waits(const std::string& account, const std::string& month) {
+  Request request{"GET", "/v1/waits", {}, ""};
+  if (!account.empty()) request.query["account"] = account;
+  if (!month.empty()) request.query["month"] = month;
+  return decoded<protocol::WaitRollUp>(call(request));
 }
 Answer<protocol::ClusterView> Client::cluster() { return decoded<protocol::ClusterView>(call({"GET", "/v1/cluster", {}, ""})); }
 

@@ -13,6 +13,9 @@
 #include "scheduler/cli/job_name.h"
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/planning_messages.h"
+#include "scheduler/protocol/report_messages.h"
+#include "scheduler/protocol/wait_messages.h"
 
 namespace ultramarine::cli {
 
@@ -64,6 +67,12 @@ class Client {
   Answer<protocol::JobView> cancel(const JobName& job);
   Answer<protocol::JobView> hold(const JobName& job, const std::string& reason);
   Answer<protocol::JobView> release(const JobName& job);
+  /// Both think for a while on a long queue.
+  Answer<protocol::WhyReply> why(const JobName& job);
+  Answer<protocol::WhatIfReply> what_if(const protocol::WhatIfRequest& request);
+  Answer<protocol::JobView> edit(const JobName& job, const JobChange& change);
+  /// Its bill; with a token, granted. Not tried again: it might be granted twice.
+  Answer<protocol::FavourReply> favour(const protocol::FavourRequest& request);
   Answer<protocol::JobView> requeue(const JobName& job);
   Answer<protocol::JobList> reorder(const std::vector<JobName>& jobs);
   /// Asks for one more gang inside a running job. Not tried again: a second one would start.
@@ -88,6 +97,15 @@ class Client {
   Answer<protocol::ReloadReply> reload(bool check);
   Answer<protocol::PriorityList> priorities(const std::string& user, const std::string& account);
   Answer<protocol::ShareList> shares(const std::string& user, const std::string& account);
+  /// What a job costs, or all elements of an array.
+  Answer<protocol::JobPrice> price(const JobName& job);
+  /// `month`: as 2026-11; absent: the current one.
+  Answer<protocol::ReportView> report(const std::string& account, const std::optional<std::string>& month);
+  Answer<PolicyConfig> policy();
+  /// What a job waited for.
+  Answer<protocol::WaitsOfJob> waits(const JobName& job);
+  /// Which account waited for which. "": all, and the current month.
+  Answer<protocol::WaitRollUp> waits(const std::string& account, const std::string& month);
   Answer<protocol::ClusterView> cluster();
   void shutdown(bool requeue);
   /// Replay is done and the journal takes commits. Never throws for a scheduler that isn't there.

@@ -83,7 +83,7 @@ class Parser {
           next->set_help_flag("-h,--help", spoken("Print this help"))->group(spoken("Options"));
           next->formatter(
               std::make_shared<HelpFormatter>("ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB [OPTIONS]"));
-          next->description(spoken("start, stop and look at a cluster on this machine"));
+          next->description(group_summary(word));
           next->footer(spoken("'{0}' shows the options of a verb.", "ultra " + verb.path.substr(0, verb.path.find(' ')) + " VERB --help"));
         }
         at = next;
@@ -196,7 +196,7 @@ class Parser {
       if (verb->second->positionals == Positionals::none)
         usage_error(
             error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb->second->path + " --help")));
-      if (++positionals > 1) check_may_be_several(*verb->second, word);
+      if (++positionals > 1) check_may_be_several(*verb->second, word, positionals);
       kept.push_back(word);
     }
     const auto verb = by_app_.find(at);
@@ -232,10 +232,13 @@ class Parser {
            verb.positionals == Positionals::job_and_command || verb.positionals == Positionals::maybe_command;
   }
 
-  static void check_may_be_several(const Verb& verb, const std::string& word) {
-    if (verb.positionals == Positionals::one_job)
+  /// `count`: with this word.
+  static void check_may_be_several(const Verb& verb, const std::string& word, std::size_t count) {
+    if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::maybe_job)
       usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-    if (verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation)
+    const bool one_at_most = verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation ||
+                             verb.positionals == Positionals::policy || verb.positionals == Positionals::maybe_policy;
+    if (one_at_most || (verb.positionals == Positionals::policies && count > 2))
       usage_error(error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help")));
   }
 
@@ -247,6 +250,8 @@ class Parser {
       usage_error(error_line("NODE", spoken("none given"), spoken("write for example {0}", command + " node[01-04]")));
     if (verb.positionals == Positionals::file)
       usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " job.toml")));
+    if (verb.positionals == Positionals::policy || verb.positionals == Positionals::policies)
+      usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " ./proposal.toml")));
     if (verb.positionals == Positionals::folder)
       usage_error(error_line("FOLDER", spoken("none given"), spoken("write for example {0}", command + " ~/.local/share/man")));
   }

@@ -9,6 +9,7 @@
 #include "scheduler/cli/words.h"
 #include "scheduler/net/http.h"
 #include "scheduler/protocol/codec.h"
+#include "scheduler/protocol/embedded_configs.h"
 
 namespace ultramarine::cli {
 namespace {
@@ -113,6 +114,7 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
     case Positionals::none:
       return {};
     case Positionals::one_job:
+    case Positionals::maybe_job:
     case Positionals::job_and_command:
     case Positionals::jobs:
       if (verb.path == "attach" || verb.path == "exec")
@@ -140,6 +142,13 @@ std::vector<Candidate> positionals_of(const Verb& verb, const Context& context) 
       return {{":folders", ""}};
     case Positionals::shell:
       return plain({"bash", "zsh", "fish"});
+    case Positionals::policy:
+    case Positionals::maybe_policy:
+    case Positionals::policies: {
+      std::vector<Candidate> found = plain(protocol::embedded_policies());
+      found.push_back({":files", ""});
+      return found;
+    }
   }
   return {};
 }
@@ -175,7 +184,7 @@ std::vector<Candidate> verbs_after(const std::vector<Verb>& verbs, const std::st
     if (!seen.insert(rest.substr(0, space)).second) continue;
     found.push_back({rest.substr(0, space), space == std::string::npos
                                                 ? spoken(verb.summary)
-                                                : spoken("start, stop and look at a cluster on this machine")});
+                                                : group_summary(rest.substr(0, space))});
   }
   return found;
 }
@@ -257,8 +266,8 @@ std::vector<Candidate> candidates(const std::vector<Verb>& verbs, const std::vec
   if (!typed.empty() && typed[0] == '-') return beginning_with(options_of(found.verb, before), typed);
   if (!found.verb) return beginning_with(verbs_after(verbs, found.path), typed);
   const Positionals kind = found.verb->positionals;
-  const bool only_one = kind == Positionals::one_job || kind == Positionals::job_and_command || kind == Positionals::file || kind == Positionals::folder ||
-                        kind == Positionals::shell;
+  const bool only_one = kind == Positionals::one_job || kind == Positionals::maybe_job || kind == Positionals::job_and_command || kind == Positionals::file || kind == Positionals::folder ||
+                        kind == Positionals::shell || kind == Positionals::policy || kind == Positionals::maybe_policy;
   if (only_one && positionals > 0) return {};
   return beginning_with(positionals_of(*found.verb, context), typed);
 }

@@ -187,13 +187,14 @@ std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, const JobN
   return answer;
 }
 
-void say_end(const protocol::JobView& view, Context& context) {
+void say_end(const protocol::JobView& view, Context& context, const std::string& price) {
   std::string sentence = printable(ended_sentence(view));
   if (view.details.state == JobState::completed) {
     context.err << capitalized(sentence) << ".\n";
   } else {
     context.err << tinted(spoken("error:"), Tint::red, context.terminal.error_colour) << ' ' << sentence << '\n';
   }
+  if (!price.empty()) context.err << price << '\n';
   context.err.flush();
 }
 

@@ -77,8 +77,8 @@ OutputForm form_of(const protocol::JobView* view, const OutputChoice& choice);
 std::optional<Answer<protocol::JobView>> wait_for_end(Client& client, const JobName& job, std::optional<Time> deadline, Context& context,
                                                       const Interrupt& interrupt, Progress& progress);
 
-/// The end of a job, on stderr: one line, "error: ..." unless it completed.
-void say_end(const protocol::JobView& view, Context& context);
+/// The end of a job, on stderr: one line, "error: ..." unless it completed; and one for its price, unless that is "".
+void say_end(const protocol::JobView& view, Context& context, const std::string& price = "");
 /// After Ctrl-C: the job goes on; how to follow and how to stop it.
 void say_detached(const JobName& job, Context& context);
 

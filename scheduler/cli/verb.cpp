@@ -123,6 +123,8 @@ std::string positional_words(Positionals positionals) {
       return "";
     case Positionals::one_job:
       return " JOB";
+    case Positionals::maybe_job:
+      return " [JOB]";
     case Positionals::jobs:
       return " JOB...";
     case Positionals::job_and_command:
@@ -145,16 +147,30 @@ std::string positional_words(Positionals positionals) {
       return " FOLDER";
     case Positionals::shell:
       return " bash|zsh|fish";
+    case Positionals::policy:
+      return " FILE|NAME";
+    case Positionals::maybe_policy:
+      return " [FILE|NAME]";
+    case Positionals::policies:
+      return " FILE|NAME [FILE|NAME]";
   }
   return "";
 }
 
+std::string group_summary(const std::string& first_word) {
+  if (first_word == "whatif") return spoken("the plan with one thing changed, beside the plan as it is");
+  return first_word == "policy" ? spoken("explain, check and compare policies") : spoken("start, stop and look at a cluster on this machine");
+}
+
 std::vector<Verb> all_verbs() {
-  return {cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(),  attach_verb(),   exec_verb(),
-          queue_verb(),      top_verb(),          show_verb(),           events_verb(),  logs_verb(),    cancel_verb(), hold_verb(),     release_verb(),
-          requeue_verb(),    reorder_verb(),      wait_verb(),           nodes_verb(),   priority_verb(), shares_verb(), drain_verb(),   resume_verb(),
-          lost_verb(),       reserve_verb(),      reservations_verb(),   reload_verb(),  validate_verb(), doctor_verb(), completion_verb(), man_verb(),
-          version_verb()};
+  std::vector<Verb> verbs{cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(), attach_verb(), exec_verb(),
+                          queue_verb(),      top_verb(),          show_verb(),           why_verb(),     events_verb(),  logs_verb(),  cancel_verb(), hold_verb(),
+                          release_verb(),    requeue_verb(),      reorder_verb(),        wait_verb(),    wait_report_verb()};
+  for (Verb& verb : whatif_verbs()) verbs.push_back(std::move(verb));
+  for (Verb& verb : std::vector<Verb>{boost_verb(), extend_verb(), nodes_verb(), priority_verb(), shares_verb(), report_verb(), drain_verb(), resume_verb(), lost_verb(), reserve_verb(),
+                                      reservations_verb(), reload_verb(), policy_show_verb(), policy_check_verb(), policy_diff_verb(), validate_verb(), doctor_verb(), completion_verb(), man_verb(), version_verb()})
+    verbs.push_back(std::move(verb));
+  return verbs;
 }
 
 }  // namespace ultramarine::cli

@@ -64,8 +64,9 @@ struct Context {
 
 /// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
 /// `shell`: one, or `words` and a whole command line. `some_nodes`: one at least. `reservation`: at most one name.
+/// `maybe_job`: at most one. `policy`: a policy's name or file; `maybe_policy`: one or none; `policies`: one or two.
 /// `job_and_command`: a job, options, and a command after `--`; `maybe_command`: a command after `--`, or none.
-enum class Positionals { none, one_job, jobs, job_and_command, maybe_command, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell };
+enum class Positionals { none, one_job, maybe_job, jobs, job_and_command, maybe_command, command, script_or_command, nodes, some_nodes, reservation, file, folder, shell, policy, maybe_policy, policies };
 /// As usage lines show them: " JOB...", "" for none.
 std::string positional_words(Positionals positionals);
 
@@ -94,9 +95,14 @@ Verb logs_verb();
 Verb cancel_verb();
 Verb hold_verb();
 Verb release_verb();
+Verb why_verb();
+std::vector<Verb> whatif_verbs();
+Verb boost_verb();
+Verb extend_verb();
 Verb requeue_verb();
 Verb reorder_verb();
 Verb wait_verb();
+Verb wait_report_verb();
 Verb nodes_verb();
 Verb drain_verb();
 Verb lost_verb();
@@ -104,8 +110,12 @@ Verb resume_verb();
 Verb reservations_verb();
 Verb reserve_verb();
 Verb reload_verb();
+Verb policy_show_verb();
+Verb policy_check_verb();
+Verb policy_diff_verb();
 Verb priority_verb();
 Verb shares_verb();
+Verb report_verb();
 Verb events_verb();
 Verb validate_verb();
 Verb doctor_verb();
@@ -114,6 +124,9 @@ Verb man_verb();
 Verb version_verb();
 /// In the order of `ultra --help`.
 std::vector<Verb> all_verbs();
+
+/// What the verbs have in common whose first word this is: of those that have two words. As spoken.
+std::string group_summary(const std::string& first_word);
 
 /// Those that every verb has.
 const std::vector<Option>& global_options();

@@ -218,6 +218,13 @@ Problem check_form(const Resources& resources) {
   return std::nullopt;
 }
 
+Problem check_least(const JobSpec& spec) {
+  if (spec.min_gpus < 0) return refuse("min_gpus", std::to_string(spec.min_gpus) + " is negative", "give at least 1, or leave it out");
+  if (spec.min_gpus > total_gpus(spec.resources))
+    return refuse("min_gpus", counted(spec.min_gpus, "GPU") + " at least, " + std::to_string(total_gpus(spec.resources)) + " asked", "give no more than it asks for");
+  return std::nullopt;
+}
+
 Problem check_shares(const JobSpec& spec) {
   if (auto problem = check_range("cpus_per_gpu", spec.cpus_per_gpu, cpus_max)) return problem;
   if (auto problem = check_range("memory_per_gpu_bytes", spec.memory_per_gpu_bytes, memory_bytes_max)) return problem;
@@ -344,6 +351,7 @@ std::variant<Accepted, Refusal> accept_request(const State& state, JobSpec spec,
   if (const auto problem = check_account(cluster, *partition, spec, actor)) return *problem;
   if (const auto problem = check_qos(cluster, spec)) return *problem;
   if (const auto problem = check_form(spec.resources)) return *problem;
+  if (const auto problem = check_least(spec)) return *problem;
   if (const auto problem = check_shares(spec)) return *problem;
   if (const auto problem = check_gpu_type(cluster, spec)) return *problem;
   if (const auto problem = unknown_nodes(cluster, *partition, spec)) return *problem;

@@ -364,14 +364,7 @@ void on(State& state, Time, const JobsReordered& event) {
 void on(State& state, Time now, const JobEdited& event) {
   Job& job = known_job(state, event.job);
   if (!waits(job)) return;
-  const JobChange& change = event.change;
-  if (change.resources) job.spec.resources = *change.resources;
-  if (change.time_limit_ms) job.spec.time_limit_ms = *change.time_limit_ms;
-  if (change.partition) job.spec.partition = *change.partition;
-  if (change.qos) job.spec.qos = *change.qos;
-  if (change.only_nodes) job.spec.only_nodes = *change.only_nodes;
-  if (change.without_nodes) job.spec.without_nodes = *change.without_nodes;
-  if (change.exclusive) job.spec.exclusive = *change.exclusive;
+  change(job.spec, event.change);
   settle_waiting(state, now, job);
 }
 
@@ -629,6 +622,16 @@ void on(State& state, Time now, const Round& round) {
 }  // namespace
 
 bool may_follow(JobState from, JobState to) { return std::find(moves.begin(), moves.end(), std::pair{from, to}) != moves.end(); }
+
+void change(JobSpec& spec, const JobChange& change) {
+  if (change.resources) spec.resources = *change.resources;
+  if (change.time_limit_ms) spec.time_limit_ms = *change.time_limit_ms;
+  if (change.partition) spec.partition = *change.partition;
+  if (change.qos) spec.qos = *change.qos;
+  if (change.only_nodes) spec.only_nodes = *change.only_nodes;
+  if (change.without_nodes) spec.without_nodes = *change.without_nodes;
+  if (change.exclusive) spec.exclusive = *change.exclusive;
+}
 
 Duration time_limit(const Job& job, const Attempt& attempt) { return attempt.trial_ms.value_or(job.spec.time_limit_ms); }
 

@@ -16,6 +16,9 @@ bool may_follow(JobState from, JobState to);
 /// The attempt that holds devices now, or nullptr.
 const Attempt* open_attempt(const Job& job);
 
+/// Has the request ask for what the change says.
+void change(JobSpec& spec, const JobChange& change);
+
 /// It holds devices for its trial alone and is to queue again after that: it keeps its place among those that wait.
 bool is_in_trial(const Job& job);
 

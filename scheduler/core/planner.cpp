@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -68,7 +69,41 @@ class Planner {
     return std::move(choices_);
   }
 
+  /// `variants` in the order of their places.
+  std::vector<std::optional<Time>> probe(JobId probed, std::vector<Candidate>& variants) {
+    timeline_.emplace(roster_.sizes(), now_);
+    for (const Candidate& running : roster_.running()) enter_running(*running.job, running.position);
+    order_ = &queued_;
+    std::vector<std::optional<Time>> starts;
+    // Of `next`, or of all, at that position of the queue.
+    const auto probe_those_ahead = [&](const Candidate* next, std::size_t position) {
+      for (; starts.size() < variants.size() && (!next || comes_first(variants[starts.size()], *next)); starts.push_back(start_of(variants[starts.size()])))
+        variants[starts.size()].position = position;
+    };
+    for (next_ = 0; next_ < queued_.size() && starts.size() < variants.size(); ++next_) {
+      const Candidate& waits = queued_[next_];
+      if (waits.job->job == probed && !roster_.is_ordered_by_key()) probe_those_ahead(nullptr, waits.position);
+      if (waits.job->job == probed) continue;
+      if (roster_.is_ordered_by_key()) probe_those_ahead(&waits, waits.position);
+      PlannedJob unused;
+      if (!is_hindered(waits, unused)) plan_in_calendar(waits, unused, now_);
+    }
+    probe_those_ahead(nullptr, queued_.size());
+    return starts;
+  }
+
  private:
+  /// When it would start if its turn were now; it takes nothing.
+  std::optional<Time> start_of(const Candidate& waits) {
+    PlannedJob unused;
+    if (is_hindered(waits, unused, false)) return std::nullopt;
+    const std::optional<ArraySlots::Slot> slot = array_slots_.next(*waits.job);
+    LimitCalendar::Room room = limits_.earliest(*waits.job, waits.gpus, allowed_from(*waits.job, now_, slot), waits.stay);
+    const std::optional<Fit> fit = earliest_place(waits, room);
+    if (!fit || (waits.job->spec.deadline_ms && fit->start + waits.job->spec.time_limit_ms > *waits.job->spec.deadline_ms)) return std::nullopt;
+    return fit->start;
+  }
+
   /// Elements of one array depend on the same.
   const DependencyView& dependencies_of(const Job& job) {
     const auto [view, is_new] = dependencies_.try_emplace(job.array ? job.array->array : job.job);
@@ -150,8 +185,8 @@ class Planner {
     return std::min(rooms_.free(view.nodes[index], needs_of(spec)), view.devices[index]);
   }
 
-  /// It can have no place for a reason that lies in itself.
-  bool is_hindered(const Candidate& waits, PlannedJob& line) {
+  /// It can have no place for a reason that lies in itself. `takes_its_turn`: it is no mere question.
+  bool is_hindered(const Candidate& waits, PlannedJob& line, bool takes_its_turn = true) {
     if (!waits.is_possible) {
       line.reason.code = ReasonCode::never_fits;
       return true;
@@ -174,7 +209,7 @@ class Planner {
     }
     if (fits_at_all) return false;
     line.reason.code = ReasonCode::nodes_missing;
-    waits_its_turn(waits);
+    if (takes_its_turn) waits_its_turn(waits);
     return true;
   }
 
@@ -236,30 +271,41 @@ class Planner {
     }
   }
 
-  /// The earliest place from `from` on that devices and limits have.
-  void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
-    const Job& job = *waits.job;
-    const JobSpec& spec = job.spec;
+  /// What neither devices nor limits decide.
+  Time allowed_from(const Job& job, Time from, const std::optional<ArraySlots::Slot>& slot) const {
+    return std::max({from, not_before(job).value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
+  }
+
+  /// The earliest place from `room` on that devices and limits have; `room` becomes what the limits said last. nullopt: what is left of its
+  /// reservation is too little.
+  std::optional<Fit> earliest_place(const Candidate& waits, LimitCalendar::Room& room) {
     KnownBounds& bounds = bounds_[waits.view->number];
-    const std::optional<ArraySlots::Slot> slot = is_in_trial(job) ? std::nullopt : array_slots_.next(job);  // who has one already gives it to himself
-    const Time allowed = std::max({from, not_before(job).value_or(from), policies_.backfill->keeps_order() ? latest_start_ : now_, slot ? slot->at : now_});
-    LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
-    const std::optional<LimitReached> limit_now = room.limit;
-    std::optional<Fit> fit;
     while (true) {  // until devices and limits agree; each step passes over no time at which both had room
       PlaceRequest request = request_of(waits, bounds.not_before(waits.shape, waits.stay, room.at));
       request.is_bound = room.at == now_ || request.from > room.at;
-      fit = timeline_->earliest_fit(request, *policies_.placement);
+      std::optional<Fit> fit = timeline_->earliest_fit(request, *policies_.placement);
       ensure(fit.has_value() || waits.own, "a shape that the free cluster holds fits at some time");
-      if (!fit) {  // what is left of its reservation is too little
-        line.reason.code = ReasonCode::reservation;
-        line.reason.reservation = spec.reservation;
-        return;
-      }
+      if (!fit) return std::nullopt;
       if (room.at == now_) bounds.learn(waits.shape, waits.stay, fit->start);
-      if (fit->start == room.at) break;
-      room = limits_.earliest(job, waits.gpus, fit->start, waits.stay);
-      if (room.at == fit->start) break;
+      if (fit->start == room.at) return fit;
+      room = limits_.earliest(*waits.job, waits.gpus, fit->start, waits.stay);
+      if (room.at == fit->start) return fit;
+    }
+  }
+
+  /// Takes the earliest place from `from` on.
+  void plan_in_calendar(const Candidate& waits, PlannedJob& line, Time from) {
+    const Job& job = *waits.job;
+    const JobSpec& spec = job.spec;
+    const std::optional<ArraySlots::Slot> slot = is_in_trial(job) ? std::nullopt : array_slots_.next(job);  // who has one already gives it to himself
+    const Time allowed = allowed_from(job, from, slot);
+    LimitCalendar::Room room = limits_.earliest(job, waits.gpus, allowed, waits.stay);
+    const std::optional<LimitReached> limit_now = room.limit;
+    const std::optional<Fit> fit = earliest_place(waits, room);
+    if (!fit) {  // what is left of its reservation is too little
+      line.reason.code = ReasonCode::reservation;
+      line.reason.reservation = spec.reservation;
+      return;
     }
     if (spec.deadline_ms && fit->start + spec.time_limit_ms > *spec.deadline_ms) return wait_for_deadline(waits, line);  // it would be rejected first
     if (fit->start > now_) room = limits_.earliest(job, waits.gpus, fit->start - milliseconds(1), waits.stay);  // what holds it back until then
@@ -657,5 +703,19 @@ Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
 Plan make_plan(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).plan(); }
 
 Choices choose(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).choose(); }
+
+std::vector<std::optional<Time>> probe(const State& state, Roster& roster, Time now, JobId probed, const std::vector<Job>& variants) {
+  std::vector<Candidate> candidates;
+  std::vector<std::size_t> order(variants.size());
+  for (const Job& variant : variants) candidates.push_back(roster.candidate(variant));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return comes_first(candidates[a], candidates[b]); });
+  std::vector<Candidate> sorted;
+  for (const std::size_t place : order) sorted.push_back(candidates[place]);
+  const auto starts = Planner(state, roster, now).probe(probed, sorted);
+  std::vector<std::optional<Time>> in_their_order(variants.size());
+  for (std::size_t i = 0; i < order.size(); ++i) in_their_order[order[i]] = starts[i];
+  return in_their_order;
+}
 
 }  // namespace ultramarine::core

@@ -23,6 +23,10 @@ struct Choices {
 };
 Choices choose(const State& state, Roster& roster, Time now);
 
+/// When the job `probed` would start if it were each of `variants` instead (copies of it that ask for something else), all in one pass over the queue:
+/// a job's place depends on those ahead of it alone. Where floors, soft caps or own turns have moved jobs in the order, as if it kept its place. nullopt: it would have no planned start. Only where the policy plans everybody.
+std::vector<std::optional<Time>> probe(const State& state, Roster& roster, Time now, JobId probed, const std::vector<Job>& variants);
+
 /// How long a job holds its devices at most, from the decision: launch allowance + time limit + stop grace. The allowance is kept free in the
 /// calendar, so that a launch which takes its normal time moves no planned start. (The time limit counts from the ranks' start.)
 Duration longest_stay(const JobSpec& spec, const PolicyConfig& policy);

@@ -15,14 +15,14 @@
 namespace ultramarine::core {
 namespace {
 
-bool comes_first(const Candidate& a, const Candidate& b) { return std::tie(a.key, a.job->job) < std::tie(b.key, b.job->job); }
-
 template <class Kind>
 constexpr bool changes_nodes = std::is_same_v<Kind, PolicyChanged> || std::is_same_v<Kind, NodeJoined> || std::is_same_v<Kind, NodeSuspected> ||
                                std::is_same_v<Kind, NodeUnreachable> || std::is_same_v<Kind, NodeDrained> || std::is_same_v<Kind, NodeResumed> || std::is_same_v<Kind, NodeLost> ||
                                std::is_same_v<Kind, ReservationMade> || std::is_same_v<Kind, ReservationEnded> || std::is_same_v<Kind, PeriodStarted>;
 
 }  // namespace
+
+bool comes_first(const Candidate& a, const Candidate& b) { return std::tie(a.key, a.job->job) < std::tie(b.key, b.job->job); }
 
 Needs needs_of(const JobSpec& spec) { return {spec.cpus_per_gpu, spec.memory_per_gpu_bytes, spec.exclusive}; }
 

@@ -54,6 +54,9 @@ struct Candidate {
   const std::optional<LimitReached>* soft_cap = nullptr;  // beyond which it would borrow; nullptr: none
 };
 
+/// By place, and then by number.
+bool comes_first(const Candidate& a, const Candidate& b);
+
 Needs needs_of(const JobSpec& spec);
 /// A place for the job at or after `from`.
 PlaceRequest request_of(const Candidate& waits, Time from);
@@ -76,6 +79,7 @@ class Roster {
   std::size_t classes() const { return views_.size(); }
   const std::vector<Kind>& kinds() const { return kinds_; }
   const std::vector<Candidate>& queued() const { return queued_; }          // in order; without those that wait for others; with those in a trial
+  bool is_ordered_by_key() const { return shares_.empty() && !is_reordered_; }  // else shares of accounts or own turns have moved jobs, too
   const std::vector<Candidate>& running() const { return running_; }
   std::vector<Candidate> dependent();                                       // queued, and they wait for others; in order, without positions
   std::vector<JobId> impossible(Time now) const;                            // queued, and they can't run any more

@@ -68,6 +68,11 @@ Plan Scheduler::plan(Time now) const {
   return make_plan(state(), inside_->roster, now);
 }
 
+std::vector<std::optional<Time>> Scheduler::probe(Time now, JobId job, const std::vector<Job>& variants) const {
+  inside_->roster.prepare(now);
+  return core::probe(state(), inside_->roster, now, job, variants);
+}
+
 std::vector<Decision> Scheduler::decide(Time now) const {
   std::vector<Decision> decisions;
   if (inside_->roster.jobs_queued().empty()) return decisions;

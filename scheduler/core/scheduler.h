@@ -45,6 +45,10 @@ class Scheduler {
   /// Source: conservative backfill, Mu'alem & Feitelson 2001; our profile is per device, not one processor count.
   Plan plan(Time now) const;
 
+  /// When a queued job would start if it were each of these instead: copies of it that ask for something else. nullopt: it would have no planned
+  /// start. One pass over the queue. Only where the policy plans everybody (see planning_copy).
+  std::vector<std::optional<Time>> probe(Time now, JobId job, const std::vector<Job>& variants) const;
+
   /// What the plan says must happen now: the jobs whose planned start is `now`, and rejections. Empty: nothing to do.
   std::vector<Decision> decide(Time now) const;
 

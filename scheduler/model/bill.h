@@ -11,8 +11,8 @@
 
 namespace ultramarine {
 
-/// What is changed by hand: a job put ahead of all others (boost), another's job held, ended or given more time, nodes kept or taken away.
-BOOST_DEFINE_FIXED_ENUM_CLASS(Favour, std::uint8_t, boost, hold, cancel, requeue, extend, reserve, drain)
+/// What is changed by hand: a job put ahead of all others (boost), another's job held, ended or given more time, nodes kept for somebody.
+BOOST_DEFINE_FIXED_ENUM_CLASS(Favour, std::uint8_t, boost, hold, cancel, requeue, extend, reserve)
 
 /// A queued job whose planned start moves. Absent: it had none, or has none any more.
 struct MovedStart {

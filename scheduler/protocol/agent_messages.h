@@ -200,6 +200,14 @@ struct Examine {
 };
 BOOST_DESCRIBE_STRUCT(Examine, (), (key))
 
+/// How long the ranks of this gang may run in all, counted from their start: more, or less, than they were launched with. May be repeated.
+struct TimeAllowed {
+  static constexpr const char* type = "time_allowed";
+  GangKey key;
+  Duration time_ms;
+};
+BOOST_DESCRIBE_STRUCT(TimeAllowed, (), (key, time_ms))
+
 /// The end of this gang is on disk at the scheduler: reports of it may stop. Its logs stay.
 struct Forget {
   static constexpr const char* type = "forget";
@@ -269,6 +277,6 @@ struct Heard {
 BOOST_DESCRIBE_STRUCT(Heard, (), (sequence))
 
 using ToAgent = std::variant<Welcome, Prepare, Start, Stop, Forget, CheckpointRecorded, LogRequest, LogCancel, ApiReply, AttemptOver, TerminalInput,
-                             Examine, Heard>;
+                             Examine, TimeAllowed, Heard>;
 
 }  // namespace ultramarine::protocol

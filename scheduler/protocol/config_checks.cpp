@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <set>
 
 #include "scheduler/model/priority.h"
@@ -242,6 +243,35 @@ void check_fabric(const FabricConfig& fabric, const TomlReader& reader) {
   }
 }
 
+/// Thousandths as a file has them: 2350 is 2.35.
+std::string decimal(std::int64_t thousandths) {
+  std::string text = std::to_string(std::abs(thousandths) / 1000), rest = std::to_string(1000 + std::abs(thousandths) % 1000).substr(1);
+  while (rest.ends_with('0')) rest.pop_back();
+  if (!rest.empty()) text += "." + rest;
+  return thousandths < 0 ? "-" + text : text;
+}
+
+void check_money(const MoneyConfig& money, const TomlReader& reader) {
+  bool has_amount = false;
+  boost::mp11::mp_for_each<detail::members<MoneyConfig>>([&](auto member) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(money.*member.pointer)>, std::int64_t>) {
+      const std::int64_t amount = money.*member.pointer;
+      const bool is_amount = file_word(member.name).form == Form::milli;
+      if (is_amount && amount < 0) reader.fail(std::string("money.") + member.name, decimal(amount) + " is negative", "use 0 or more");
+      has_amount = has_amount || (is_amount && amount > 0);
+    }
+  });
+  check_range(money.lifetime_years, 0, 100, "money.lifetime_years", reader);
+  const std::string_view bad = " ,;\"\\\t\r\n";
+  if (money.currency.size() > 16 || money.currency.find_first_of(bad) != std::string::npos)
+    reader.fail("money.currency", quoted(money.currency) + " is no currency", "write it like \"EUR\"");
+  if (has_amount && money.currency.empty()) reader.fail("money", "amounts without a currency", "add currency = \"EUR\"");
+  if (money.capital_cost_milli > 0 && money.lifetime_years == 0)
+    reader.fail("money.capital_cost_milli", "over how many years " + decimal(money.capital_cost_milli) + " is spread isn't said", "add lifetime_years = 4");
+  if (money.lifetime_years > 0 && money.capital_cost_milli == 0)
+    reader.fail("money.lifetime_years", "there is no capital_cost that is spread over it", "add capital_cost, or leave lifetime_years out");
+}
+
 void check_timeouts(const TimeoutsConfig& timeouts, const TomlReader& reader) {
   boost::mp11::mp_for_each<detail::members<TimeoutsConfig>>([&](auto member) {
     const Duration value = timeouts.*member.pointer;
@@ -348,7 +378,7 @@ ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& rea
   check_range(layout.hang.after_ms.ms, 100, 86'400'000, "hang.after_ms", reader);
   check_range(layout.hang.steps, 1, 1000, "hang.steps", reader);
   cluster.hang = layout.hang;
-  check_not_negative(layout.money.price_per_gpu_hour_milli, "money.price_per_gpu_hour_milli", reader);
+  check_money(layout.money, reader);
   cluster.money = layout.money;
   check_timeouts(layout.timeouts, reader);
   cluster.timeouts = layout.timeouts;

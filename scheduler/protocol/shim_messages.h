@@ -26,8 +26,8 @@ struct Lease {
 };
 BOOST_DESCRIBE_STRUCT(Lease, (), (key))
 
-// agent -> shim: Start, Stop, TerminalInput, Examine (as from the scheduler), CheckpointRecorded, Lease
-using ToShim = std::variant<Start, Stop, CheckpointRecorded, TerminalInput, Examine, Lease>;
+// agent -> shim: Start, Stop, TerminalInput, Examine, TimeAllowed (as from the scheduler), CheckpointRecorded, Lease
+using ToShim = std::variant<Start, Stop, CheckpointRecorded, TerminalInput, Examine, TimeAllowed, Lease>;
 // shim -> agent: GangReport at once after the connection and at every change, Progress, CheckpointReport, GangStillness
 using FromShim = std::variant<GangReport, Progress, CheckpointReport, GangStillness>;
 

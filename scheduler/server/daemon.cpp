@@ -8,7 +8,7 @@
 
 #include "scheduler/core/arrays.h"
 #include "scheduler/server/crash_point.h"
-#include "scheduler/server/month.h"
+#include "scheduler/api/month.h"
 
 namespace ultramarine::server {
 
@@ -21,6 +21,8 @@ constexpr Duration longest_sleep{5'000};  // an idle daemon wakes more often tha
 constexpr std::int64_t stuck_after_ms = 15'000;
 constexpr std::int64_t write_silence_max_ms = 10'000;
 constexpr std::int64_t jobs_per_record_of_snapshot = 5;
+constexpr std::size_t follower_entries_max = 20'000;
+constexpr auto follower_patience = std::chrono::seconds(5);
 constexpr Duration shutdown_patience{30'000};  // beyond the longest grace of the jobs that are being stopped
 
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now().time_since_epoch()).count(); }
@@ -112,6 +114,7 @@ void Daemon::run() {
       wake = next_moment();
       busy_since_ms_ = 0;
     }
+    record_all_waits();
     save_snapshot();
   } catch (const std::exception& error) {
     exit_code = 1;
@@ -125,6 +128,7 @@ void Daemon::run() {
 
 void Daemon::recover() {
   std::int64_t from_snapshot = 0;
+  Time follower_begins_at;
   if (!options_.from_journal) {
     if (auto saved = store_.newest_snapshot(); saved && was_saved_by_this_program(*saved)) {
       core::Scheduler restored(std::move(saved->state));
@@ -136,18 +140,28 @@ void Daemon::recover() {
       scheduler_ = std::move(restored);
       sequence_ = snapshot_sequence_ = from_snapshot = saved->sequence;
       clock_.not_before(saved->at_ms);
+      follower_begins_at = saved->at_ms;
     } else if (saved) {
       spdlog::info("the snapshot at journal record {} is of another version: reading the whole journal", saved->sequence);
     }
   }
-  store_.read(sequence_ + 1, [this](const store::Record& record) {
+  // The follower goes over the same entries again, unless they are very many: then it begins with what they come to.
+  State follower_begins = state();
+  Follower::Entries since;
+  bool too_many = false;
+  store_.read(sequence_ + 1, [&](const store::Record& record) {
     if (record.sequence != sequence_ + 1)
       throw std::runtime_error("the journal goes from record " + std::to_string(sequence_) + " to " + std::to_string(record.sequence) +
                                ": refusing to start; restore the state directory from a copy");
     scheduler_.apply(record.at_ms, record.entry);
     sequence_ = record.sequence;
     clock_.not_before(record.at_ms);
+    if (too_many) return;
+    since.emplace_back(record.at_ms, record.entry);
+    too_many = since.size() > follower_entries_max;
   });
+  if (too_many) follower_.start(state(), clock_.now(), {});
+  else follower_.start(std::move(follower_begins), follower_begins_at, std::move(since));
   active_ = core::active_jobs(state());
   now_ = started_ms_ = clock_.now();
   liveness_.started_ms = now_;
@@ -177,12 +191,13 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   work.clear();
   record_period();
   record_due_events();
+  record_finished_waits();
   const bool recorded = !pending_.entries.empty();
   commit();
   if (recorded) crash_point("after_reply_before_round");
   decide();
   dispatch();
-  if (is_snapshot_due()) save_snapshot();
+  save_snapshot_when_due();
   touch_store();
 }
 
@@ -200,7 +215,6 @@ void Daemon::excuse_silence(Time previous) {
 
 void Daemon::record(const Entry& entry) {
   scheduler_.apply(now_, entry);
-  slips_.on_entry(entry, state());
   crash_point("after_apply");
   pending_.entries.emplace_back(now_, entry);
   const auto touch = [this](JobId id) {
@@ -243,7 +257,7 @@ void Daemon::record_due_events() {
 /// Limits per month count in calendar months of the cluster's time zone.
 void Daemon::record_period() {
   if (now_ < state().period.end_ms) return;
-  const Month month = month_of(now_, state().cluster.time_zone);
+  const api::Month month = api::month_of(now_, state().cluster.time_zone);
   record(PeriodStarted{month.start, month.end, scheduler_actor()});
 }
 
@@ -256,12 +270,13 @@ void Daemon::commit() {
     last_write_ms_ = steady_ms();
     exporter_.on_commit(seconds_since(start), pending_.entries.size());
     for (const auto& [at, entry] : pending_.entries) exporter_.on_entry(at, entry, state());
+    follower_.follow(pending_.entries);
     if (shared_state_) keep_for_shared_state(std::move(pending_.entries));
     pending_ = {};
     crash_point("after_commit_before_reply");
   }
   for (const auto& answer : std::exchange(after_commit_, {})) answer();
-  look_at_new_plan();
+  former_plan_.reset();  // once the answers are on their way
   notify_watchers();
 }
 
@@ -350,6 +365,57 @@ void Daemon::save_snapshot() {
   crash_point("before_snapshot");
   store_.save_snapshot({sequence_, now_, saved_hash(scheduler_), state()});
   snapshot_sequence_ = sequence_;
+}
+
+/// First what has been waited for so far, so that the next life of the scheduler knows it: the follower says it in its own time, and a snapshot
+/// doesn't wait for ever.
+void Daemon::save_snapshot_when_due() {
+  if (!is_snapshot_due()) return;
+  if (!open_waits_.valid()) {
+    open_waits_ = follower_.open_waits(now_);
+    open_waits_asked_ = SteadyClock::now();
+    follower_.ask(now_, [inbox = inbox_](const api::Followed&) { inbox->post([] {}); });  // the next round has it
+    return;
+  }
+  if (open_waits_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) {
+    record_open_waits(open_waits_.get());
+    commit();
+  } else if (SteadyClock::now() - open_waits_asked_ < follower_patience) {
+    return;
+  }
+  open_waits_ = {};
+  save_snapshot();
+}
+
+/// Of jobs that still wait; of others there is something newer, or will be.
+void Daemon::record_open_waits(const std::vector<AccountedWait>& waits) {
+  WaitsAccounted event{{}, scheduler_actor()};
+  for (const AccountedWait& wait : waits) {
+    const auto job = state().jobs.find(wait.job);
+    if (job == state().jobs.end() || is_active(job->second.state) || is_terminal(job->second.state)) continue;
+    if (job->second.waited_until_ms >= wait.until_ms || core::queued_since(job->second) > wait.until_ms) continue;
+    event.waits.push_back(wait);
+  }
+  if (!event.waits.empty()) record(event);
+}
+
+/// With whatever is written anyway, and else when the store is touched: a commit of its own is not worth it.
+void Daemon::record_finished_waits() {
+  if (pending_.entries.empty() && SteadyClock::now() - last_write_ < touch_interval) return;
+  WaitsAccounted event{follower_.take_finished(), scheduler_actor()};
+  if (!event.waits.empty()) record(event);
+}
+
+/// At the end.
+void Daemon::record_all_waits() {
+  auto open = follower_.open_waits(now_);
+  if (open.wait_for(follower_patience) == std::future_status::ready) {
+    record_open_waits(open.get());
+    WaitsAccounted finished{follower_.take_finished(), scheduler_actor()};
+    if (!finished.waits.empty()) record(finished);
+    commit();
+  }
+  follower_.stop();
 }
 
 void Daemon::touch_store() {

@@ -15,13 +15,14 @@
 
 #include "scheduler/api/backend.h"
 #include "scheduler/core/scheduler.h"
-#include "scheduler/core/slips.h"
 #include "scheduler/metrics/exporter.h"
 #include "scheduler/server/clock.h"
 #include "scheduler/server/dispatch.h"
+#include "scheduler/server/follower.h"
 #include "scheduler/server/inbox.h"
 #include "scheduler/server/output_streams.h"
 #include "scheduler/server/sessions.h"
+#include "scheduler/server/thinker.h"
 #include "scheduler/store/store.h"
 
 namespace ultramarine::server {
@@ -72,6 +73,7 @@ class Daemon final : public api::Backend {
   bool replayed() const override { return replayed_; }
   std::string why_not_ready() const override;
   void ask(std::function<void(api::SnapshotPtr)> done) override;
+  void think(std::function<void()> work) override { thinker_.think(std::move(work)); }
   void metrics_text(std::function<void(std::string)> done) override;
   void submit(api::Submission submission, Actor actor, std::function<void(Submitted)> done) override;
   void cancel(std::vector<JobId> jobs, Actor actor, Changed done) override;
@@ -82,6 +84,7 @@ class Daemon final : public api::Backend {
   bool send_input(const std::string& node, const protocol::TerminalInput& input) override;
   void reload(bool check, Actor actor, std::function<void(Reloaded)> done) override;
   void shut_down(bool requeue, Actor actor, Changed done) override;
+  void ask_follower(Time now, std::function<void(const api::Followed&)> question) override { follower_.ask(now, std::move(question)); }
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
   void stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) override;
@@ -110,6 +113,10 @@ class Daemon final : public api::Backend {
   void decide();
   void dispatch();
   void save_snapshot();
+  void save_snapshot_when_due();
+  void record_finished_waits();
+  void record_open_waits(const std::vector<AccountedWait>& waits);
+  void record_all_waits();
   void touch_store();
   bool awaits_agents();
   bool finish_shutdown();
@@ -125,7 +132,6 @@ class Daemon final : public api::Backend {
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
   std::shared_ptr<const State> shared_state();
-  void look_at_new_plan();
   void keep_for_shared_state(std::vector<std::pair<Time, Entry>> entries);
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
@@ -158,6 +164,8 @@ class Daemon final : public api::Backend {
   AgentSessions sessions_;
   OutputStreams output_streams_{sessions_};
   metrics::Exporter exporter_;
+  Thinker thinker_{loop_};
+  Follower follower_{[this](const std::vector<core::Slip>& slips) { exporter_.on_slips(slips); }};
   std::thread thread_;
 
   // ---- the daemon's thread only
@@ -165,12 +173,13 @@ class Daemon final : public api::Backend {
   Time now_, started_ms_;
   core::Scheduler scheduler_;
   std::set<JobId> active_;  // the jobs that hold devices
-  core::SlipCounter slips_;  // shown every plan that a question made necessary
   core::Liveness liveness_;
   Dispatch dispatch_;
   std::map<std::int64_t, Agent> agents_by_session_;
   std::int64_t sequence_ = 0;           // of the newest committed record
   std::int64_t snapshot_sequence_ = 0;  // of the newest snapshot
+  std::future<std::vector<AccountedWait>> open_waits_;  // asked for, because a snapshot is due
+  std::chrono::steady_clock::time_point open_waits_asked_;
   store::Batch pending_;
   std::vector<std::function<void()>> after_commit_;
   std::set<JobId> touched_;
@@ -194,7 +203,6 @@ class Daemon final : public api::Backend {
   std::vector<std::pair<Time, Entry>> since_shared_;  // what it lacks
   // Other parts of snapshots for questions, kept until they have changed.
   std::shared_ptr<const Plan> shared_plan_, former_plan_;
-  bool has_new_plan_ = false;
   std::shared_ptr<const core::Liveness> shared_liveness_;
   std::shared_ptr<api::StateHash> shared_hash_;
   std::int64_t shared_hash_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;

@@ -76,6 +76,18 @@ std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric
   return environment;
 }
 
+namespace {
+
+/// How long the ranks of a gang may run: of one that `ultra run` asked for, what its attempt had left then.
+Duration time_of(const Job& job, const Attempt& attempt, const Gang* gang) {
+  const Duration limit = core::time_limit(job, attempt);
+  if (!gang || !gang->requested_ms) return limit;
+  const Duration used = *gang->requested_ms - attempt.started_ms.value_or(*gang->requested_ms);
+  return milliseconds(std::max<std::int64_t>(limit.ms - used.ms, 1));
+}
+
+}  // namespace
+
 Dispatch::Dispatch(std::string cluster_secret, Environment environment)
     : cluster_secret_(std::move(cluster_secret)), environment_(std::move(environment)) {}
 
@@ -97,8 +109,7 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
   if (gang && gang->spec) {
     override_with(launch.spec, *gang->spec, core::rank_numbers(job, attempt, key.gang));
     if (launch.spec.script) launch.spec.script->text.clear();
-    const Duration used = *gang->requested_ms - attempt.started_ms.value_or(*gang->requested_ms);
-    launch.time_left_ms = milliseconds(std::max<std::int64_t>(core::time_limit(job, attempt).ms - used.ms, 1));
+    launch.time_left_ms = time_of(job, attempt, gang);
     launch.environment = environment_(job.job, key.gang);
     if (gang->spec->beside_rank) {
       // The job's own, with what the caller sends on top of it.
@@ -143,6 +154,18 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
   return std::nullopt;
 }
 
+void Dispatch::add_time(const Job& job, const GangKey& key, const std::string& node, std::int64_t session, bool is_launched, std::vector<Command>& commands) {
+  const Attempt& attempt = job.attempts.back();
+  const Gang* gang = core::find_gang(attempt, key.gang);
+  Said& said = said_[{key, node}];
+  const Duration time = time_of(job, attempt, gang);
+  if (is_launched || (gang && gang->started_ms && (said.session_of_time != session || said.time != time))) {
+    if (!is_launched) commands.push_back({node, protocol::TimeAllowed{key, time}});
+    said.session_of_time = session;
+    said.time = time;
+  }
+}
+
 void Dispatch::add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now,
                        const GangKey& key, const Allocation& allocation, std::vector<Command>& commands) {
   core::GangLiveness& gang = liveness.gangs[key];
@@ -151,9 +174,11 @@ void Dispatch::add_due(const State& state, core::Liveness& liveness, const std::
     const auto session = sessions.find(part.node);
     if (session == sessions.end()) continue;
     const core::LaunchStep step = core::launch_step(state, liveness, key, part.node);
+    add_time(state.jobs.at(key.job), key, part.node, session->second, step == core::LaunchStep::prepare, commands);
     Said& said = said_[{key, part.node}];
     if (step == core::LaunchStep::nothing || (said.session == session->second && said.step == step)) continue;
-    said = {session->second, step};
+    said.session = session->second;
+    said.step = step;
     if (auto message = command(state, liveness, state.jobs.at(key.job), key, part.node, step)) commands.push_back({part.node, std::move(*message)});
   }
 }

@@ -39,10 +39,14 @@ class Dispatch {
   struct Said {
     std::int64_t session = 0;
     core::LaunchStep step = core::LaunchStep::nothing;
+    std::int64_t session_of_time = 0;
+    Duration time;  // that its ranks may run
   };
   void add_over(const State& state, const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands);
   void add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now, const GangKey& key,
                const Allocation& allocation, std::vector<Command>& commands);
+  /// Says how long the ranks may run where that has changed since the launch, or may not have been heard.
+  void add_time(const Job& job, const GangKey& key, const std::string& node, std::int64_t session, bool is_launched, std::vector<Command>& commands);
   protocol::LaunchSpec launch_spec(const State& state, const Job& job, const GangKey& key, const std::string& node) const;
   std::optional<protocol::ToAgent> command(const State& state, const core::Liveness& liveness, const Job& job, const GangKey& key,
                                            const std::string& node, core::LaunchStep step) const;

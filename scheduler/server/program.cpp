@@ -19,7 +19,7 @@
 #include "scheduler/server/crash_point.h"
 #include "scheduler/server/daemon.h"
 #include "scheduler/server/front_door.h"
-#include "scheduler/server/month.h"
+#include "scheduler/api/month.h"
 #include "scheduler/server/secret_file.h"
 
 namespace ultramarine::server {
@@ -62,7 +62,7 @@ void check(const protocol::SchedulerSection& scheduler) {
 constexpr const char* zone_remedy = "write it like Europe/Berlin, or install Debian's tzdata; `timedatectl list-timezones` lists them";
 
 void check_time_zone(const std::string& file, const std::string& zone) {
-  if (!is_time_zone(zone))
+  if (!api::is_time_zone(zone))
     refuse(usage, file + ": time_zone", "this machine knows no time zone " + zone, zone_remedy);
 }
 
@@ -78,7 +78,7 @@ void check_needs_no_restart(const protocol::SchedulerSection& running, const pro
 Configuration read_anew(const std::string& path, const protocol::SchedulerSection& running) {
   try {
     const protocol::ClusterFile file = protocol::load_cluster_file(path);
-    if (!is_time_zone(file.cluster.time_zone))
+    if (!api::is_time_zone(file.cluster.time_zone))
       throw api::bad_request("", path + ": time_zone: this machine knows no time zone " + file.cluster.time_zone, zone_remedy);
     check_needs_no_restart(running, file.scheduler);
     return {file.cluster, protocol::load_policy(file.scheduler.policy)};

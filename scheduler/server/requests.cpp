@@ -44,7 +44,6 @@ api::SnapshotPtr Daemon::snapshot() {
   if (shared_plan_sequence_ != sequence_ || now_ - shared_plan_->now_ms > plan_age_max) {
     former_plan_ = std::exchange(shared_plan_, std::make_shared<const Plan>(scheduler_.plan(now_)));
     shared_plan_sequence_ = sequence_;
-    has_new_plan_ = true;
   }
   if (shared_liveness_version_ != liveness_version_) {
     shared_liveness_ = std::make_shared<const core::Liveness>(liveness_);
@@ -61,13 +60,6 @@ api::SnapshotPtr Daemon::snapshot() {
   answer->http = http_;
   answer->agents = agents_;
   return answer;
-}
-
-/// What a new plan brings besides the answer, once that is on its way.
-void Daemon::look_at_new_plan() {
-  former_plan_.reset();
-  if (!std::exchange(has_new_plan_, false)) return;
-  exporter_.on_slips(slips_.on_plan(state(), *shared_plan_));
 }
 
 void Daemon::ask(std::function<void(api::SnapshotPtr)> done) {

@@ -34,6 +34,9 @@ int main(int argument_count, char** arguments) {
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("SHARE");
   app.add_option("--seed", options.seed, "Of what is drawn")->capture_default_str();
+  app.add_flag("--waits", options.waits,
+               "Write POLICY-waits.csv into the folder of --out: what each job waited for, split by cause, whom it waited for and how long. Takes a plan\n"
+               "after every event, as --slips");
   app.add_option("--jobs", options.jobs, "Only the first N jobs")->check(CLI::PositiveNumber)->type_name("N");
   app.set_version_flag("--version", std::string("ultra-simulate ") + ULTRAMARINE_VERSION);
   try {

@@ -105,6 +105,10 @@ int simulate(const ProgramOptions& options) {
     say("--plots: there is no folder to draw into (add --out DIR)");
     return usage;
   }
+  if (options.waits && options.out.empty()) {
+    say("--waits: there is no folder to write into (add --out DIR)");
+    return usage;
+  }
   if (options.plots && !can_draw()) {
     say("--plots: gnuplot is not there (install the package gnuplot-nox, or leave --plots out)");
     return failure;
@@ -119,7 +123,7 @@ int simulate(const ProgramOptions& options) {
   for (const PolicyConfig& policy : policies) {
     Bar bar(policy.name, trace.jobs.size());
     Replay replayed = replay(trace, cluster.cluster, policy, estimate, [&](std::size_t ended) { bar.show(ended); },
-                             options.slips ? Slips::counted : Slips::ignored);
+                             options.slips ? Slips::counted : Slips::ignored, options.waits ? Waits::kept : Waits::ignored);
     Summary summary = summarize(policy.name, trace, replayed);
     results.push_back({std::move(summary), std::move(replayed)});
   }
@@ -132,6 +136,8 @@ int simulate(const ProgramOptions& options) {
   if (!options.out.empty()) {
     const std::filesystem::path folder(options.out);
     for (const Result& result : results) write_file(folder / (result.summary.policy + ".csv"), jobs_csv(trace, result.replay));
+    if (options.waits)
+      for (const Result& result : results) write_file(folder / (result.summary.policy + "-waits.csv"), waits_csv(trace, result.replay));
     write_file(folder / "summary.json", json);
     if (options.plots) draw_charts(options.out, chart_script(setting, trace, results));
   }

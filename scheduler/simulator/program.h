@@ -13,7 +13,7 @@ struct ProgramOptions {
   std::vector<std::string> policies;  // names or files; none = default
   std::string estimate = "true";      // true, limit
   std::string out;                    // a folder; "" = nothing is written
-  bool plots = false, json = false, skip_bad_rows = false, slips = false;
+  bool plots = false, json = false, skip_bad_rows = false, slips = false, waits = false;
   std::int64_t jobs = 0;              // only so many first ones; 0 = all
   double early_failures = 0;          // the share of jobs that fail within their first minute
   std::uint64_t seed = 1;             // ... and which those are

@@ -174,6 +174,19 @@ std::string jobs_csv(const Trace& trace, const Replay& replay) {
   return text;
 }
 
+std::string waits_csv(const Trace& trace, const Replay& replay) {
+  std::string text = "id,account,gpus,cause,job,of_account,detail,wait_s\n";
+  for (std::size_t index = 0; index < replay.waits.size(); ++index) {
+    const TraceJob& row = trace.jobs[replay.jobs[index].row];
+    for (const WaitPart& part : replay.waits[index]) {
+      const std::string other = part.job.value == 0 ? "" : trace.jobs[replay.jobs[static_cast<std::size_t>(part.job.value - 1)].row].id;
+      text += csv_field(row.id) + "," + csv_field(row.account) + "," + std::to_string(row.gpus) + "," + boost::describe::enum_to_string(part.cause, "") + "," +
+              csv_field(other) + "," + csv_field(part.account) + "," + csv_field(part.detail) + "," + seconds_text(Time{part.time_ms.ms}) + "\n";
+    }
+  }
+  return text;
+}
+
 std::string json_of(const Setting& setting, const Trace& trace, const std::vector<Result>& results) {
   Report report{setting.trace, setting.cluster, setting.estimate, setting.cluster_gpus, setting.rows, setting.bad_rows, {}, {}};
   if (!results.empty())

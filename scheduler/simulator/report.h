@@ -26,6 +26,10 @@ std::string table_of(const Setting& setting, const std::vector<Result>& results)
 /// that never ran has no start and no end.
 std::string jobs_csv(const Trace& trace, const Replay& replay);
 
+/// Header id,account,gpus,cause,job,of_account,detail,wait_s, then a line for each part of each wait; `job` is the id in the trace of the one that was
+/// waited for, if there is one.
+std::string waits_csv(const Trace& trace, const Replay& replay);
+
 /// One line: setting, jobs that the cluster refused and why, and the summary of each policy.
 std::string json_of(const Setting& setting, const Trace& trace, const std::vector<Result>& results);
 

@@ -99,12 +99,13 @@ bool counts_months(const ClusterConfig& cluster) {
 
 class World {
  public:
-  World(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips)
+  World(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips, Waits waits)
       : adapted_(trace, std::move(cluster), estimate), estimate_(estimate), progress_(progress), counts_months_(counts_months(adapted_.cluster)) {
     if (slips == Slips::counted) {
       slips_.emplace();
       for (std::size_t cause = 0; cause < core::slip_causes; ++cause) replay_.slips.push_back({static_cast<core::SlipCause>(cause), 0, {}});
     }
+    if (waits == Waits::kept) waits_.emplace();
     now_ = adapted_.rows.empty() ? Time{} : arrival(adapted_.rows.front());
     replay_.notes = adapted_.notes;
     apply(ClusterConfigured{adapted_.cluster, {}});
@@ -127,6 +128,7 @@ class World {
       }
       settle_instant();
     }
+    if (waits_) keep_waits();
     return std::move(replay_);
   }
 
@@ -144,8 +146,20 @@ class World {
   };
 
   void apply(const Entry& entry) {
+    if (waits_)
+      if (const auto look = waits_->looks_at(); look && *look < now_) waits_->on_plan(scheduler_.state(), scheduler_.plan(*look));
     scheduler_.apply(now_, entry);
     if (slips_) slips_->on_entry(entry, scheduler_.state());
+    if (waits_) waits_->on_entry(now_, entry, scheduler_.state());
+  }
+
+  /// Of those that never ran: until now.
+  void keep_waits() {
+    for (std::size_t index = 0; index < replay_.jobs.size(); ++index) {
+      const JobId job{static_cast<std::int64_t>(index) + 1};
+      const auto over = waits_->finished().find(job);
+      replay_.waits.push_back(over == waits_->finished().end() ? waits_->parts_of(job, now_) : over->second.parts);
+    }
   }
 
   /// After each event, so that each slip has one cause: after all ends of an instant, after each arrival, after the choice and after its starts.
@@ -325,13 +339,15 @@ class World {
   std::int64_t gpus_ = 0, waiting_ = 0;
   std::map<std::string, std::int64_t> uids_;
   std::optional<core::SlipCounter> slips_;
+  std::optional<core::WaitLedger> waits_;
   Replay replay_;
 };
 
 }  // namespace
 
-Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips) {
-  return World(trace, std::move(cluster), policy, estimate, progress, slips).run();
+Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress, Slips slips,
+              Waits waits) {
+  return World(trace, std::move(cluster), policy, estimate, progress, slips, waits).run();
 }
 
 }  // namespace ultramarine::simulator

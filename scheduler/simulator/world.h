@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "scheduler/core/slips.h"
+#include "scheduler/core/wait_ledger.h"
 #include "scheduler/model/cluster.h"
 #include "scheduler/simulator/traces/trace.h"
 
@@ -58,6 +59,7 @@ struct Replay {
   std::vector<RefusedJob> refused;
   std::vector<Load> load;           // ascending
   std::vector<SlipsOfCause> slips;  // every cause, in the order of the causes, harm last; empty: not counted
+  std::vector<std::vector<WaitPart>> waits;  // of each of `jobs` what it waited for; empty: not kept
   std::vector<std::string> notes;   // for people: what of the trace the cluster does not know
 };
 
@@ -66,10 +68,12 @@ using Progress = std::function<void(std::size_t ended)>;
 
 /// To count them takes a plan after every event.
 enum class Slips { ignored, counted };
+/// To keep the ledger of waits takes one after nearly every instant.
+enum class Waits { ignored, kept };
 
 /// Runs the whole trace. Partitions and QOS that the cluster doesn't have become its first partition and `normal`; accounts are added to it,
 /// and are open to everybody. Partitions allow the longest time limit of the trace, because its jobs ran. Deterministic.
 Replay replay(const Trace& trace, ClusterConfig cluster, const PolicyConfig& policy, Estimate estimate, const Progress& progress = {},
-              Slips slips = Slips::ignored);
+              Slips slips = Slips::ignored, Waits waits = Waits::ignored);
 
 }  // namespace ultramarine::simulator

@@ -4,3 +4,5 @@ set_tests_properties(simulate_program PROPERTIES LABELS integration TIMEOUT 120 
 set_tests_properties(simulate_equality PROPERTIES LABELS integration TIMEOUT 3600 ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")
 add_test(NAME simulate_comparison COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/integration/simulator/comparison_test.py)
 set_tests_properties(simulate_comparison PROPERTIES LABELS integration TIMEOUT 3600 ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")
+add_test(NAME simulate_waits COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/integration/simulator/waits_test.py)
+set_tests_properties(simulate_waits PROPERTIES LABELS integration TIMEOUT 3600 ENVIRONMENT "ULTRAMARINE_BIN=${CMAKE_BINARY_DIR}/bin")

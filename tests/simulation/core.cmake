@@ -1,6 +1,7 @@
 ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
   SOURCES
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/random_walk_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/simulation/core/report_conservation_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_people.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_rules.cpp

@@ -152,11 +152,15 @@ class Cluster:
                 return pid
         return None
 
-    def kill_scheduler(self):
+    def stop_scheduler(self):
+        """As an init system stops it: jobs run on."""
+        self.kill_scheduler(signal.SIGTERM)
+
+    def kill_scheduler(self, how=signal.SIGKILL):
         pid = self.scheduler_pid()
         if pid is None:
             return
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
         if self.scheduler is not None:
             self.scheduler.wait()
         until(lambda: not os.path.exists(f"/proc/{pid}/exe") or not is_alive(pid), "the killed scheduler is gone")

@@ -9,11 +9,15 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/job_file_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/language_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/operations_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/planning_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/priority_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/policy_words_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/verbs_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/wait_report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/words_test.cpp
   DEPENDS ultramarine_cli)
 add_dependencies(cli_test ultra)

@@ -274,6 +274,11 @@ void AgentMachine::on(Time, const Examine& examine) {
   if (gang && gang->report.phase == GangPhase::running) actions_.push_back(TellShim{examine.key, examine});
 }
 
+void AgentMachine::on(Time, const TimeAllowed& allowed) {
+  KnownGang* gang = find(allowed.key);
+  if (gang && gang->report.phase == GangPhase::running) actions_.push_back(TellShim{allowed.key, allowed});
+}
+
 void AgentMachine::on(Time, const LogRequest&) {}
 void AgentMachine::on(Time, const LogCancel&) {}
 void AgentMachine::on(Time, const ApiReply&) {}

@@ -109,6 +109,7 @@ class AgentMachine {
   void on(Time now, const protocol::AttemptOver& over);
   void on(Time now, const protocol::TerminalInput& input);
   void on(Time now, const protocol::Examine& examine);
+  void on(Time now, const protocol::TimeAllowed& allowed);
   void on(Time now, const GangReport& report);
   void on(Time now, const protocol::Progress& progress);
   void on(Time now, const protocol::CheckpointReport& report);

@@ -85,6 +85,8 @@ class Shim {
   void kill_everything();
   Duration failure_grace() const;
   void arm_time_limit();
+  void arm_time_limit(Duration left);
+  void allow(Duration time);
   bool hears_warnings() const;
   void arm_warning(Duration left);
   void arm_self_stop();
@@ -141,6 +143,8 @@ class Shim {
   std::unique_ptr<net::Server> server_;
   std::shared_ptr<net::Connection> agent_;
   std::unique_ptr<net::Loop::Timer> time_limit_;
+  Duration allowed_;                                  // for the ranks to run
+  std::chrono::steady_clock::time_point ranks_since_;
   std::unique_ptr<net::Loop::Timer> warning_;
   std::unique_ptr<net::Loop::Timer> self_stop_;
   std::chrono::steady_clock::time_point lease_;  // when the scheduler was last known to hear this node

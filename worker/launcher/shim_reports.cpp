@@ -61,6 +61,8 @@ void Shim::on_message(std::string_view text) {
             if (terminal_ && !command.data_base64.empty()) terminal_->type(net::from_base64(command.data_base64));
           } else if constexpr (std::is_same_v<Command, protocol::Examine>) {
             if (hang_watch_) hang_watch_->examine();
+          } else if constexpr (std::is_same_v<Command, protocol::TimeAllowed>) {
+            allow(command.time_ms);
           } else {
             if (progress_) progress_->recorded(command.step);
           }

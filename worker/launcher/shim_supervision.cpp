@@ -173,8 +173,22 @@ void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& m
 }
 
 void Shim::arm_time_limit() {
-  const Duration left = launch_.time_left_ms.ms > 0 ? launch_.time_left_ms : launch_.spec.time_limit_ms;
-  if (left.ms <= 0) return;
+  ranks_since_ = std::chrono::steady_clock::now();
+  allowed_ = launch_.time_left_ms.ms > 0 ? launch_.time_left_ms : launch_.spec.time_limit_ms;
+  if (allowed_.ms > 0) arm_time_limit(allowed_);
+}
+
+/// Somebody gave it more time, or less.
+void Shim::allow(Duration time) {
+  if (phase_ != GangPhase::running || time == allowed_ || !time_limit_) return;
+  shim_log::info("its time limit is another");
+  allowed_ = time;
+  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - ranks_since_);
+  warning_.reset();
+  arm_time_limit({std::max<std::int64_t>(time.ms - passed.count(), 1)});
+}
+
+void Shim::arm_time_limit(Duration left) {
   time_limit_ = loop_.after(std::chrono::milliseconds(left.ms), [this] {
     shim_log::info("time limit reached");
     stop(Outcome::timed_out, launch_.spec.stop_grace_ms);

@@ -9,8 +9,8 @@ namespace ultramarine::cli {
 namespace {
 
 int cancel(const Arguments& arguments, Context& context) {
-  return change_each_job(
-      arguments, context, [](Client& client, const JobName& job) { return client.cancel(job); },
+  return do_to_each_job(
+      Favour::cancel, arguments, context, [](Client& client, const JobName& job) { return client.cancel(job); },
       [](const JobName& job, const protocol::JobView& view) {
         return is_terminal(view.details.state) ? spoken("Job {0} is {1}.", job.text, word(view.details.state)) : spoken("Job {0} is being stopped.", job.text);
       });
@@ -22,7 +22,10 @@ Verb cancel_verb() {
   return {.path = "cancel",
           .summary = "stop jobs, or take them out of the queue",
           .positionals = Positionals::jobs,
-          .options = {json_option("the API's job (of several: its list)")},
+          .options = {{"--reason", "TEXT", "Of a job of somebody else: why (mandatory when others start later for it)"},
+                      {"--confirm", "TOKEN", "Of a job of somebody else: the token of the bill that you have seen"},
+                      {"--yes", "", "Of a job of somebody else: whatever the bill says"},
+                      json_option("the API's job (of several: its list)")},
           .details =
               "The number of an array stands for all its elements. Running ranks get SIGTERM, and SIGKILL after the job's grace time.\n"
               "Examples:\n  ultra cancel 12\n  "

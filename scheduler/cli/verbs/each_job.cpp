@@ -1,7 +1,10 @@
 #include "scheduler/cli/verbs/each_job.h"
 
+#include <boost/describe/enum_to_string.hpp>
+
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/terminal.h"
+#include "scheduler/cli/verbs/favour.h"
 
 namespace ultramarine::cli {
 
@@ -29,6 +32,25 @@ int change_each_job(const Arguments& arguments, Context& context, const std::fun
     context.out << (jobs.size() == 1 ? answers.front().body : encode_views(views, context.now())) << '\n';
   }
   return code;
+}
+
+int do_to_each_job(Favour favour, const Arguments& arguments, Context& context, const std::function<Answer<protocol::JobView>(Client&, const JobName&)>& change,
+                   const std::function<std::string(const JobName&, const protocol::JobView&)>& sentence) {
+  const std::vector<JobName> jobs = arguments.job_names();
+  const auto ask = [&] {
+    protocol::FavourRequest request{.favour = favour, .job = jobs.front().text, .time_ms = {}, .reservation = {}, .reason = arguments.text("--reason").value_or(""), .token = {}};
+    const std::string verb = boost::describe::enum_to_string(favour, "");
+    return ask_favour(std::move(request), "ultra " + verb + " " + jobs.front().text + " --reason " + shell_quoted(arguments.text("--reason").value_or("")), arguments, context);
+  };
+  if (jobs.size() > 1 && (arguments.has("--confirm") || arguments.has("--yes")))
+    throw CommandError(exit_code::usage, error_line("JOB", spoken("more than one given"), spoken("a bill is for one job at a time")));
+  if (arguments.has("--confirm") || arguments.has("--yes")) return ask();
+  try {
+    return change_each_job(arguments, context, change, sentence);
+  } catch (const Refused& refused) {
+    if (refused.reply.code != "bill" || jobs.size() > 1) throw;
+    return ask();
+  }
 }
 
 }  // namespace ultramarine::cli

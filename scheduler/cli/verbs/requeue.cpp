@@ -7,8 +7,8 @@ namespace ultramarine::cli {
 namespace {
 
 int requeue(const Arguments& arguments, Context& context) {
-  return change_each_job(
-      arguments, context, [](Client& client, const JobName& job) { return client.requeue(job); },
+  return do_to_each_job(
+      Favour::requeue, arguments, context, [](Client& client, const JobName& job) { return client.requeue(job); },
       [](const JobName& job, const protocol::JobView&) { return spoken("Job {0} is being stopped, and queues again.", job.text); });
 }
 
@@ -18,7 +18,10 @@ Verb requeue_verb() {
   return {.path = "requeue",
           .summary = "stop running jobs and queue them again",
           .positionals = Positionals::jobs,
-          .options = {json_option("the API's job (of several: its list)")},
+          .options = {{"--reason", "TEXT", "Of a job of somebody else: why (mandatory when others start later for it)"},
+                      {"--confirm", "TOKEN", "Of a job of somebody else: the token of the bill that you have seen"},
+                      {"--yes", "", "Of a job of somebody else: whatever the bill says"},
+                      json_option("the API's job (of several: its list)")},
           .details = "Its ranks get SIGTERM, time to save a checkpoint (the job's grace time), and then SIGKILL. A job with '--signal' gets that first,\n"
                      "and SIGTERM once a checkpoint is saved or half of the time is over. A job whose ranks all end with code 0\n"
                      "without having saved one since was done anyway: it is completed and doesn't queue again. For its owner and admins.\n"

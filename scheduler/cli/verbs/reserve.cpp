@@ -2,6 +2,7 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/favour.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -48,7 +49,19 @@ int cancel(const std::string& name, const Arguments& arguments, Context& context
 
 int reserve(const Arguments& arguments, Context& context) {
   if (const auto name = arguments.text("--cancel")) return cancel(*name, arguments, context);
-  const auto answer = Client(context.socket).reserve(request_of(arguments, context.now()));
+  const protocol::ReservationRequest asked = request_of(arguments, context.now());
+  const auto ask = [&] {
+    protocol::FavourRequest request{.favour = Favour::reserve, .job = {}, .time_ms = {}, .reservation = asked, .reason = asked.reason, .token = {}};
+    return ask_favour(std::move(request), spoken("the same command with"), arguments, context);
+  };
+  if (arguments.has("--confirm") || arguments.has("--yes")) return ask();
+  Answer<protocol::ReservationReply> answer;
+  try {
+    answer = Client(context.socket).reserve(asked);
+  } catch (const Refused& refused) {
+    if (refused.reply.code != "bill") throw;
+    return ask();
+  }
   warn(answer.value.warnings, context);
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';
@@ -76,6 +89,8 @@ Verb reserve_verb() {
                       {"--start", "WHEN", "From: now, 16:00, tomorrow, 2026-12-24T10:00 (local time)"},
                       {"--duration", "LENGTH", "For so long: 2h, 1d"},
                       {"--reason", "TEXT", "Why, for those who wonder (mandatory)"},
+                      {"--confirm", "TOKEN", "Make it although others start later for it: the token of the bill that you have seen"},
+                      {"--yes", "", "Make it, whatever the bill says"},
                       {"--cancel", "NAME", "End this one, also before it begins"},
                       json_option("the API's answer")},
           .details =

@@ -5,6 +5,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/show.h"
 #include "scheduler/cli/words.h"
@@ -201,6 +202,7 @@ void show_more_asked(const Job& job, Page& page, Time now) {
   page.line(spoken("deadline"), when(spec.deadline_ms, now));
   page.line(spoken("reservation"), spec.reservation);
   if (spec.nice != 0) page.line(spoken("nice"), std::to_string(spec.nice));
+  if (spec.min_gpus > 0) page.line(spoken("min gpus"), std::to_string(spec.min_gpus));
   if (spec.max_restarts > 0) page.line(spoken("restarts"), spoken("{0} of {1}", std::to_string(job.restarts), std::to_string(spec.max_restarts)));
   if (spec.on_node_loss != NodeLossRule::strict) page.line(spoken("on node loss"), spec.on_node_loss == NodeLossRule::fast ? "fast" : "wait");
   if (!spec.trial) page.line(spoken("trial"), spoken("not wanted"));
@@ -254,7 +256,7 @@ void show_priority(const protocol::PriorityOfJob& priority, Page& page, Context&
 
 }  // namespace
 
-void write_job(const protocol::JobView& view, Context& context) {
+void write_job(const protocol::JobView& view, Context& context, const std::string& price) {
   const Job& job = view.details;
   const Time now = context.now();
   Page page(context);
@@ -282,6 +284,7 @@ void write_job(const protocol::JobView& view, Context& context) {
   show_more_asked(job, page, now);
   page.line(spoken("submitted"), when(job.submitted_ms, now));
   page.line(spoken("ended"), when(job.ended_ms, now));
+  page.line(spoken("price"), price);
   if (job.hold) page.line(spoken("held"), hold_text(*job.hold, now));
   if (view.exit_code) page.line(spoken("exit code"), std::to_string(*view.exit_code));
   if (view.array) show_array(view, page);
@@ -345,16 +348,33 @@ int print_script(const protocol::JobView& view, Context& context) {
   return exit_code::ok;
 }
 
+/// Whom it passed, and who passed it: a scheduler that can't say leaves the page as it is.
+void show_overtaking(const JobName& name, Client& client, Context& context) {
+  std::vector<std::string> sentences;
+  try {
+    sentences = client.waits(name).value.overtaking;
+  } catch (const CommandError&) {
+    return;
+  }
+  if (sentences.empty()) return;
+  Page page(context);
+  page.section(spoken("Overtaking"));
+  for (const std::string& sentence : sentences) page.line(spoken("proof"), heard(sentence));
+}
+
 int show(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
   if (asked_for.size() > 1)
     throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
-  const auto answer = Client(context.socket).job(asked_for.front());
+  Client client(context.socket);
+  const auto answer = client.job(asked_for.front());
   if (arguments.has("--script")) return print_script(answer.value, context);
-  if (arguments.has("--json"))
+  if (arguments.has("--json")) {
     context.out << answer.body << '\n';
-  else
-    write_job(answer.value, context);
+    return exit_code::ok;
+  }
+  write_job(answer.value, context, price_sentence(client, asked_for.front()));
+  if (!answer.value.array) show_overtaking(asked_for.front(), client, context);
   return exit_code::ok;
 }
 

@@ -7,8 +7,10 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
+#include "scheduler/cli/verbs/submit.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/protocol/codec.h"
@@ -130,13 +132,14 @@ int stay_with(Client& client, const protocol::SubmitReply& reply, const Argument
       OutputChoice choice;
       if (const auto rank = arguments.whole_number("--rank", 0, 1'000'000)) choice.ranks = {*rank};
       const auto view = follow_job(client, job, choice, context, interrupt);
-      say_end(view, context);
+      say_end(view, context, price_sentence(client, job));
       return exit_code_of(view);
     }
     Progress progress(context.err, context.terminal);
     const auto answer = wait_for_end(client, job, std::nullopt, context, interrupt, progress);
     if (arguments.has("--json")) write_json(context.out, std::to_string(job.value), answer->body);
-    if (answer->value.details.state != JobState::completed || !(arguments.has("--json") || brief)) say_end(answer->value, context);
+    const bool is_brief = arguments.has("--json") || brief;
+    if (answer->value.details.state != JobState::completed || !is_brief) say_end(answer->value, context, is_brief ? "" : price_sentence(client, job));
     return exit_code_of(answer->value);
   } catch (const Interrupted&) {
     say_detached(job, context);
@@ -149,13 +152,15 @@ void say_accepted(const protocol::SubmitReply& reply, const Submission& made, co
   const std::string id = std::to_string(reply.job.value);
   std::ostream& to = arguments.has("--follow") ? context.err : context.out;  // with --follow, stdout is the job's
   try {
-    const auto answer = Client(context.socket).job(reply.job);
+    Client client(context.socket);
+    const auto answer = client.job(reply.job);
     if (arguments.has("--json")) {
       if (!wait) write_json(context.out, id, answer.body);
       return;
     }
     to << submitted_sentence(answer.value, reply.count, made.request.array_limit) << '\n';
     if (!is_terminal(answer.value.details.state) && !answer.value.details.array) to << outlook(answer.value, context.now()) << '\n';
+    if (const std::string price = price_sentence(client, reply.job); !price.empty()) to << price << '\n';
   } catch (const CommandError&) {
     // The job is safe; only its details can't be had now.
     if (arguments.has("--json"))
@@ -165,7 +170,9 @@ void say_accepted(const protocol::SubmitReply& reply, const Submission& made, co
   }
 }
 
-int submit(const Arguments& given, Context& context) {
+}  // namespace
+
+Submission submission_of(const Arguments& given, Context& context) {
   Arguments arguments = given;
   check_combinations(arguments);
   JobFile file;
@@ -182,13 +189,22 @@ int submit(const Arguments& given, Context& context) {
   Submission made = submission(arguments, context.environment, folder.empty() ? "/" : folder, script, file.given, context.now());
   if (arguments.has("--follow") && !made.request.array_indices.empty())
     usage_error("--follow", spoken("an array has many elements"), spoken("use --wait, then 'ultra logs JOB_INDEX'"));
+  if (arguments.has("--dry-run")) return made;
+  warn(made.warnings, context);
+  Client asking(context.socket);
+  complete(made, asking);
+  return made;
+}
+
+namespace {
+
+int submit(const Arguments& arguments, Context& context) {
+  Submission made = submission_of(arguments, context);
   if (arguments.has("--dry-run")) {
     print_dry_run(made, context);
     return exit_code::ok;
   }
-  warn(made.warnings, context);
   Client asking(context.socket);
-  complete(made, asking);
   made.request.request_key = net::random_hex(16);
   protocol::SubmitReply reply;
   try {
@@ -218,6 +234,7 @@ Verb submit_verb() {
       .summary = "hand a script or a command to the cluster",
       .positionals = Positionals::script_or_command,
       .options = {{"--gpus", "N", "GPUs in all, one rank each (default 1)"},
+                  {"--min-gpus", "N", "It runs on so few, too: what 'ultra why' may offer it to start sooner"},
                   {"--nodes", "N", "Nodes, with --gpus-per-node instead of --gpus"},
                   {"--gpus-per-node", "K", "GPUs on each node"},
                   {"--gpu-type", "TYPE", "Only GPUs of this type"},

@@ -2,6 +2,7 @@
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/job_output.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 
@@ -29,8 +30,10 @@ int wait(const Arguments& arguments, Context& context) {
                      spoken("it goes on; wait longer or stop it with '{0}'", "ultra cancel " + job.text)));
     }
     if (code == exit_code::ok) code = exit_code_of(answer->value);
-    if (!arguments.has("--json"))
+    if (!arguments.has("--json")) {
       context.out << capitalized(printable(ended_sentence(answer->value))) << ".\n" << std::flush;
+      if (const std::string price = price_sentence(client, job); !price.empty()) context.err << price << '\n' << std::flush;
+    }
     ended.push_back(std::move(*answer));
   }
   if (arguments.has("--json")) {

@@ -92,6 +92,8 @@ class OpenApi(unittest.TestCase):
             return schema["enum"][0]
         if schema["type"] == "integer":
             return str(schema.get("minimum", 0))
+        if "examples" in schema:
+            return schema["examples"][0]
         if "pattern" in schema:
             value = re.match(r"\^\((\w+)", schema["pattern"]).group(1)
             self.assertRegex(value, schema["pattern"])
@@ -189,7 +191,7 @@ class OpenApi(unittest.TestCase):
             return self.ended, 1
         if "N" in [one["name"] for one in operation.in_path]:
             return self.running_script(gangs=1), 2
-        if operation.name in ("hold_job", "release_job"):
+        if operation.name in ("hold_job", "release_job", "edit_job"):
             return self.cluster.submit("--hold", "--gpus", 1, "--", "true"), None
         return (self.running_script() if operation.body else self.running_job()), None
 
@@ -207,6 +209,8 @@ class OpenApi(unittest.TestCase):
         """The document's example, but for jobs that must be there and wait."""
         if operation.name == "reorder_jobs":
             return {"jobs": [str(self.cluster.submit("--hold", "--gpus", 1, "--", "true")) for _ in range(2)]}
+        if operation.name == "ask_favour":
+            return {**operation.body["example"], "job": str(self.cluster.submit("--begin", "now+1h", "--gpus", 1, "--", "true"))}
         if operation.name == "lose_nodes":
             self.silence("node03")
             return {**operation.body["example"], "nodes": ["node03"]}
@@ -295,11 +299,13 @@ class OpenApi(unittest.TestCase):
             for path, schema, owner in self.places(operation.body["schema"]):
                 if path[-1] not in owner.get("required", []):
                     continue
+                body = copy.deepcopy(example)
+                at = body
+                for name in path[:-1]:
+                    at = at.get(name, {})
+                if path[-1] not in at:
+                    continue  # what it is in isn't there either, and needn't be
                 with self.subTest(operation=str(operation), what="left out", path=path):
-                    body = copy.deepcopy(example)
-                    at = body
-                    for name in path[:-1]:
-                        at = at[name]
                     del at[path[-1]]
                     status, kind, text = self.ask("socket", operation.method, target, body)
                     self.assertEqual(status, 400, text)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A cluster in Korean: no English sentence is left in queue, nodes, submit, show, cancel, events, doctor, help and errors, JSON is the same to the
+"""A cluster in Korean: no English sentence is left in queue, nodes, submit, show, cancel, events, report, policy, doctor, help and errors, JSON is the same to the
 byte, exit codes are the same. Needs no Korean locale on the machine."""
 
 import os
@@ -69,6 +69,14 @@ class InKorean(unittest.TestCase):
         self.assertRegex(table, f"작업 {self.fills} \\(fills, default\\)[이가] 끝나면")
         self.korean("nodes")
         self.korean("queue", "--all")
+
+    def test_report_and_policies(self):
+        self.korean("report")
+        self.korean("report", "--month", "soon", code=2)
+        self.korean("policy", "show")
+        self.korean("policy", "diff", "easy")
+        self.korean("policy", "check", "fifo")
+        self.korean("policy", "check", "esay", code=2)
 
     def test_show_submit_wait_cancel_events(self):
         self.korean("show", str(self.fills))

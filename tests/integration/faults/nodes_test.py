@@ -224,7 +224,7 @@ class Nodes(Faults):
             self.skipTest("the processes of jobs can't be limited here")
         greedy = fleet.submit("--gpus", 1, "--", PYTHON, "-c", "import os\nkept = []\ntry:\n  while True: kept.append(os.open('/dev/null', os.O_RDONLY))\nexcept OSError as why: print(why, flush=True)\nimport time; time.sleep(10000)")
         until(lambda: "Too many open files" in fleet.logs(greedy), "its descriptors are used up")
-        bomb = fleet.submit("--gpus", 1, "--grace", "100ms", "--", "sh", "-c", "while :; do (while :; do (sleep 1000 &) ; done &) ; done 2>/dev/null")
+        bomb = fleet.submit("--gpus", 1, "--grace", "100ms", "--", "sh", "-c", "(while :; do (while :; do (sleep 1000 &) ; done &) ; done) 2>/dev/null & exec sleep 10000")
         self.await_running(fleet, bomb)
         neighbour = fleet.submit("--gpus", 1, "--", "sh", "-c", "for i in $(seq 50); do /bin/true || exit 1; done; echo well")
         self.assertEqual(fleet.wait(neighbour), 0, fleet.ultra("show", neighbour))

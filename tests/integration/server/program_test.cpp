@@ -136,7 +136,7 @@ TEST_F(Program, RunsUntilItIsToldToStopAndRemembers) {
   start();
   ASSERT_TRUE(is_ready());
   EXPECT_EQ(cluster().jobs_queued, 2);
-  EXPECT_NE(log().find("(snapshot 5)"), std::string::npos) << log();
+  EXPECT_NE(log().find("(snapshot 7)"), std::string::npos) << log();
 }
 
 TEST_F(Program, EndsAfterAShutdownRequest) {

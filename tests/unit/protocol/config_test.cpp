@@ -121,6 +121,10 @@ memlock = "unlimited"
 [money]
 currency = "EUR"
 price_per_gpu_hour = 2.357
+capital_cost = 1_500_000
+lifetime_years = 5
+monthly_running_cost = 20_000.5
+cloud_price_per_gpu_hour = 3.1
 [timeouts]
 heartbeat = "100ms"
 suspect = "500ms"
@@ -162,7 +166,9 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(cluster.names.gpu_types.at("nvidia a100"), "A100");
   EXPECT_EQ(cluster.fabric.environment.at("NCCL_DEBUG"), "INFO");
   EXPECT_EQ(cluster.fabric.memlock_bytes, -1);
-  EXPECT_EQ(cluster.money.price_per_gpu_hour_milli, 2357);
+  const MoneyConfig money{.currency = "EUR", .price_per_gpu_hour_milli = 2357, .capital_cost_milli = 1'500'000'000, .lifetime_years = 5,
+                          .monthly_running_cost_milli = 20'000'500, .cloud_price_per_gpu_hour_milli = 3100};
+  EXPECT_EQ(cluster.money, money);
   const TimeoutsConfig tenth{.heartbeat_ms{100}, .suspect_ms{500}, .unreachable_ms = seconds(1), .self_stop_ms = seconds(1), .self_stop_margin_ms{200}, .launch_ms = seconds(6),
                              .agents_return_ms{500}, .restart_delay_ms{500}, .restart_delay_max_ms = seconds(60), .unkillable_ms = seconds(1)};
   EXPECT_EQ(cluster.timeouts, tenth);
@@ -259,7 +265,16 @@ TEST(ClusterFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
       {"[fabric]\nenvironment = { \"1A\" = \"b\" }", "f.toml:5:24: fabric.environment.1A: \"1A\" can't be a variable of the environment; use letters, digits and '_'"},
       {"[fabric]\nenvironment = { A = 1 }", "f.toml:5:21: fabric.environment.A: expected text, got 1"},
       {"[fabric]\nenvironment = 1", "f.toml:5:15: fabric.environment: expected a table, got 1; write fabric.environment = { name = value }"},
-      {"[money]\nprice_per_gpu_hour = -1", "f.toml:5:22: money.price_per_gpu_hour: -1000 is negative; use 0 or more"},
+      {"[money]\nprice_per_gpu_hour = -1", "f.toml:5:22: money.price_per_gpu_hour: -1 is negative; use 0 or more"},
+      {"[money]\ncloud_price_per_gpu_hour = -0.25", "f.toml:5:28: money.cloud_price_per_gpu_hour: -0.25 is negative; use 0 or more"},
+      {"[money]\ncapital_cost = 1.2345", "f.toml:5:16: money.capital_cost: expected at most three decimals, got 1.2345; round it"},
+      {"[money]\nprice_per_gpu_hour = 2.5", "f.toml:4:1: money: amounts without a currency; add currency = \"EUR\""},
+      {"[money]\ncurrency = \"a,b\"", "f.toml:5:12: money.currency: \"a,b\" is no currency; write it like \"EUR\""},
+      {"[money]\ncurrency = \"KRW\"\ncapital_cost = 8_000_000_000",
+       "f.toml:6:16: money.capital_cost: over how many years 8000000000 is spread isn't said; add lifetime_years = 4"},
+      {"[money]\nlifetime_years = 4", "f.toml:5:18: money.lifetime_years: there is no capital_cost that is spread over it; add capital_cost, or leave lifetime_years out"},
+      {"[money]\nlifetime_years = 1000", "f.toml:5:18: money.lifetime_years: 1000 is out of range; use 0 to 100"},
+      {"[money]\nlifetime_years = 2.5", "f.toml:5:18: money.lifetime_years: expected a whole number, got 2.5"},
       {"[timeouts]\nsuspect = \"50ms\"", "f.toml:5:11: timeouts.suspect: 50ms is out of range; use 100ms to 1d"},
       {"[timeouts]\nheartbeat = \"5s\"", "f.toml:4:1: timeouts: suspect 5s is not longer than heartbeat (5s); give agents time for several words, such as five times heartbeat"},
       {"[timeouts]\nunreachable = \"3s\"", "f.toml:5:15: timeouts.unreachable: unreachable 3s is not longer than suspect (5s); raise it, or lower suspect"},

@@ -1,9 +1,9 @@
 // Months of time zones, against instants that were worked out by hand (date -u -d ... +%s).
-#include "scheduler/server/month.h"
+#include "scheduler/api/month.h"
 
 #include <gtest/gtest.h>
 
-namespace ultramarine::server {
+namespace ultramarine::api {
 namespace {
 
 constexpr std::int64_t s = 1000;
@@ -28,6 +28,18 @@ TEST(Month, IsAnHourShorterOrLongerWhenClocksChange) {
   EXPECT_EQ(1'793'487'600 - 1'790'805'600, 31 * 86'400 + 3'600);
 }
 
+TEST(Month, IsFoundByItsName) {
+  EXPECT_EQ(month_name({1'795'340'000 * s}, "UTC"), "2026-11");
+  EXPECT_EQ(month_name({1'796'050'800 * s}, "Asia/Seoul"), "2026-12") << "in UTC it is still November";
+  EXPECT_EQ(month_name({1'796'050'800 * s}, "UTC"), "2026-11");
+  const auto month = named_month("2026-11", "Asia/Seoul");
+  ASSERT_TRUE(month);
+  EXPECT_EQ(month->start.ms, 1'793'458'800 * s);
+  EXPECT_EQ(month->end.ms, 1'796'050'800 * s);
+  EXPECT_EQ(named_month("1970-01", "UTC")->start.ms, 0);
+  for (const char* wrong : {"", "2026", "2026-13", "2026-00", "2026-1", "26-11", "2026/11", "2026-11 ", "2026-1x", "1969-12", "November", "-026-11"}) EXPECT_FALSE(named_month(wrong, "UTC")) << wrong;
+}
+
 TEST(Month, KnowsWhatIsAZone) {
   EXPECT_TRUE(is_time_zone("America/New_York"));
   EXPECT_TRUE(is_time_zone("UTC"));
@@ -36,4 +48,4 @@ TEST(Month, KnowsWhatIsAZone) {
 }
 
 }  // namespace
-}  // namespace ultramarine::server
+}  // namespace ultramarine::api
