@@ -220,7 +220,7 @@ TEST(Report, CountsFavoursForBothSides) {
     return one;
   };
   State state = story.scheduler.state();
-  state.bills = {bill(1, Favour::boost, boosted, 16, hours(2)), bill(2, Favour::extend, extended, 16, hours(1)), bill(3, Favour::drain, {}, 16, hours(3))};
+  state.bills = {bill(1, Favour::boost, boosted, 16, hours(2)), bill(2, Favour::extend, extended, 16, hours(1)), bill(3, Favour::reserve, {}, 16, hours(3))};
   state.bills.push_back(bill(4, Favour::boost, boosted, 16, hours(50)));
   state.bills.back().at_ms = Story::start - hours(1);  // the month before
   const Report made = report(state, Story::start, Story::start + hours(720), story.now);
