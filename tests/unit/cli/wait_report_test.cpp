@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "scheduler/protocol/codec.h"
+#include "scheduler/protocol/wait_messages.h"
 #include "tests/unit/cli/fake_api.h"
 
 namespace ultramarine::cli {
