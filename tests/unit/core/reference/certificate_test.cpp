@@ -98,7 +98,7 @@ struct Certified {
 
 TEST(Certificate, ConservativeBackfillKeepsEveryPromise) {
   std::int64_t certificates = 0, trials = 0;
-  check_property(200, [&] {
+  check_property(1000, [&] {
     PolicyConfig policy;
     if (*rc::gen::arbitrary<bool>()) policy.trial = {{"minutes", 1}, {"gpus_per_job", 2}, {"share_permille", 400}};
     Playback playback(*any_scenario(policy, {.overdue = true, .caps = true, .people = true}));
@@ -120,7 +120,7 @@ TEST(Certificate, APageThatIgnoresTheCalendarIsFoundOutTwice) {
   // It starts whoever fits on what is free, in order, with no regard for planned starts.
   Duration harm;
   std::int64_t broken = 0;
-  check_property(100, [&] {
+  check_property(300, [&] {
     const Scenario scenario = *any_scenario({}, {});
     PolicyConfig rude;
     rude.backfill = "skip", rude.placement = "pack";
