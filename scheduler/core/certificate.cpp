@@ -38,16 +38,21 @@ bool waits_its_turn(const Reason& reason) {
          reason.code == ReasonCode::nodes_missing || reason.code == ReasonCode::soft_cap;
 }
 
+bool is_ahead_of_others(const StartJob& start) { return start.backfilled || start.trial_ms; }
+
+/// Who overtakes moves nobody who was ahead of him; a trial moves nobody at all, its own job's planned start included.
 Overtaking certify_one(const Plan& before, const StartJob& start, const std::set<JobId>& started, const std::map<JobId, const PlannedJob*>& after, Time now) {
   Overtaking made{{.job = start.job, .attempt = start.attempt, .at_ms = now, .overtaken = start.overtaken, .promised = 0, .digest_before = "", .digest_after = "",
                    .hole_until_ms = std::nullopt, .later_ms = {}},
                   {}};
   Certificate& certificate = made.certificate;
   PlannedStarts promised, kept;
+  bool is_ahead = true;
   for (const PlannedJob& line : before.jobs) {
-    if (line.job == start.job) break;
+    if (line.job == start.job) is_ahead = false;
+    if (!is_ahead && !start.trial_ms) break;
     if (started.count(line.job) != 0) continue;
-    if (waits_its_turn(line.reason)) made.overtaken.push_back(line.job);
+    if (is_ahead && waits_its_turn(line.reason)) made.overtaken.push_back(line.job);
     if (!line.start_ms) continue;
     const auto now_planned = after.find(line.job);
     const std::optional<Time> planned = now_planned == after.end() ? std::nullopt : now_planned->second->start_ms;
@@ -57,6 +62,7 @@ Overtaking certify_one(const Plan& before, const StartJob& start, const std::set
     if ((!certificate.hole_until_ms || *line.start_ms < *certificate.hole_until_ms) && shares_a_device(line.allocation, start.allocation))
       certificate.hole_until_ms = line.start_ms;
   }
+  if (start.trial_ms) certificate.overtaken = static_cast<std::int64_t>(made.overtaken.size());
   certificate.promised = static_cast<std::int64_t>(promised.size());
   certificate.digest_before = digest_of(promised);
   certificate.digest_after = digest_of(kept);
@@ -68,20 +74,20 @@ Overtaking certify_one(const Plan& before, const StartJob& start, const std::set
 bool overtakes(const Round& round) {
   return std::any_of(round.decisions.begin(), round.decisions.end(), [](const Decision& decision) {
     const auto* start = std::get_if<StartJob>(&decision);
-    return start && start->backfilled;
+    return start && is_ahead_of_others(*start);
   });
 }
 
 std::vector<Overtaking> certify(const Plan& before, const Round& round, const Plan& after) {
   std::set<JobId> started;
   for (const Decision& decision : round.decisions)
-    if (const auto* start = std::get_if<StartJob>(&decision)) started.insert(start->job);
+    if (const auto* start = std::get_if<StartJob>(&decision); start && !start->trial_ms) started.insert(start->job);
   std::map<JobId, const PlannedJob*> lines;
   for (const PlannedJob& line : after.jobs) lines.emplace(line.job, &line);
   std::vector<Overtaking> all;
   for (const Decision& decision : round.decisions) {
     const auto* start = std::get_if<StartJob>(&decision);
-    if (start && start->backfilled) all.push_back(certify_one(before, *start, started, lines, round.now_ms));
+    if (start && is_ahead_of_others(*start)) all.push_back(certify_one(before, *start, started, lines, round.now_ms));
   }
   return all;
 }

@@ -20,7 +20,7 @@ struct Overtaking {
 /// Whether the round starts somebody ahead of others, so that plans are worth making.
 bool overtakes(const Round& round);
 
-/// One for each start of the round that is ahead of others. O(starts x jobs of the plan).
+/// One for each start of the round that is ahead of others, and for each trial. O(starts x jobs of the plan).
 std::vector<Overtaking> certify(const Plan& before, const Round& round, const Plan& after);
 
 }  // namespace ultramarine::core

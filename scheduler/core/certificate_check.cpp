@@ -24,9 +24,10 @@ std::set<std::pair<std::string, std::int64_t>> devices_of(const Allocation& allo
 }
 
 /// A whole stay from a start that is decided then: launch, time limit, grace.
-Span stay_from(const State& state, JobId id, Time start, const Allocation& allocation) {
+Span stay_from(const State& state, JobId id, Time start, const Allocation& allocation, std::optional<Duration> trial = std::nullopt) {
   const Job& job = state.jobs.at(id);
-  return {id, start, Time{start.ms + state.policy.launch_allowance_ms.ms + job.spec.time_limit_ms.ms + job.spec.stop_grace_ms.ms}, devices_of(allocation)};
+  const Duration limit = trial.value_or(job.spec.time_limit_ms);
+  return {id, start, Time{start.ms + state.policy.launch_allowance_ms.ms + limit.ms + job.spec.stop_grace_ms.ms}, devices_of(allocation)};
 }
 
 bool meet(const Span& a, const Span& b) { return a.start < b.end && b.start < a.end; }
@@ -66,7 +67,7 @@ std::vector<std::string> broken_promises(const State& state, const Plan& promise
     const auto* start = std::get_if<StartJob>(&decision);
     if (!start) continue;
     started.insert(start->job);
-    starting.push_back(stay_from(state, start->job, round.now_ms, start->allocation));
+    starting.push_back(stay_from(state, start->job, round.now_ms, start->allocation, start->trial_ms));
   }
   for (const auto& [id, job] : state.jobs) {
     if (!is_active(job.state)) continue;

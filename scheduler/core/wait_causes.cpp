@@ -145,8 +145,9 @@ WaitCauses::Counts WaitCauses::in_the_way(const Job& job, const PlannedJob& line
 const WaitCauses::Use* WaitCauses::blocker(const Device& device, const Job& job, std::int64_t position, Time start) {
   for (const Use& use : device) {
     if (use.start >= start) break;
-    const bool was_let_pass =
-        use.position == 0 ? use.job->attempts.back().backfilled && use.start > queued_since(job) && is_behind(*use.job, job) : use.position > position;
+    const Attempt* const runs = use.position == 0 ? &use.job->attempts.back() : nullptr;
+    const bool overtook = runs && runs->backfilled && use.start > queued_since(job) && is_behind(*use.job, job);
+    const bool was_let_pass = runs ? overtook || runs->trial_ms : use.position > position;
     if (!was_let_pass) return &use;
   }
   return nullptr;

@@ -4,7 +4,7 @@
 //  2. Its GPUs are free, but are kept for jobs ahead of it (reason `priority`): it waits for those that are to get GPUs, free now and open to it,
 //     before it could have ended; where nobody's place is planned, for the first of those that wait their turn.
 //  3. Too few GPUs are free: of the GPUs that it is planned to get those count on which somebody's stay ends just when its own is to begin, for the
-//     others it would not have to wait. Of each it waits for who has it now; if nobody has it, or only one who was let pass, for the first
+//     others it would not have to wait. Of each it waits for who has it now; if nobody has it, or only one who was let pass (by backfill, or for a trial), for the first
 //     job ahead of it that is to get it. Where nobody's place is planned it waits for all who hold GPUs that it might use.
 //  4. Several share an interval by the number of these GPUs.
 // Who held its GPUs before the job came is a running job; who got them since, or is to get them, is ahead of it; ahead by a boost alone is named so.

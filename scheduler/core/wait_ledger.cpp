@@ -129,7 +129,7 @@ void WaitLedger::settle(const Job& job, Time now) {
   if (!waits(job)) {
     if (found == open_.end()) return;
     charge(found->second, now);
-    finished_[job.job] = {job.job, merged(std::move(found->second.parts), recorded_jobs_max), now};
+    if (!found->second.parts.empty()) finished_[job.job] = {job.job, merged(std::move(found->second.parts), recorded_jobs_max), now};
     open_.erase(found);
     return;
   }

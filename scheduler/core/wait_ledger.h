@@ -51,7 +51,7 @@ class WaitLedger {
   std::vector<WaitPart> parts_of(JobId job, Time now) const;
   /// The same of all that wait.
   std::vector<AccountedWait> open(Time now) const;
-  /// Waits that are over and were not recorded so far (the event WaitsAccounted says that they are). By job.
+  /// Waits that are over and were not recorded so far (the event WaitsAccounted says that they are). By job; who didn't wait at all isn't there.
   const std::map<JobId, AccountedWait>& finished() const { return finished_; }
 
  private:

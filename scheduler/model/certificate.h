@@ -15,7 +15,7 @@ struct Certificate {
   std::int64_t attempt = 1;
   Time at_ms;
   std::int64_t overtaken = 0;         // jobs ahead of it that waited their turn and did not start
-  std::int64_t promised = 0;          // jobs ahead of it that had a planned start; the digests are over these
+  std::int64_t promised = 0;          // jobs ahead of it that had a planned start (of a trial: all that had one, its own included); the digests are over these
   std::string digest_before, digest_after;  // of the planned starts: 128 bits in hex
   std::optional<Time> hole_until_ms;  // the earliest of those that its devices are promised for; absent: they are promised to nobody ahead of it
   Duration later_ms;                  // by how much planned starts moved later, all together: harm, and always 0

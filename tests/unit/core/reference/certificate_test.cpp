@@ -97,26 +97,30 @@ struct Certified {
 };
 
 TEST(Certificate, ConservativeBackfillKeepsEveryPromise) {
-  std::int64_t certificates = 0;
-  check_property(200, [&] {
-    Playback playback(*any_scenario({}, {.overdue = true, .caps = true, .people = true}));
+  std::int64_t certificates = 0, trials = 0;
+  check_property(1000, [&] {
+    PolicyConfig policy;
+    if (*rc::gen::arbitrary<bool>()) policy.trial = {{"minutes", 1}, {"gpus_per_job", 2}, {"share_permille", 400}};
+    Playback playback(*any_scenario(policy, {.overdue = true, .caps = true, .people = true}));
     Certified certified(playback);
     while (playback.advance()) {
       certified.look();
-      playback.round();
+      for (const Decision& decision : playback.round())
+        if (const auto* start = std::get_if<StartJob>(&decision)) trials += start->trial_ms ? 1 : 0;
     }
     RC_ASSERT(certified.harm.ms == 0);
     RC_ASSERT(certified.broken == 0);
     certificates += certified.certificates;
   });
   EXPECT_GT(certificates, 50);
+  EXPECT_GT(trials, 20);
 }
 
 TEST(Certificate, APageThatIgnoresTheCalendarIsFoundOutTwice) {
   // It starts whoever fits on what is free, in order, with no regard for planned starts.
   Duration harm;
   std::int64_t broken = 0;
-  check_property(100, [&] {
+  check_property(300, [&] {
     const Scenario scenario = *any_scenario({}, {});
     PolicyConfig rude;
     rude.backfill = "skip", rude.placement = "pack";
