@@ -70,7 +70,7 @@ std::optional<Trials> trials_of(const Trace& trace, const Replay& replay) {
     const TraceJob& row = trace.jobs[job.row];
     trials.trials += job.tried ? 1 : 0;
     trials.wasted_gpu_h += in_seconds(job.wasted_gpu_ms) / 3600;
-    first_outputs.push_back(in_seconds(job.first_output->ms - row.submit_s * 1000));
+    if (job.first_output) first_outputs.push_back(in_seconds(job.first_output->ms - row.submit_s * 1000));
     if (!job.failed) {
       waits_of_others.push_back(wait_s(row, job));
       continue;

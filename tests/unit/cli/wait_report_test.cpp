@@ -36,7 +36,7 @@ TEST(WaitReport, AddsUpToTheMillisecond) {
             "TIME\tSECONDS\tWAITED FOR\n"
             "1m\t60.000\tjob 3 (train, lab-b, 8 GPUs), which held GPUs that it needed\n"
             "1s\t1.234\ta hold: ada: wait, please\n"
-            "1m 1s\t61.234\tall of its wait\n");
+            "1m 01s\t61.234\tall of its wait\n");
   EXPECT_EQ(ran.err, "Started ahead of 1 job; nobody ahead of it had a planned start.\n");
   EXPECT_EQ(run(api, {"wait-report", "12", "--csv"}).out,
             "job,cause,for_job,for_account,detail,bill,wait_ms\n"

@@ -72,13 +72,13 @@ TEST(World, ATrialShowsATypoAtOnceAndIsLostWorkElse) {
             "occupant,0,0,9000,7,2,1\n"
             "typo,10,10,35,8,1,1\n"
             "fine,20,9000,10000,8,2,2\n"     // one GPU was left for trials: after that of the typo
-            "short,30,955,995,8,1,1\n");     // 320 s on one GPU, in its trial
+            "short,30,10000,10040,8,2,2\n");  // its trial is no longer than its limit of 40 s, and it needs 320 s on one GPU
   const Trials trials = summarize("trials", trace, result).trials.value();
   EXPECT_EQ(trials.trials, 3);
   EXPECT_EQ(trials.failed_early, 1);
   EXPECT_EQ(trials.failed_in_trial, 1);
   EXPECT_DOUBLE_EQ(trials.known_s.mean, 25);
-  EXPECT_DOUBLE_EQ(trials.wasted_gpu_h, (25.0 + 600.0) / 3600);
+  EXPECT_DOUBLE_EQ(trials.wasted_gpu_h, (25.0 + 600.0 + 40.0) / 3600);
   EXPECT_EQ(summarize("trials", trace, result).preemptions, 0);
 }
 
