@@ -6,7 +6,9 @@
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/money.h"
 #include "scheduler/cli/terminal.h"
+#include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
+#include "scheduler/protocol/config.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -374,6 +376,15 @@ std::vector<std::string> gains(const PolicyConfig& before, const PolicyConfig& a
     say.push_back(after.preemption == "none" ? spoken("Running jobs gain: nobody takes their GPUs.") : spoken("Jobs that are ahead in the order gain, and running ones lose: they yield."));
   compare_limits(before, after, say);
   return say;
+}
+
+PolicyConfig read_policy(const std::string& name_or_path) {
+  try {
+    return protocol::load_policy(name_or_path);
+  } catch (const protocol::ConfigError& error) {
+    throw CommandError(exit_code::usage, printable(error.where.empty() ? error_line(error.field, error.problem, error.remedy)
+                                                                       : error.where + ": " + error_line(error.field, error.problem, error.remedy)));
+  }
 }
 
 }  // namespace ultramarine::cli

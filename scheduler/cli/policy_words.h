@@ -24,4 +24,7 @@ std::vector<std::string> idle_settings(const PolicyConfig& policy);
 /// Who gains and who loses when `after` takes the place of `before`, one sentence each; none: nobody does.
 std::vector<std::string> gains(const PolicyConfig& before, const PolicyConfig& after);
 
+/// By name or file. Throws CommandError that names file, line and column.
+PolicyConfig read_policy(const std::string& name_or_path);
+
 }  // namespace ultramarine::cli

@@ -6,20 +6,9 @@
 #include "scheduler/cli/policy_words.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/protocol/codec.h"
-#include "scheduler/protocol/config.h"
 
 namespace ultramarine::cli {
 namespace {
-
-/// By name or file. Throws CommandError that names file, line and column.
-PolicyConfig read_policy(const std::string& name_or_path) {
-  try {
-    return protocol::load_policy(name_or_path);
-  } catch (const protocol::ConfigError& error) {
-    throw CommandError(exit_code::usage, printable(error.where.empty() ? error_line(error.field, error.problem, error.remedy)
-                                                                       : error.where + ": " + error_line(error.field, error.problem, error.remedy)));
-  }
-}
 
 void write_title(const std::string& title, Context& context) { context.out << tinted(title, Tint::bold, context.terminal.out_colour) << '\n'; }
 

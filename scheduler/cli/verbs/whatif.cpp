@@ -1,13 +1,13 @@
 // ultra whatif ...: the plan with one input changed, beside the plan as it is. Nothing is changed.
-#include <filesystem>
+#include <algorithm>
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/policy_words.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
 #include "scheduler/cli/verbs/submit.h"
 #include "scheduler/cli/words.h"
-#include "scheduler/protocol/config.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -93,11 +93,7 @@ int add_nodes(const Arguments& arguments, Context& context) {
 
 int policy(const Arguments& arguments, Context& context) {
   protocol::WhatIfRequest request;
-  try {
-    request.policy = protocol::load_policy(only_word(arguments, "FILE"));
-  } catch (const protocol::ConfigError& error) {
-    throw CommandError(exit_code::usage, error.what());
-  }
+  request.policy = read_policy(only_word(arguments, "FILE"));
   return ask(request, arguments, context);
 }
 
