@@ -279,7 +279,7 @@ std::vector<Event> billed(const core::Scheduler& scheduler, Time now, const Favo
   Meant meant = meant_by(request, state, now, caller, scheduler_uid);
   Priced price = priced(meant, core::planning_copy(state), request, caller.actor, now);
   if (!price.bill.delayed.empty())
-    throw Problem{409, "bill", "", "this is a favour, and others start later for it: " + gpu_hours_in_words(price.bill.displaced_gpu_ms) + " in all",
+    throw Problem{409, "conflict", "token", "this is a favour, and others start later for it: " + gpu_hours_in_words(price.bill.displaced_gpu_ms) + " in all",
                   "ask for its bill first, and confirm that (POST /v1/favours)"};
   return granted(std::move(meant), std::move(price.bill), state);
 }

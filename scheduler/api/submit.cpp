@@ -3,7 +3,10 @@
 
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/planning_words.h"
 #include "scheduler/api/roles.h"
+#include "scheduler/core/accept.h"
+#include "scheduler/core/comparison.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
@@ -47,9 +50,33 @@ void check_environment(const std::map<std::string, std::string>& environment) {
     throw Problem{413, "bad_request", "environment", "is larger than 1 MiB", "export fewer variables: --export NAME,NAME or --export NONE"};
 }
 
-void submit_job(const ExchangePtr& exchange) {
-  auto request = decode_body<protocol::SubmitRequest>(*exchange);
-  check_submission(request);
+namespace {
+
+/// A nice value below 0 is no way around a bill: where others would start later for it, it is refused. Throws Problem.
+void check_delays_nobody(const Snapshot& snapshot, const protocol::SubmitRequest& request, const Actor& actor) {
+  const core::Scheduler planner = core::planning_copy(*snapshot.state);
+  auto accepted = planner.accept(request.spec, actor, snapshot.now_ms);
+  auto* complete = std::get_if<core::Accepted>(&accepted);
+  if (!complete) return;  // refused below, with its reason
+  const JobId job{snapshot.state->next_job};
+  std::vector<JobId> itself{job};
+  for (std::size_t element = 1; element < request.array_indices.size(); ++element) itself.push_back({job.value + static_cast<std::int64_t>(element)});
+  const auto plan_with = [&](std::int64_t nice) {
+    core::Scheduler with_it(planner);
+    JobSubmitted event{.job = job, .spec = complete->spec, .actor = actor};
+    event.spec.nice = nice;
+    event.array_indices = request.array_indices;
+    event.array_limit = request.array_limit;
+    with_it.apply(snapshot.now_ms, event);
+    return with_it.plan(snapshot.now_ms);
+  };
+  const core::Comparison found = core::moves_between(*snapshot.state, plan_with(0), plan_with(complete->spec.nice), itself);
+  if (found.delayed.empty()) return;
+  throw Problem{409, "conflict", "spec.nice", "with it others would start later: " + gpu_hours_in_words(found.displaced_gpu_ms) + " in all",
+                "submit it without, then see the bill of a boost: `ultra boost`"};
+}
+
+void submit(const ExchangePtr& exchange, protocol::SubmitRequest request) {
   const auto check = [caller = exchange->caller, uid = exchange->backend.scheduler_uid()](const State& state, const JobSpec& spec) {
     if (const auto problem = why_not_submit(caller, state, uid)) throw *problem;
     check_nice(spec, caller, state, uid);
@@ -59,6 +86,30 @@ void submit_job(const ExchangePtr& exchange) {
   exchange->backend.submit(std::move(submission), exchange->caller.actor, [exchange](const Backend::Submitted& submitted) {
     if (const auto* problem = std::get_if<Problem>(&submitted)) exchange->refuse(*problem);
     else exchange->answer(std::get<protocol::SubmitReply>(submitted));
+  });
+}
+
+}  // namespace
+
+void submit_job(const ExchangePtr& exchange) {
+  auto request = decode_body<protocol::SubmitRequest>(*exchange);
+  check_submission(request);
+  if (request.spec.nice >= 0) return submit(exchange, std::move(request));
+  exchange->backend.ask([exchange, request = std::move(request)](const SnapshotPtr& snapshot) {
+    exchange->backend.think([exchange, request, snapshot] {
+      std::optional<Problem> problem;
+      try {
+        check_nice(request.spec, exchange->caller, *snapshot->state, exchange->backend.scheduler_uid());
+        const auto refusal = core::refused_array(request.array_indices, request.array_limit);
+        if (!refusal) check_delays_nobody(*snapshot, request, exchange->caller.actor);
+      } catch (const Problem& refused) {
+        problem = refused;
+      }
+      exchange->backend.loop().post([exchange, request, problem] {
+        if (problem) exchange->refuse(*problem);
+        else submit(exchange, request);
+      });
+    });
   });
 }
 

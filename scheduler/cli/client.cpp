@@ -129,7 +129,7 @@ int exit_code_for(const std::string& code, int status) {
   if (code == "bad_request" || code == "impossible") return exit_code::usage;
   if (code == "not_permitted") return exit_code::not_permitted;
   if (code == "not_found") return exit_code::not_found;
-  if (code == "conflict" || code == "bill") return exit_code::conflict;
+  if (code == "conflict") return exit_code::conflict;
   if (code == "not_ready") return exit_code::unreachable;
   switch (status) {
     case 400:

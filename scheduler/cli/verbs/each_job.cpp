@@ -48,7 +48,7 @@ int do_to_each_job(Favour favour, const Arguments& arguments, Context& context, 
   try {
     return change_each_job(arguments, context, change, sentence);
   } catch (const Refused& refused) {
-    if (refused.reply.code != "bill" || jobs.size() > 1) throw;
+    if (!wants_bill(refused) || jobs.size() > 1) throw;
     return ask();
   }
 }

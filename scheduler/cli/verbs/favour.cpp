@@ -25,6 +25,8 @@ std::vector<Option> favour_options() {
           json_option("the API's bill")};
 }
 
+bool wants_bill(const Refused& refused) { return refused.reply.code == "conflict" && refused.reply.field == "token"; }
+
 std::string shell_quoted(const std::string& text) {
   std::string shell = "'";
   for (const char letter : text) shell += letter == '\'' ? std::string("'\\''") : std::string(1, letter);

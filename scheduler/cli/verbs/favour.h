@@ -13,6 +13,9 @@ std::vector<Option> favour_options();
 /// says how to go on. Returns 0 when it is granted or only the bill was to be seen.
 int ask_favour(protocol::FavourRequest request, const std::string& command, const Arguments& arguments, Context& context);
 
+/// Whether a plain request was refused because others would start later for it.
+bool wants_bill(const Refused& refused);
+
 /// As a shell would take it back.
 std::string shell_quoted(const std::string& text);
 

@@ -59,7 +59,7 @@ int reserve(const Arguments& arguments, Context& context) {
   try {
     answer = Client(context.socket).reserve(asked);
   } catch (const Refused& refused) {
-    if (refused.reply.code != "bill") throw;
+    if (!wants_bill(refused)) throw;
     return ask();
   }
   warn(answer.value.warnings, context);

@@ -195,7 +195,7 @@ TEST_F(Favours, ABudgetIsNeverOverspentAndAdminsHaveNone) {
 
 TEST_F(Favours, WhatIsDoneToOthersByHandHasABill) {
   const auto problem = refused(409, ada, "/v1/jobs/2/hold", R"({"reason":"it fills the disk"})");
-  EXPECT_EQ(problem.code, "bill") << "its planned start is gone";
+  EXPECT_EQ(problem.field, "token") << "its planned start is gone";
   const std::string hold = R"({"favour":"hold","job":"2","reason":"it fills the disk")";
   EXPECT_TRUE(favour(ada, hold + with_token(favour(ada, hold + "}").token) + "}").granted);
   EXPECT_EQ(scheduler_->job({2}).details.hold->kind, HoldKind::admin);
@@ -206,7 +206,7 @@ TEST_F(Favours, WhatIsDoneToOthersByHandHasABill) {
   EXPECT_TRUE(favour(ada, extend + with_token(bill.token) + "}").granted);
   EXPECT_EQ(scheduler_->job({1}).details.spec.time_limit_ms, hours(12));
   const std::string course = R"({"name":"course","nodes":["node01"],"accounts":["lab-b"],"start_ms":1800000000000,"end_ms":1800360000000,"reason":"a course"})";
-  EXPECT_EQ(refused(409, ada, "/v1/reservations", course).code, "bill");
+  EXPECT_EQ(refused(409, ada, "/v1/reservations", course).field, "token");
   // Whoever runs is in nobody's way when he is gone: granted at once, and in the journal.
   asked<protocol::JobView>(ada, "POST", "/v1/jobs/1/cancel");
   const auto types = journal();
@@ -216,6 +216,22 @@ TEST_F(Favours, WhatIsDoneToOthersByHandHasABill) {
     ASSERT_NE(its, types.end()) << change;
     EXPECT_EQ(*std::prev(its), "favour_billed") << change;
   }
+}
+
+TEST_F(Favours, ANiceValueBelowZeroIsNoWayAroundABill) {
+  files_.policy.order = "multifactor";
+  files_.policy.weights = {{"age", 1}};
+  reload();
+  const auto job = [](int gpus, int nice) {
+    return R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":)" + std::to_string(gpus) + R"(},"time_limit_ms":3600000,"nice":)" + std::to_string(nice) + R"(},"array_indices":[0,1]})";
+  };
+  const api::Caller runner = caller(runner_uid, "runner");
+  files_.cluster.accounts[0].members.push_back("runner");
+  reload();
+  const auto problem = refused(409, runner, "/v1/jobs", job(4, -1'000'000));
+  EXPECT_EQ(problem.field, "spec.nice");
+  EXPECT_NE(problem.message.find("others would start later"), std::string::npos) << problem.message;
+  EXPECT_EQ(asked<protocol::SubmitReply>(runner, "POST", "/v1/jobs", job(4, 0)).count, 2);
 }
 
 TEST_F(Favours, WhatIf) {

@@ -93,7 +93,7 @@ TEST(Boost, ThatDelaysNobodyIsGrantedAtOnceAndAnyWithYes) {
 
 TEST(Hold, OfSomebodyElsesJobShowsItsBill) {
   FakeApi api;
-  api.refuse("POST /v1/jobs/12/hold", 409, "bill", "", "this is a favour, and others start later for it: 2 GPU-hours in all", "ask for its bill first, and confirm that (POST /v1/favours)");
+  api.refuse("POST /v1/jobs/12/hold", 409, "conflict", "token", "this is a favour, and others start later for it: 2 GPU-hours in all", "ask for its bill first, and confirm that (POST /v1/favours)");
   api.on("POST /v1/favours", protocol::to_json(bill(true)));
   const Ran ran = run(api, {"hold", "12", "--reason", "it fills the disk"});
   EXPECT_EQ(ran.code, 0);
