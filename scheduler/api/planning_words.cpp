@@ -105,7 +105,7 @@ std::string delays_in_words(const std::vector<MovedStart>& delayed, std::int64_t
     most = std::max(most, by);
     by_account[moved.account] += moved.gpus * by.ms;
   }
-  const std::string who = counted(static_cast<std::int64_t>(delayed.size()), "other job") + " would start later";
+  const std::string who = "This delays " + counted(static_cast<std::int64_t>(delayed.size()), "other job");
   if (by_account.empty()) return who + ".";
   std::vector<std::pair<std::int64_t, std::string>> accounts;
   for (const auto& [account, gpu_ms] : by_account) accounts.emplace_back(-gpu_ms, account);
@@ -121,7 +121,7 @@ std::string gains_in_words(const std::vector<MovedStart>& helped) {
   Duration most;
   for (const MovedStart& moved : helped)
     if (moved.before_ms && moved.after_ms) most = std::max(most, *moved.before_ms - *moved.after_ms);
-  return counted(static_cast<std::int64_t>(helped.size()), "other job") + " would start sooner" + (most.ms > 0 ? ", by " + length_in_words(most) + " at most." : ".");
+  return "This lets " + counted(static_cast<std::int64_t>(helped.size()), "other job") + " start sooner" + (most.ms > 0 ? ", by " + length_in_words(most) + " at most." : ".");
 }
 
 std::string way_in_words(const core::Way& way, const JobSpec& spec, std::optional<Time> planned, Time now) {

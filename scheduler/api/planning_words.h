@@ -17,10 +17,10 @@ std::string gpu_hours_in_words(std::int64_t gpu_ms);
 /// "job 12 (train, lab-a) of ann"; without a user where nobody is to be named.
 std::string job_in_words(const Job& job, bool with_user = true);
 
-/// Who starts later: "Nobody else would start later." or "2 jobs would start later, by 3h at most: 41.5 GPU-hours in all (lab-b 40, lab-c 1.5)."
+/// Who starts later: "Nobody else would start later." or "This delays 2 other jobs, by 3h at most: 41.5 GPU-hours in all (lab-b 40, lab-c 1.5)."
 std::string delays_in_words(const std::vector<MovedStart>& delayed, std::int64_t displaced_gpu_ms);
 
-/// "3 other jobs would start sooner, by 2h at most."
+/// "This lets 3 other jobs start sooner, by 2h at most."
 std::string gains_in_words(const std::vector<MovedStart>& helped);
 
 /// "It would start now with a time limit of 2h instead of 8h. Nobody else would start later."

@@ -80,7 +80,7 @@ class Story(unittest.TestCase):
         bill = self.ok("boost", sweep, "--reason", "visitors tomorrow")
         self.no_enumerators(bill.out)
         self.assertIn(f"The bill to put job {sweep} (sweep, lab-b)", bill.out)
-        self.assertRegex(bill.out, r"1 other job would start later, by 8h at most: 51[23] GPU-hours in all \(lab-a 51[23] GPU-hours\)\.")
+        self.assertRegex(bill.out, r"This delays 1 other job, by 8h at most: 51[23] GPU-hours in all \(lab-a 51[23] GPU-hours\)\.")
         self.assertIn("Nothing is changed so far.", bill.out)
         token = re.search(r"--confirm (\S+)", bill.out).group(1)
         self.assertEqual(self.cluster.show(pretrain)["planned"]["start_ms"], planned, "nothing has changed")

@@ -121,6 +121,10 @@ TEST_F(Korean, TheSchedulersSentencesAreUnderstood) {
        "0보다 작은 nice 값으로 작업을 다른 작업보다 앞세우는 것은 관리자나 매니저만 할 수 있습니다"},
       {"use 0 or more, or ask root or the user who runs the scheduler (uid 1000), ada, @wheel",
        "0 이상을 쓰거나, root, 스케줄러를 실행하는 사용자(uid 1000), 또는 ada, @wheel에게 요청하십시오"},
+      {"It would start at 14:47 UTC (in 8h), 4h sooner, with a time limit of 5m instead of 8h. This delays 1 other job, by 5m at most: 6 GPU-hours in all (lab-b 6 GPU-hours).",
+       "시간 제한을 8h 대신 5m(으)로 하면 14:47 UTC(8h 후)에 시작합니다. 4h 더 이릅니다. 이 때문에 다른 작업 1개가 최대 5m 늦어집니다: 모두 6 GPU-시간(lab-b 6 GPU-시간)."},
+      {"Later: job 2 (pretrain, lab-a) of ann (64 GPUs) would start 8h later, at 22:47 UTC (in 16h) instead of at 14:47 UTC (in 8h).",
+       "늦어짐: ann의 작업 2(pretrain, lab-a, GPU 64개)가 8h 늦어집니다. 새 시작: 22:47 UTC(16h 후)에, 전: 14:47 UTC(8h 후)에."},
       {"a sentence of a newer scheduler", "a sentence of a newer scheduler"},
   };
   for (const auto& [english, korean] : sentences) EXPECT_EQ(heard(english), korean);
