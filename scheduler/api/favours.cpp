@@ -35,8 +35,6 @@ struct Meant {
   std::vector<Entry> then;          // what would follow from it, for the plan
 };
 
-bool waits(const Job& job) { return job.state == JobState::queued || job.state == JobState::held; }
-
 std::string state_of(const Job& job) { return boost::describe::enum_to_string(job.state, ""); }
 
 Act act_of(Favour favour) {
@@ -70,7 +68,7 @@ void add_event(const FavourRequest& request, const State& state, const Job& job,
       return;
     }
     case Favour::hold:
-      if (!waits(job)) throw conflict(name + " doesn't wait: it is " + state_of(job), "only a waiting job can be held");
+      if (!core::waits(job)) throw conflict(name + " doesn't wait: it is " + state_of(job), "only a waiting job can be held");
       meant.events.push_back(JobHeld{job.job, HoldKind::admin, request.reason, actor});
       return;
     case Favour::cancel:

@@ -11,6 +11,7 @@
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -38,12 +39,6 @@ std::string nodes_of(const Allocation& allocation) {
   return protocol::fold_hostlist(names);
 }
 
-std::int64_t count_gpus(const Allocation& allocation) {
-  std::int64_t count = 0;
-  for (const NodeAllocation& part : allocation) count += static_cast<std::int64_t>(part.devices.size());
-  return count;
-}
-
 /// What happened, seen by one job.
 class Teller {
  public:
@@ -63,7 +58,7 @@ class Teller {
   }
   std::string operator()(const StartJob& decision) const {
     if (decision.trial_ms)
-      return "has its trial at once: " + protocol::format_duration(*decision.trial_ms) + " on " + counted(count_gpus(decision.allocation), "GPU") + " of " + nodes_of(decision.allocation);
+      return "has its trial at once: " + protocol::format_duration(*decision.trial_ms) + " on " + counted(core::gpus_of(decision.allocation), "GPU") + " of " + nodes_of(decision.allocation);
     std::string text = (decision.attempt > 1 ? "started again on " : "started on ") + nodes_of(decision.allocation);
     if (decision.overtaken > 0) text += " ahead of " + counted(decision.overtaken, "job") + " without delaying " + (decision.overtaken == 1 ? "it" : "them");
     else if (decision.backfilled) text += " ahead of others without delaying them";
@@ -160,14 +155,14 @@ class Teller {
     const Attempt* its = attempt(number);
     return its ? nodes_of(core::gang_allocation(job_, *its, gang_number)) : "";
   }
-  std::int64_t gpus(std::int64_t number) const { return count_gpus(attempt(number)->allocation); }
+  std::int64_t gpus(std::int64_t number) const { return core::gpus_of(attempt(number)->allocation); }
   /// What there is to say of a trial's end alone.
   std::string end_of_trial(const Attempt& trial, Outcome outcome) const {
     const std::string ran = protocol::format_duration(trial.started_ms && trial.ended_ms ? *trial.ended_ms - *trial.started_ms : Duration{0});
     switch (outcome) {
       case Outcome::timed_out: return "its trial is over: it ran for " + protocol::format_duration(*trial.trial_ms) + " without failing, and waits for its turn";
       case Outcome::out_of_memory:
-        return "its trial is over: it ran out of memory on " + counted(count_gpus(trial.allocation), "GPU") + ", which says little of " +
+        return "its trial is over: it ran out of memory on " + counted(core::gpus_of(trial.allocation), "GPU") + ", which says little of " +
                counted(total_gpus(job_.spec.resources), "GPU") + ", and waits for its turn";
       case Outcome::succeeded: return "it has completed in its trial, after " + ran;
       case Outcome::failed: return "it has failed in its trial, after " + ran;

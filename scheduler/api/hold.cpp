@@ -4,6 +4,7 @@
 
 #include "scheduler/api/handlers.h"
 #include "scheduler/api/roles.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::api {
@@ -14,8 +15,6 @@ namespace {
 using Step = std::variant<std::monostate, Event, Problem>;
 
 std::string state_of(const Job& job) { return boost::describe::enum_to_string(job.state, ""); }
-
-bool waits(const Job& job) { return job.state == JobState::queued || job.state == JobState::held; }
 
 Problem held_by_admin(const Job& job, const char* what) {
   return {403, "not_permitted", "", "job " + text_of(job) + " was held by " + (job.hold->actor.name.empty() ? "an admin" : job.hold->actor.name + ", an admin") + (job.hold->reason.empty() ? "" : " (" + job.hold->reason + ")"),
@@ -56,7 +55,7 @@ void hold_job(const ExchangePtr& exchange, const JobName& name) {
   const std::string reason = exchange->request.body.empty() ? "" : decode_body<protocol::HoldRequest>(*exchange).reason;
   check_reason(reason);
   step_each(exchange, name, [reason, actor = exchange->caller.actor](const Job& job, bool is_admin) -> Step {
-    if (!waits(job))
+    if (!core::waits(job))
       return conflict("job " + text_of(job) + " doesn't wait: it is " + state_of(job), is_terminal(job.state) ? "" : "cancel it, or let it end; only a waiting job can be held");
     const HoldKind kind = actor.uid == job.owner.uid ? HoldKind::user : HoldKind::admin;
     if (job.hold && job.hold->kind == HoldKind::admin && kind == HoldKind::user) {

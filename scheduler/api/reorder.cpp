@@ -6,13 +6,12 @@
 #include "scheduler/api/handlers.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
 
 namespace {
-
-bool waits(const Job& job) { return job.state == JobState::queued || job.state == JobState::held; }
 
 /// The jobs as typed, each once. Throws Problem.
 std::vector<const Job*> asked_for(const std::vector<std::string>& names, const State& state, const Caller& caller, std::int64_t scheduler_uid) {
@@ -24,7 +23,7 @@ std::vector<const Job*> asked_for(const std::vector<std::string>& names, const S
     if (meant.empty()) throw unknown_job(text_of(*name));
     if (const auto problem = why_not(Act::reorder, caller, *meant.front(), state, scheduler_uid)) throw *problem;
     for (const Job* job : meant) {
-      if (!waits(*job)) {
+      if (!core::waits(*job)) {
         if (meant.size() > 1) continue;  // elements of an array that run or have ended have no place any more
         throw conflict("job " + text_of(*job) + " doesn't wait: it is " + boost::describe::enum_to_string(job->state, ""), "name jobs that wait");
       }

@@ -9,6 +9,7 @@
 #include "scheduler/api/words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
+#include "scheduler/core/limits.h"
 #include "scheduler/core/hasher.h"
 
 namespace ultramarine::api {
@@ -36,12 +37,6 @@ void add_liveness(const Snapshot& snapshot, const Job& job, View& view) {
     view.progress = protocol::ProgressView{progress->step, progress->loss, progress->tokens_per_s, progress->tokens, progress->phase};
 }
 
-std::int64_t count_gpus(const Allocation& allocation) {
-  std::int64_t count = 0;
-  for (const NodeAllocation& part : allocation) count += static_cast<std::int64_t>(part.devices.size());
-  return count;
-}
-
 /// Of a whole array: it runs while any element does, and has ended only when all have, badly when one did.
 JobState state_of_all(const std::vector<const Job*>& jobs) {
   for (const JobState state : {JobState::running, JobState::unknown, JobState::stopping, JobState::starting, JobState::queued, JobState::held,
@@ -61,7 +56,7 @@ bool matches(const Job& job, const JobFilter& filter) {
 std::int64_t gpus_of(const Job& job, const PlannedJob* planned) {
   const bool holds = is_active(job.state);  // then a line of the plan is of what it has after its trial
   const Allocation* allocation = planned && !holds ? &planned->allocation : job.attempts.empty() ? nullptr : &job.attempts.back().allocation;
-  return allocation && !allocation->empty() ? count_gpus(*allocation) : total_gpus(job.spec.resources);
+  return allocation && !allocation->empty() ? core::gpus_of(*allocation) : total_gpus(job.spec.resources);
 }
 
 namespace {
@@ -259,7 +254,7 @@ protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& 
     else {
       ++view.jobs_running;
       if (job.attempts.empty()) continue;
-      view.gpus_allocated += count_gpus(job.attempts.back().allocation);
+      view.gpus_allocated += core::gpus_of(job.attempts.back().allocation);
       for (const NodeAllocation& part : job.attempts.back().allocation) held[part.node] += static_cast<std::int64_t>(part.devices.size());
     }
   }

@@ -3,6 +3,7 @@
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/api/words.h"
+#include "scheduler/core/lifecycle.h"
 
 namespace ultramarine::api {
 namespace {
@@ -22,7 +23,7 @@ std::string until(JobId id, const State& state, Time now) {
   if (job == state.jobs.end() || job->second.attempts.empty()) return "";
   const Attempt& attempt = job->second.attempts.back();
   if (attempt.ended_ms) return ", until " + when(*attempt.ended_ms, now);
-  const Time most = attempt.started_ms.value_or(attempt.decided_ms) + job->second.spec.time_limit_ms;
+  const Time most = attempt.started_ms.value_or(attempt.decided_ms) + core::time_limit(job->second, attempt);
   return most > now ? ", at most until " + when(most, now) : "";
 }
 

@@ -178,7 +178,7 @@ class Inquiry {
 
 /// Throws Problem when the job can't be so.
 void check_edit(const State& state, const Job& job, const JobChange& change, Time now) {
-  if (job.state != JobState::queued && job.state != JobState::held)
+  if (!core::waits(job))
     throw conflict("job " + text_of(job) + " doesn't wait: it is " + boost::describe::enum_to_string(job.state, ""), "only a waiting job can be changed");
   if (change == JobChange{}) throw bad_request("", "nothing is to be changed", "name what the job is to ask for");
   JobSpec asked = job.spec;
@@ -205,7 +205,7 @@ void edit_job(const ExchangePtr& exchange, const JobName& name) {
     if (const auto problem = why_not(Act::edit, caller, *jobs.front(), state, uid)) throw *problem;
     std::vector<Event> events;
     for (const Job* job : jobs) {
-      if (jobs.size() > 1 && job->state != JobState::queued && job->state != JobState::held) continue;  // elements that run or have ended stay as they are
+      if (jobs.size() > 1 && !core::waits(*job)) continue;  // elements that run or have ended stay as they are
       check_edit(state, *job, request, now);
       events.push_back(JobEdited{job->job, request, caller.actor});
     }

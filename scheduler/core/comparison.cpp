@@ -7,18 +7,13 @@
 #include <string>
 #include <utility>
 
+#include "scheduler/core/limits.h"
 #include "scheduler/core/planner.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/core/wide.h"
 
 namespace ultramarine::core {
 namespace {
-
-std::int64_t gpus_in(const Allocation& allocation) {
-  std::int64_t count = 0;
-  for (const NodeAllocation& on_node : allocation) count += static_cast<std::int64_t>(on_node.devices.size());
-  return count;
-}
 
 /// What each account holds in [now, now + horizon), by the plan, in GPU-milliseconds.
 std::map<std::string, std::int64_t> held_in_week(const State& state, const Plan& plan, Time now) {
@@ -29,11 +24,11 @@ std::map<std::string, std::int64_t> held_in_week(const State& state, const Plan&
     if (time.ms > 0) held[job.spec.account] += gpus * time.ms;
   };
   for (const auto& [id, job] : state.jobs)
-    if (is_active(job.state)) hold(job, gpus_in(job.attempts.back().allocation), now, assumed_end(job, state.policy, now));
+    if (is_active(job.state)) hold(job, gpus_of(job.attempts.back().allocation), now, assumed_end(job, state.policy, now));
   for (const PlannedJob& line : plan.jobs)
     if (line.start_ms) {
       const Job& job = state.jobs.at(line.job);
-      hold(job, gpus_in(line.allocation), *line.start_ms, *line.start_ms + longest_stay(job.spec, state.policy));
+      hold(job, gpus_of(line.allocation), *line.start_ms, *line.start_ms + longest_stay(job.spec, state.policy));
     }
   return held;
 }
@@ -93,7 +88,7 @@ Comparison moves_between(const State& state, const Plan& before, const Plan& aft
     if (start == line.start_ms) continue;
     const Job& job = state.jobs.at(line.job);
     const Allocation& allocation = line.start_ms ? line.allocation : now->second->allocation;
-    MovedStart moved{line.job, job.owner.name, job.spec.account, allocation.empty() ? total_gpus(job.spec.resources) : gpus_in(allocation), line.start_ms, start};
+    MovedStart moved{line.job, job.owner.name, job.spec.account, allocation.empty() ? total_gpus(job.spec.resources) : gpus_of(allocation), line.start_ms, start};
     const bool is_later = !start || (line.start_ms && *start > *line.start_ms);
     if (is_later && start) found.displaced_gpu_ms += moved.gpus * (*start - *line.start_ms).ms;
     (is_later ? found.delayed : found.helped).push_back(std::move(moved));

@@ -148,8 +148,6 @@ void settle_waiting(const State& state, Time now, Job& job) {
   if (job.state != to) move(job, to);
 }
 
-bool waits(const Job& job) { return job.state == queued || job.state == held; }
-
 /// A node that is to be drained is so as soon as no job holds a device of it.
 void settle_drain(State& state, Time now, const std::string& name) {
   const auto found = state.nodes.find(name);

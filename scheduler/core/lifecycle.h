@@ -13,6 +13,9 @@ inline const Actor by_the_scheduler{.uid = -1, .name = "scheduler", .channel = "
 /// Whether a job may go from one state to another.
 bool may_follow(JobState from, JobState to);
 
+/// It is in the queue, held or not.
+constexpr bool waits(const Job& job) { return job.state == JobState::queued || job.state == JobState::held; }
+
 /// The attempt that holds devices now, or nullptr.
 const Attempt* open_attempt(const Job& job);
 

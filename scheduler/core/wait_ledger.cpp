@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/lifecycle.h"
 #include "scheduler/core/wide.h"
 
 namespace ultramarine::core {
@@ -15,8 +16,6 @@ namespace {
 constexpr std::int64_t waiting_jobs_per_ms = 10;
 constexpr std::size_t parts_max = 64;  // in memory: then the shortest lose their names
 constexpr std::size_t named_after_merge = 32;
-
-bool waits(const Job& job) { return job.state == JobState::queued || job.state == JobState::held; }
 
 bool same_cause(const WaitPart& a, const WaitPart& b) {
   return a.cause == b.cause && a.job == b.job && a.bill == b.bill && a.account == b.account && a.detail == b.detail;

@@ -69,7 +69,7 @@ struct WhatIfRequest {
 };
 BOOST_DESCRIBE_STRUCT(WhatIfRequest, (), (submit, boost, cancel, drain, add_nodes, policy))
 
-/// What a change means for one account. Waits are those of its jobs that wait and have a planned start in both plans, on average.
+/// What a change means for one account.
 struct AccountChange {
   std::string account;
   std::int64_t jobs_delayed = 0, jobs_helped = 0;
