@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/limits.h"
@@ -17,8 +18,6 @@
 namespace ultramarine::api {
 
 namespace {
-
-std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
 
 /// An enumerator as words: "out of memory".
 template <class Enum>

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/api/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -18,14 +19,6 @@ constexpr std::size_t listed_max = 10;
 std::string length_in_words(Duration length) {
   const std::int64_t unit_ms = length >= hours(1) ? 60'000 : 1000;
   return protocol::format_duration({std::max<std::int64_t>(length.ms / unit_ms, 1) * unit_ms});
-}
-
-std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : i + 1 == parts.size() ? " and " : ", ") + parts[i];
-  return text;
 }
 
 std::string size_in_words(const Resources& resources) {
@@ -79,8 +72,6 @@ std::string part_of_hundred(std::int64_t permille) {
 }
 
 }  // namespace
-
-std::string gpus_in_words(std::int64_t count) { return counted(count, "GPU"); }
 
 std::string gpu_hours_in_words(std::int64_t gpu_ms) {
   constexpr std::int64_t minute_ms = 60'000, tenth_ms = 360'000;

@@ -11,7 +11,6 @@
 
 namespace ultramarine::api {
 
-std::string gpus_in_words(std::int64_t count);
 /// "41.5 GPU-hours"; less than a tenth of an hour in GPU-minutes.
 std::string gpu_hours_in_words(std::int64_t gpu_ms);
 /// "job 12 (train, lab-a) of ann"; without a user where nobody is to be named.

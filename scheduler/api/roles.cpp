@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/phrases.h"
 
 namespace ultramarine::api {
 
@@ -58,12 +59,6 @@ bool belongs_to(const Caller& caller, std::string account, const State& state) {
 
 const Rule& rule_of(Act act) {
   return *std::find_if(rules().begin(), rules().end(), [&](const Rule& one) { return one.act == act; });
-}
-
-std::string joined(const std::vector<std::string>& parts, const char* last) {
-  std::string text;
-  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : i + 1 == parts.size() ? last : ", ") + parts[i];
-  return text;
 }
 
 /// Whoever the cluster file names for a role. Admins are there without being named.

@@ -2,19 +2,18 @@
 #include "scheduler/api/wait_words.h"
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/lifecycle.h"
 
 namespace ultramarine::api {
 namespace {
 
-std::string gpus(std::int64_t count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
-
 /// "job 812 (train, lab-b, 8 GPUs)"
 std::string named(JobId id, const State& state) {
   const auto job = state.jobs.find(id);
   if (job == state.jobs.end()) return "job " + std::to_string(id.value);
-  return "job " + text_of(job->second) + " (" + job->second.spec.name + ", " + job->second.spec.account + ", " + gpus(total_gpus(job->second.spec.resources)) + ")";
+  return "job " + text_of(job->second) + " (" + job->second.spec.name + ", " + job->second.spec.account + ", " + gpus_in_words(total_gpus(job->second.spec.resources)) + ")";
 }
 
 /// Until when it had its GPUs, or may have them.
@@ -75,7 +74,7 @@ std::string wait_in_words(const WaitPart& part, const State& state, Time now) {
 }
 
 std::string certificate_in_words(const Certificate& certificate, Time now) {
-  const std::string jobs = certificate.overtaken == 1 ? "1 job" : std::to_string(certificate.overtaken) + " jobs";
+  const std::string jobs = counted(certificate.overtaken, "job");
   if (certificate.later_ms.ms > 0) return "Started ahead of " + jobs + " and delayed them: this must not be, tell an administrator.";
   if (certificate.promised == 0) return "Started ahead of " + jobs + "; nobody ahead of it had a planned start.";
   const std::string hole = certificate.hole_until_ms ? "it fits in a hole until " + when(*certificate.hole_until_ms, now) : "its GPUs are promised to nobody ahead of it";
@@ -84,7 +83,7 @@ std::string certificate_in_words(const Certificate& certificate, Time now) {
 }
 
 std::string passed_in_words(const Passed& passed, const Certificate* last, const State& state, Time now) {
-  const std::string times = passed.times == 1 ? "1 job" : std::to_string(passed.times) + " jobs";
+  const std::string times = counted(passed.times, "job");
   std::string text = times + " started ahead of it; the last was " + named(passed.last, state);
   if (!last || last->later_ms.ms > 0) return text + ".";
   text += last->hole_until_ms ? ", in a hole until " + when(*last->hole_until_ms, now) : ", on GPUs that are promised to nobody ahead of it";

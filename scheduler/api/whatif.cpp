@@ -3,6 +3,7 @@
 #include <map>
 
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/api/planning_words.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/words.h"

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/api/planning_words.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"

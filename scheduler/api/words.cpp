@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/phrases.h"
 #include "scheduler/core/eligible.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/limits.h"
@@ -15,8 +16,6 @@
 namespace ultramarine::api {
 
 namespace {
-
-std::string gpus(std::int64_t count) { return std::to_string(count) + (count == 1 ? " GPU" : " GPUs"); }
 
 /// `spec`: whose GPUs these would be, where it is known. GPUs that it can't use are not counted, and the sentence says so.
 std::string free_for(const JobSpec* spec, std::int64_t count) {
@@ -34,12 +33,6 @@ std::string named(JobId id, const State& state) {
   std::string text = text_of(job->second) + " (" + job->second.spec.name;
   if (!job->second.spec.account.empty()) text += ", " + job->second.spec.account;
   return text + ")";
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
-  return text;
 }
 
 std::string expectation(const PlannedJob& planned, const State& state, Time now) {
@@ -70,14 +63,12 @@ std::string missing_nodes(const Job& job, const State& state) {
   return joined(parts);
 }
 
-std::string counted(std::int64_t count, const std::string& noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
-
 /// Of a limit that the job exceeds by itself: no wait helps.
 std::string exceeds(const LimitReached& limit) {
   const std::string who = core::subject_in_words(limit);
   switch (limit.kind) {
-    case LimitKind::gpus_per_job: return "it asks for " + gpus(limit.used) + ", and " + who + " allows " + gpus(limit.limit) + " per job";
-    case LimitKind::gpus: return "it asks for " + gpus(limit.used) + ", and " + who + " may use " + gpus(limit.limit) + " at once";
+    case LimitKind::gpus_per_job: return "it asks for " + gpus_in_words(limit.used) + ", and " + who + " allows " + gpus_in_words(limit.limit) + " per job";
+    case LimitKind::gpus: return "it asks for " + gpus_in_words(limit.used) + ", and " + who + " may use " + gpus_in_words(limit.limit) + " at once";
     case LimitKind::jobs: return who + " may run no jobs";
     case LimitKind::gpu_hours: return "it may hold " + counted(limit.used, "GPU-hour") + ", and " + who + " has " + counted(limit.limit, "GPU-hour") + " a month";
     case LimitKind::max_time_ms:
@@ -92,7 +83,7 @@ std::string waits_for_limit(const LimitReached& limit, const std::string& asks) 
   if (limit.kind == LimitKind::jobs) return "Waits for its turn: " + who + " may run " + counted(limit.limit, "job") + " at once, and so many run or are ahead of it.";
   if (limit.kind == LimitKind::gpu_hours)
     return "Waits for a new month: " + who + " has " + counted(limit.limit, "GPU-hour") + " a month, and " + used + " of them are used or promised.";
-  return "Waits for " + asks + ": " + who + " may use " + gpus(limit.limit) + " at once, and " + used + " of them are used or promised.";
+  return "Waits for " + asks + ": " + who + " may use " + gpus_in_words(limit.limit) + " at once, and " + used + " of them are used or promised.";
 }
 
 std::string limited(const PlannedJob& planned, const std::string& asks, const std::string& then) {
@@ -154,7 +145,7 @@ namespace {
 /// Why it doesn't run now.
 std::string why_it_waits(const PlannedJob& planned, const State& state, Time now, bool with_users) {
   const Reason& reason = planned.reason;
-  const std::string asks = gpus(reason.gpus_asked);
+  const std::string asks = gpus_in_words(reason.gpus_asked);
   const std::string then = expectation(planned, state, now);
   const auto waiting = state.jobs.find(planned.job);
   const auto are_free = [&](std::int64_t count) { return free_for(waiting == state.jobs.end() ? nullptr : &waiting->second.spec, count); };
@@ -207,7 +198,7 @@ std::string why_it_waits(const PlannedJob& planned, const State& state, Time now
     case ReasonCode::limit: return limited(planned, asks, then);
     case ReasonCode::soft_cap: {
       const LimitReached limit = reason.limit.value_or(LimitReached{});
-      return "Lets others go first: " + core::subject_in_words(limit) + " has used up the " + gpus(limit.limit) + " of its own, and may only borrow what nobody else wants." + then;
+      return "Lets others go first: " + core::subject_in_words(limit) + " has used up the " + gpus_in_words(limit.limit) + " of its own, and may only borrow what nobody else wants." + then;
     }
     case ReasonCode::reservation: return reserved(planned, state, now, asks, then);
   }
@@ -217,8 +208,8 @@ std::string why_it_waits(const PlannedJob& planned, const State& state, Time now
 /// Of a job that has its first minutes on some of its GPUs.
 std::string in_trial(const PlannedJob& planned, const Job& job, const State& state, Time now) {
   const Attempt& attempt = job.attempts.back();
-  const std::string where = gpus(core::gpus_of(attempt.allocation)) + " of " + attempt.allocation.front().node;
-  return "Runs its trial of " + protocol::format_duration(*attempt.trial_ms) + " on " + where + ", and then waits for " + gpus(total_gpus(job.spec.resources)) + "." +
+  const std::string where = gpus_in_words(core::gpus_of(attempt.allocation)) + " of " + attempt.allocation.front().node;
+  return "Runs its trial of " + protocol::format_duration(*attempt.trial_ms) + " on " + where + ", and then waits for " + gpus_in_words(total_gpus(job.spec.resources)) + "." +
          expectation(planned, state, now);
 }
 
