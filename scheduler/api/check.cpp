@@ -8,6 +8,7 @@
 #include "scheduler/api/views.h"
 #include "scheduler/api/words.h"
 #include "scheduler/core/accept.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/protocol/api_messages.h"
 
@@ -31,11 +32,9 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
   event.array_limit = request.array_limit;
   scheduler.apply(snapshot.now_ms, event);
   const Plan plan = scheduler.plan(snapshot.now_ms);
-  const auto planned =
-      std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == event.job; });
-  if (planned != plan.jobs.end()) {
+  if (const PlannedJob* planned = core::line_of(plan, event.job)) {
     reply.planned = *planned;
-    reply.gpus = gpus_of(scheduler.state().jobs.at(event.job), &*planned);
+    reply.gpus = gpus_of(scheduler.state().jobs.at(event.job), planned);
     reply.why = why(*planned, scheduler.state(), snapshot.now_ms);
   }
   return reply;

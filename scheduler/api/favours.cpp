@@ -14,6 +14,7 @@
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/hasher.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -132,11 +133,6 @@ struct Priced {
   std::optional<Time> before, after;
 };
 
-std::optional<Time> start_in(const Plan& plan, JobId job) {
-  const auto line = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == job; });
-  return line == plan.jobs.end() ? std::nullopt : line->start_ms;
-}
-
 Priced priced(const Meant& meant, const core::Scheduler& planner, const FavourRequest& request, const Actor& actor, Time now) {
   std::vector<Entry> entries;
   for (const Event& event : meant.events) entries.push_back(to_entry(event));
@@ -148,8 +144,8 @@ Priced priced(const Meant& meant, const core::Scheduler& planner, const FavourRe
   priced.bill = {.favour = meant.favour, .job = meant.jobs.empty() ? JobId{} : meant.jobs.front()->job, .detail = meant.detail, .delayed = std::move(found.delayed),
                  .helped = std::move(found.helped), .displaced_gpu_ms = found.displaced_gpu_ms, .shares = std::move(found.shares), .reason = request.reason,
                  .actor = actor, .at_ms = now};
-  priced.before = start_in(found.before, priced.bill.job);
-  priced.after = start_in(found.after, priced.bill.job);
+  if (const PlannedJob* line = core::line_of(found.before, priced.bill.job)) priced.before = line->start_ms;
+  if (const PlannedJob* line = core::line_of(found.after, priced.bill.job)) priced.after = line->start_ms;
   return priced;
 }
 

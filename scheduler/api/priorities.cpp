@@ -9,13 +9,16 @@
 
 namespace ultramarine::api {
 
-std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, const Job& job) {
-  const PolicyConfig& policy = snapshot.state->policy;
+std::optional<protocol::PriorityOfJob> priority_of(const core::Priorities& priorities, const State& state, const Job& job) {
+  const PolicyConfig& policy = state.policy;
   if (job.state != JobState::queued || policy.order != "multifactor") return std::nullopt;
+  return protocol::PriorityOfJob{priorities.of(job), priorities.weights(), priorities.tick(), policy.first_after_max_age ? std::optional(policy.max_age_ms) : std::nullopt};
+}
+
+std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, const Job& job) {
+  if (job.state != JobState::queued || snapshot.state->policy.order != "multifactor") return std::nullopt;
   // As of the plan, so that the numbers are those that its order was made from.
-  const core::Priorities priorities(*snapshot.state, snapshot.plan->now_ms);
-  return protocol::PriorityOfJob{priorities.of(job), priorities.weights(), priorities.tick(),
-                                 policy.first_after_max_age ? std::optional(policy.max_age_ms) : std::nullopt};
+  return priority_of(core::Priorities(*snapshot.state, snapshot.plan->now_ms), *snapshot.state, job);
 }
 
 namespace {

@@ -10,16 +10,12 @@
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/limits.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/core/hasher.h"
 
 namespace ultramarine::api {
 
 namespace {
-
-const PlannedJob* planned_job(const Plan& plan, JobId job) {
-  const auto found = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& planned) { return planned.job == job; });
-  return found == plan.jobs.end() ? nullptr : &*found;
-}
 
 template <class View>
 void add_liveness(const Snapshot& snapshot, const Job& job, View& view) {
@@ -93,7 +89,7 @@ void derive(View& view, const Snapshot& snapshot, const Job& job, const PlannedJ
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid) {
   protocol::JobView view;
   view.details = as_shown_to(caller, job, *snapshot.state, scheduler_uid);
-  derive(view, snapshot, job, planned_job(*snapshot.plan, job.job), caller.identified);
+  derive(view, snapshot, job, core::line_of(*snapshot.plan, job.job), caller.identified);
   if (!may(Act::see, caller, job, *snapshot.state, scheduler_uid)) return view;
   if (job.environment_of) view.details.environment_names = snapshot.state->environment_names.at(*job.environment_of);
   // What all elements share is kept with the first.

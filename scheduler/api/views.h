@@ -9,6 +9,7 @@
 #include "scheduler/api/caller.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/api/snapshot.h"
+#include "scheduler/core/priority.h"
 #include "scheduler/model/gang_report.h"
 #include "scheduler/protocol/api_messages.h"
 #include "scheduler/protocol/codec.h"
@@ -42,6 +43,9 @@ std::int64_t gpus_of(const Job& job, const PlannedJob* planned);
 
 /// What its place in the order is made of. nullopt: it doesn't wait, or the policy orders by something else. O(all jobs).
 std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, const Job& job);
+
+/// The same where the priorities are at hand: `priorities` are the state's.
+std::optional<protocol::PriorityOfJob> priority_of(const core::Priorities& priorities, const State& state, const Job& job);
 
 /// Without its priority.
 protocol::JobView job_view(const Snapshot& snapshot, const Job& job, const Caller& caller, std::int64_t scheduler_uid);

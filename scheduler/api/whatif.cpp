@@ -10,6 +10,7 @@
 #include "scheduler/core/accept.h"
 #include "scheduler/core/comparison.h"
 #include "scheduler/core/dependencies.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/core/policy/policies.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -126,11 +127,6 @@ Trial tried_by(const WhatIfRequest& request, const core::Scheduler& scheduler, c
   return under_policy(request, actor);
 }
 
-std::optional<PlannedJob> line_in(const Plan& plan, JobId job) {
-  const auto found = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& line) { return line.job == job; });
-  return found == plan.jobs.end() ? std::nullopt : std::optional(*found);
-}
-
 std::vector<protocol::AccountChange> by_account(const core::Comparison& found) {
   std::map<std::string, protocol::AccountChange> accounts;
   for (const ShareOfWeek& share : found.shares) {
@@ -162,8 +158,8 @@ WhatIfReply answer_to(const WhatIfRequest& request, const Snapshot& snapshot, co
   core::Comparison found = core::compare(planner, now, trial.entries, trial.job ? std::vector{*trial.job} : std::vector<JobId>{});
   WhatIfReply reply{.now_ms = now, .sentences = {std::move(trial.sentence)}};
   if (trial.job) {
-    reply.before = line_in(found.before, *trial.job);
-    reply.after = line_in(found.after, *trial.job);
+    if (const PlannedJob* line = core::line_of(found.before, *trial.job)) reply.before = *line;
+    if (const PlannedJob* line = core::line_of(found.after, *trial.job)) reply.after = *line;
     if (reply.after && reply.after->start_ms) {
       const Time start = *reply.after->start_ms;
       std::string text = "It would start " + (start <= now ? std::string("now") : when(start, now));

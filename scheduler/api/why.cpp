@@ -24,11 +24,6 @@ namespace {
 constexpr std::size_t in_the_way_max = 10;
 constexpr std::size_t favours_max = 3;
 
-const PlannedJob* line_of(const Plan& plan, JobId job) {
-  const auto found = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& line) { return line.job == job; });
-  return found == plan.jobs.end() ? nullptr : &*found;
-}
-
 /// What makes one priority larger than another: "fair-share 200 more, age 80 less".
 std::string difference(const JobPriority& theirs, const JobPriority& its) {
   constexpr std::array parts{std::pair{"age", &PriorityFactors::age}, std::pair{"fair-share", &PriorityFactors::fair_share}, std::pair{"size", &PriorityFactors::size},
@@ -44,7 +39,7 @@ std::string difference(const JobPriority& theirs, const JobPriority& its) {
 
 class Inquiry {
  public:
-  Inquiry(const Snapshot& snapshot, const Job& job) : snapshot_(snapshot), state_(*snapshot.state), job_(job), line_(line_of(*snapshot.plan, job.job)), now_(snapshot.plan->now_ms) {}
+  Inquiry(const Snapshot& snapshot, const Job& job) : snapshot_(snapshot), state_(*snapshot.state), job_(job), line_(core::line_of(*snapshot.plan, job.job)), now_(snapshot.plan->now_ms) {}
 
   protocol::WhyReply reply() {
     protocol::WhyReply reply{.now_ms = now_, .job = job_.job, .name = text_of(job_), .state = job_.state};
@@ -66,9 +61,7 @@ class Inquiry {
 
  private:
   std::optional<protocol::PriorityOfJob> priority(const Job& job) const {
-    if (!priorities_ || job.state != JobState::queued) return std::nullopt;
-    return protocol::PriorityOfJob{priorities_->of(job), priorities_->weights(), priorities_->tick(),
-                                   state_.policy.first_after_max_age ? std::optional(state_.policy.max_age_ms) : std::nullopt};
+    return priorities_ ? priority_of(*priorities_, state_, job) : std::nullopt;
   }
 
   void add_in_the_way(protocol::WhyReply& reply) {
@@ -84,7 +77,7 @@ class Inquiry {
   }
 
   protocol::JobInTheWay in_the_way(const Job& other, const std::optional<protocol::PriorityOfJob>& own) {
-    const PlannedJob* line = line_of(*snapshot_.plan, other.job);
+    const PlannedJob* line = core::line_of(*snapshot_.plan, other.job);
     protocol::JobInTheWay view{.job = other.job, .name = text_of(other), .user = other.owner.name, .account = other.spec.account, .gpus = gpus_of(other, line)};
     std::string text = job_in_words(other);
     text[0] = 'J';

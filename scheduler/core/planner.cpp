@@ -700,6 +700,11 @@ Time assumed_end(const Job& job, const PolicyConfig& policy, Time now) {
   return std::max(start + time_limit(job, attempt) + job.spec.stop_grace_ms, now + seconds(1));
 }
 
+const PlannedJob* line_of(const Plan& plan, JobId job) {
+  const auto line = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == job; });
+  return line == plan.jobs.end() ? nullptr : &*line;
+}
+
 Plan make_plan(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).plan(); }
 
 Choices choose(const State& state, Roster& roster, Time now) { return Planner(state, roster, now).choose(); }

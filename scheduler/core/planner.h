@@ -15,6 +15,9 @@ class Roster;
 /// Every queued and held job. The roster must be prepared for `now`; it is of this state.
 Plan make_plan(const State& state, Roster& roster, Time now);
 
+/// The plan's line of a job; nullptr: it has none. O(jobs of the plan).
+const PlannedJob* line_of(const Plan& plan, JobId job);
+
 /// What the plan says must happen now.
 struct Choices {
   std::vector<StartJob> starts;  // in the order in which the jobs were served

@@ -9,6 +9,7 @@
 #include "scheduler/core/accept.h"
 #include "scheduler/core/comparison.h"
 #include "scheduler/core/lifecycle.h"
+#include "scheduler/core/planner.h"
 #include "scheduler/core/timeline.h"
 
 namespace ultramarine::core {
@@ -188,7 +189,7 @@ class Search {
   }
 
   std::optional<Time> start_in(const Plan& plan) const {
-    return std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& line) { return line.job == job_.job; })->start_ms;
+    return line_of(plan, job_.job)->start_ms;
   }
 
   Way proven(const Variant& variant) {
@@ -216,8 +217,8 @@ std::vector<Variant> variants_of(const Scheduler& scheduler, const Job& job, Tim
 
 std::vector<Way> ways_to_start(Scheduler scheduler, const Plan& plan, JobId id, Time now) {
   const auto found = scheduler.state().jobs.find(id);
-  const auto line = std::find_if(plan.jobs.begin(), plan.jobs.end(), [&](const PlannedJob& one) { return one.job == id; });
-  if (found == scheduler.state().jobs.end() || line == plan.jobs.end() || !waits_for_its_turn(found->second, *line, now)) return {};
+  const PlannedJob* line = line_of(plan, id);
+  if (found == scheduler.state().jobs.end() || !line || !waits_for_its_turn(found->second, *line, now)) return {};
   const Job job = found->second;
   return Search(std::move(scheduler), plan, job, *line, now).ways();
 }
