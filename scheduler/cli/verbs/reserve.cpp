@@ -27,10 +27,18 @@ protocol::ReservationRequest request_of(const Arguments& arguments, Time now) {
                                                     spoken("give either the accounts that may use the nodes, or --maintenance")));
   needed(arguments, "--start", "tomorrow");
   needed(arguments, "--duration", "2h");
-  request.start_ms = *arguments.instant("--start", now);
+  request.start_ms = {arguments.instant("--start", now)->ms / 1000 * 1000};  // so that it can be said again
   request.end_ms = request.start_ms + *arguments.duration("--duration");
   request.reason = needed(arguments, "--reason", "'a course'");
   return request;
+}
+
+/// The same again, wherever its start was counted from.
+std::string command_of(const protocol::ReservationRequest& request, const Arguments& arguments) {
+  std::string command = "ultra reserve " + shell_quoted(request.name) + " --nodes " + shell_quoted(request.nodes.front());
+  command += request.maintenance ? " --maintenance" : " --accounts " + shell_quoted(*arguments.text("--accounts"));
+  command += " --start @" + std::to_string(request.start_ms.ms / 1000) + " --duration " + shell_quoted(*arguments.text("--duration"));
+  return command + " --reason " + shell_quoted(request.reason);
 }
 
 void warn(const std::vector<std::string>& lines, Context& context) {
@@ -52,7 +60,7 @@ int reserve(const Arguments& arguments, Context& context) {
   const protocol::ReservationRequest asked = request_of(arguments, context.now());
   const auto ask = [&] {
     protocol::FavourRequest request{.favour = Favour::reserve, .job = {}, .time_ms = {}, .reservation = asked, .reason = asked.reason, .token = {}};
-    return ask_favour(std::move(request), spoken("the same command with"), arguments, context);
+    return ask_favour(std::move(request), command_of(asked, arguments), arguments, context);
   };
   if (arguments.has("--confirm") || arguments.has("--yes")) return ask();
   Answer<protocol::ReservationReply> answer;

@@ -3,6 +3,7 @@
 offer is taken, and what was waited for and held is told the same everywhere."""
 import pathlib
 import re
+import shlex
 import sys
 import unittest
 
@@ -124,6 +125,20 @@ class Story(unittest.TestCase):
         self.assertEqual(self.cluster.ultra("boost", second).code, 2)
         self.assertEqual(self.cluster.ultra("boost", running, "--reason", "x").code, 6)
         self.assertEqual(self.cluster.ultra("boost", 999, "--reason", "x").code, 3)
+
+    def test_a_reservation_shows_its_bill_and_its_token_fits_although_it_begins_now(self):
+        running = self.submit("lab-b", 64, 2, "all")
+        until(lambda: self.cluster.state(running) == "running", "the first job runs")
+        waits = self.submit("lab-a", 64, 1, "waits")
+        words = ("reserve", "course", "--nodes", "node[01-02]", "--accounts", "lab-b", "--start", "now", "--duration", "9h", "--reason", "it's a course")
+        bill = self.ok(*words)
+        self.assertIn("This delays 1 other job", bill.out)
+        self.assertEqual(self.ok("reservations", "--json").json()["reservations"], [], "nothing is changed so far")
+        command = re.search(r"^  (ultra reserve .*)$", bill.out, re.M).group(1)
+        self.assertIn("Granted, as bill", self.ok(*shlex.split(command)[1:]).out)
+        self.assertEqual([one["name"] for one in self.ok("reservations", "--json").json()["reservations"]], ["course"])
+        self.assertIn("course", self.ok("why", waits).out)
+        self.ok("reserve", "--cancel", "course")
 
     def test_more_time_reaches_the_ranks_of_a_running_job(self):
         job = self.cluster.submit("--gpus", 2, "--time", "3s", "--", "sh", "-c", "sleep 4; echo done $RANK")
