@@ -12,6 +12,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/lifecycle_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/limits_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/liveness_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/node_loss_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/priority_test.cpp
