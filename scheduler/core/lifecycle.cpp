@@ -10,17 +10,17 @@
 
 #include "scheduler/core/dependencies.h"
 #include "scheduler/core/ensure.h"
+#include "scheduler/core/failures.h"
 #include "scheduler/core/fair_share.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/limits.h"
+#include "scheduler/core/node_upkeep.h"
 #include "scheduler/core/shape.h"
 
 namespace ultramarine::core {
 namespace {
 
 using enum JobState;
-
-constexpr std::int64_t fruitless_attempts_max = 3, refusals_max = 3;
 
 /// Every move there is, with what brings it about.
 constexpr std::array moves{
@@ -90,50 +90,6 @@ void ask_to_stop(Job& job, StopCause cause, Time now) {
   move(job, stopping);
 }
 
-bool any_node_unreachable(const State& state, const Allocation& allocation) {
-  return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& on_node) {
-    const auto node = state.nodes.find(on_node.node);
-    return node != state.nodes.end() && node->second.state == NodeState::unreachable;
-  });
-}
-
-bool uses(const Allocation& allocation, const std::string& node) {
-  return std::any_of(allocation.begin(), allocation.end(), [&](const NodeAllocation& on_node) { return on_node.node == node; });
-}
-
-void enter(Node& node, NodeState to, Time now) {
-  if (node.state == to) return;
-  node.state = to;
-  node.since_ms = now;
-}
-
-/// A node that left the cluster file, or lost devices there, is kept as it was for as long as a job holds what is gone.
-void settle_node(State& state, const std::string& name) {
-  const auto node = state.nodes.find(name);
-  if (node == state.nodes.end()) return;
-  const auto& configured = state.cluster.nodes;
-  const auto config = std::find_if(configured.begin(), configured.end(), [&](const NodeConfig& c) { return c.name == name; });
-  if (config != configured.end() && node->second.config == *config) return;
-
-  bool held_by_a_job = false;
-  std::int64_t devices_held_up_to = 0;
-  for (const auto& [id, job] : state.jobs) {
-    const Attempt* open = open_attempt(job);
-    if (!open) continue;
-    for (const NodeAllocation& on_node : open->allocation) {
-      if (on_node.node != name) continue;
-      held_by_a_job = true;
-      if (!on_node.devices.empty()) devices_held_up_to = std::max(devices_held_up_to, on_node.devices.back() + 1);
-    }
-  }
-  if (config != configured.end()) {
-    node->second.config = *config;
-    node->second.config.gpus = std::max(config->gpus, devices_held_up_to);
-  } else if (!held_by_a_job) {
-    state.nodes.erase(node);
-  }
-}
-
 /// A job that is to wait can do so only in a partition that exists: else the configuration holds it. Any other hold stays.
 JobState waiting_state(const State& state, Time now, Job& job) {
   const bool partition_exists = find_partition(state.cluster, job.spec.partition) != nullptr;
@@ -146,97 +102,6 @@ JobState waiting_state(const State& state, Time now, Job& job) {
 void settle_waiting(const State& state, Time now, Job& job) {
   const JobState to = waiting_state(state, now, job);
   if (job.state != to) move(job, to);
-}
-
-/// A node that is to be drained is so as soon as no job holds a device of it.
-void settle_drain(State& state, Time now, const std::string& name) {
-  const auto found = state.nodes.find(name);
-  if (found == state.nodes.end()) return;
-  Node& node = found->second;
-  if (node.state != NodeState::up && node.state != NodeState::draining && node.state != NodeState::drained) return;
-  if (!node.drain) return enter(node, NodeState::up, now);
-  const bool is_held = std::any_of(state.jobs.begin(), state.jobs.end(), [&](const auto& entry) {
-    const Attempt* open = open_attempt(entry.second);
-    return open && uses(open->allocation, name);
-  });
-  enter(node, is_held ? NodeState::draining : NodeState::drained, now);
-}
-
-// ---- failed attempts
-
-/// Somebody else's fault: the job may well run elsewhere.
-bool is_of_the_node(Outcome outcome, const std::optional<Failure>& failure) {
-  switch (outcome) {
-    case Outcome::node_lost:
-    case Outcome::device_lost:
-    case Outcome::supervisor_lost: return true;
-    default: return failure && failure->node_at_fault;
-  }
-}
-
-bool is_of_the_job(Outcome outcome) {
-  return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
-}
-
-/// Whether a trial that ends so is no failure of its job. Too little memory on few GPUs says nothing of the many that it asks for.
-bool is_end_of_trial(const Attempt& attempt, Outcome outcome) {
-  return attempt.trial_ms && (outcome == Outcome::timed_out || outcome == Outcome::out_of_memory);
-}
-
-/// Its ranks are being stopped because its time was over, or too little memory was there.
-bool is_trial_ending(const Job& job) {
-  const Gang* const first = find_gang(job.attempts.back(), 1);
-  return first && first->outcome && is_end_of_trial(job.attempts.back(), *first->outcome);
-}
-
-/// Whether a job whose attempt failed so would be tried again.
-bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {
-  return is_of_the_node(outcome, failure) || (is_of_the_job(outcome) && job.restarts < job.spec.max_restarts);
-}
-
-/// How long a job waits that has failed so often in a row.
-Duration restart_delay(const TimeoutsConfig& timeouts, std::int64_t failures) {
-  Duration delay = timeouts.restart_delay_ms;
-  for (; failures > 1 && delay < timeouts.restart_delay_max_ms; --failures) delay = delay + delay;
-  return std::min(delay, timeouts.restart_delay_max_ms);
-}
-
-/// Whether the job, whose last attempt has just ended, is tried again; if so, notes when and where. Who got no further in too many attempts waits
-/// for his owner.
-bool restarts(const TimeoutsConfig& timeouts, Job& job, Time now) {
-  const Attempt& attempt = job.attempts.back();
-  if (job.stop_cause == StopCause::cancelled) return false;
-  if (!may_restart(job, *attempt.outcome, attempt.failure)) return false;
-  const bool is_of_node = is_of_the_node(*attempt.outcome, attempt.failure);
-  const bool has_progressed = job.checkpoint && job.checkpoint->at_ms >= attempt.decided_ms;
-  job.fruitless = has_progressed ? 0 : job.fruitless + 1;
-  if (!is_of_node) ++job.restarts;
-  if (job.fruitless >= fruitless_attempts_max)
-    job.hold = Hold{HoldKind::no_progress, std::to_string(job.fruitless) + " attempts in a row failed without a new checkpoint", by_the_scheduler, now};
-  // Of what a node does once nobody knows that it does it again.
-  job.restart_ms.reset();
-  if (!is_of_node || job.fruitless > 1) job.restart_ms = now + restart_delay(timeouts, std::max<std::int64_t>(job.fruitless, 1));
-  job.avoided_nodes.clear();
-  if (attempt.failure && !attempt.failure->node.empty()) job.avoided_nodes.push_back(attempt.failure->node);
-  return true;
-}
-
-/// That its time was over is all that there is to say of it.
-void forget_failure(Attempt& attempt) {
-  attempt.failure.reset();
-  for (Gang& gang : attempt.gangs)
-    if (gang.gang == 1) gang.failure.reset();
-}
-
-/// A node that refuses one launch after the other takes no more.
-void note_refusal(State& state, Time now, const Attempt& attempt) {
-  if (*attempt.outcome != Outcome::start_failed || !attempt.failure || !attempt.failure->node_at_fault) return;
-  const auto found = state.nodes.find(attempt.failure->node);
-  if (found == state.nodes.end()) return;
-  Node& node = found->second;
-  if (++node.refusals < refusals_max || node.drain) return;
-  node.drain = Drain{"it refused " + std::to_string(node.refusals) + " launches in a row; the last: " + attempt.failure->detail, by_the_scheduler, now};
-  settle_drain(state, now, node.config.name);
 }
 
 // ---- one function per kind of entry
