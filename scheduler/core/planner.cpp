@@ -5,12 +5,12 @@
 #include <map>
 #include <numeric>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "scheduler/core/array_slots.h"
 #include "scheduler/core/calendar.h"
 #include "scheduler/core/dependencies.h"
+#include "scheduler/core/dependent_order.h"
 #include "scheduler/core/ensure.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/limits.h"
@@ -19,6 +19,7 @@
 #include "scheduler/core/priority.h"
 #include "scheduler/core/promise.h"
 #include "scheduler/core/prospects.h"
+#include "scheduler/core/reasons.h"
 #include "scheduler/core/rooms.h"
 #include "scheduler/core/roster.h"
 #include "scheduler/core/shape.h"
@@ -27,8 +28,6 @@
 
 namespace ultramarine::core {
 namespace {
-
-constexpr std::size_t waits_for_max = 5;
 
 class Planner {
  public:
@@ -48,7 +47,7 @@ class Planner {
     for (const Job* job : in_order(state_, std::move(held), policies_, now_)) {
       Candidate waits = roster_.candidate(*job);
       waits.position = plan.jobs.size();
-      plan.jobs.push_back(first_line(waits));
+      plan.jobs.push_back(reasons_.first_line(waits));
       plan.jobs.back().reason.code = ReasonCode::held;
     }
     return plan;
@@ -126,7 +125,7 @@ class Planner {
     order_ = &queued_;
     for (next_ = 0; next_ < order_->size() && (wants_lines() || !nobody_else_can_start()); ++next_) {
       const Candidate& waits = (*order_)[next_];
-      PlannedJob line = wants_lines() ? first_line(waits) : PlannedJob{};
+      PlannedJob line = wants_lines() ? reasons_.first_line(waits) : PlannedJob{};
       if (!is_hindered(waits, line)) {
         if (!looks_ahead) start_or_wait(waits, line);
         else if (defers_) plan_or_defer(waits, line);
@@ -170,21 +169,6 @@ class Planner {
     }
   }
 
-  PlannedJob first_line(const Candidate& waits) const {
-    PlannedJob line;
-    line.job = waits.job->job;
-    line.position = static_cast<std::int64_t>(waits.position) + 1;
-    line.reason.gpus_asked = total_gpus(waits.job->spec.resources);
-    if (waits.view)
-      for (std::size_t index = 0; index < waits.view->nodes.size(); ++index) line.reason.gpus_free += free_in(*waits.view, index, waits.job->spec);
-    return line;
-  }
-
-  /// How many devices of its nodes[index] a job of the class could use now.
-  std::int64_t free_in(const ClassView& view, std::size_t index, const JobSpec& spec) const {
-    return std::min(rooms_.free(view.nodes[index], needs_of(spec)), view.devices[index]);
-  }
-
   /// It can have no place for a reason that lies in itself. `takes_its_turn`: it is no mere question.
   bool is_hindered(const Candidate& waits, PlannedJob& line, bool takes_its_turn = true) {
     if (!waits.is_possible) {
@@ -192,7 +176,7 @@ class Planner {
       return true;
     }
     if (misses_deadline(*waits.job, now_)) {
-      wait_for_deadline(waits, line);
+      wait_for_deadline(waits, line.reason);
       return true;
     }
     const bool fits_at_all = fits(waits.shape, waits.view->devices);
@@ -210,26 +194,6 @@ class Planner {
     if (fits_at_all) return false;
     line.reason.code = ReasonCode::nodes_missing;
     if (takes_its_turn) waits_its_turn(waits);
-    return true;
-  }
-
-  static void wait_for_deadline(const Candidate& waits, PlannedJob& line) {
-    line.reason.code = ReasonCode::deadline;
-    line.reason.until_ms = waits.job->spec.deadline_ms;
-  }
-
-  /// Of a job that waits for a date of its own: to begin, or for its reservation.
-  bool waits_for_date(const Candidate& waits, Reason& reason) const {
-    if (const auto begin = not_before(*waits.job); begin > now_) {
-      reason.code = begin == waits.job->restart_ms ? ReasonCode::restart_delay : ReasonCode::begin_time;
-      reason.until_ms = begin;
-    } else if (waits.own && waits.own->start_ms > now_) {
-      reason.code = ReasonCode::reservation;
-      reason.until_ms = waits.own->start_ms;
-      reason.reservation = waits.own->name;
-    } else {
-      return false;
-    }
     return true;
   }
 
@@ -307,7 +271,7 @@ class Planner {
       line.reason.reservation = spec.reservation;
       return;
     }
-    if (spec.deadline_ms && fit->start + spec.time_limit_ms > *spec.deadline_ms) return wait_for_deadline(waits, line);  // it would be rejected first
+    if (spec.deadline_ms && fit->start + spec.time_limit_ms > *spec.deadline_ms) return wait_for_deadline(waits, line.reason);  // it would be rejected first
     if (fit->start > now_) room = limits_.earliest(job, waits.gpus, fit->start - milliseconds(1), waits.stay);  // what holds it back until then
     array_slots_.take(job, fit->start + waits.stay);
     limits_.take(job, gpus_of(*fit), fit->start, fit->start + waits.stay);
@@ -336,7 +300,7 @@ class Planner {
       line.reason.code = ReasonCode::limit;
       line.reason.limit = room.limit;
       line.reason.waits_for = room.ends;
-    } else if (!waits_for_date(waits, line.reason)) {
+    } else if (!reasons_.waits_for_date(waits, line.reason)) {
       if (limit_now && line.reason.code == ReasonCode::priority) {
         line.reason.code = ReasonCode::limit;
         line.reason.limit = limit_now;
@@ -352,12 +316,6 @@ class Planner {
       latest_start_ = fit->start;
       waits_of_latest_ = line.reason.waits_for;
     }
-  }
-
-  static void say_if_borrower(const Candidate& waits, Reason& reason) {
-    if (!waits.soft_cap || reason.code == ReasonCode::reservation) return;
-    reason.code = ReasonCode::soft_cap;
-    reason.limit = *waits.soft_cap;
   }
 
   /// Enters the job's stay into the calendar. Returns the stays that are the last before it on its devices.
@@ -383,54 +341,23 @@ class Planner {
       for (const std::int64_t device : on_node.devices) timeline_->keep_clear(on_node.node, device, now_ + state_.policy.patience_ms, fit.start);
   }
 
-  /// None, when it is a date or a limit that makes room at `start`, and nobody's end.
-  static std::vector<JobId> first_of(std::vector<std::pair<Time, JobId>> waits_for, Time start) {
-    std::sort(waits_for.begin(), waits_for.end());
-    if (waits_for.empty() || waits_for.back().first < start) return {};
-    waits_for.erase(std::unique(waits_for.begin(), waits_for.end()), waits_for.end());
-    if (waits_for.size() > waits_for_max) waits_for.resize(waits_for_max);
-    std::vector<JobId> jobs;
-    for (const auto& [end, job] : waits_for) jobs.push_back(job);
-    return jobs;
-  }
-
   // ---- jobs that wait for others
 
   /// They come behind all that don't, in the order in which their time is to be expected: so they delay nobody, and take what is left when their
   /// time has come. Those of which nobody knows when that will be are last.
   void plan_dependent() {
-    std::map<JobId, std::vector<std::size_t>> groups;  // elements of one array depend on the same
-    std::map<JobId, std::vector<JobId>> awaiting;      // a job without a span -> groups that are looked at again when it has one
-    std::set<std::pair<Time, std::size_t>> ready;      // when the time of dependent_[n] is to be expected
-    const auto expect = [&](JobId group) {
-      const auto& dependencies = dependent_[groups[group].front()].job->spec.dependencies;
-      const Expected expected = expect_dependencies(state_, dependencies, state_.policy.launch_allowance_ms, [&](JobId id) {
-        const auto span = spans_.find(id);
-        return span == spans_.end() ? std::nullopt : std::optional(span->second);
-      });
-      if (expected.unknown) awaiting[*expected.unknown].push_back(group);
-      if (!expected.at) return;
-      for (const std::size_t place : groups[group]) ready.emplace(*expected.at, place);
-    };
-    for (std::size_t place = 0; place < dependent_.size(); ++place) {
-      const Job& job = *dependent_[place].job;
-      groups[job.array ? job.array->array : job.job].push_back(place);
-    }
-    if (policies_.backfill->plans_everybody())
-      for (const auto& [group, places] : groups) expect(group);
     std::size_t position = queued_.size();
     std::vector<bool> is_planned(dependent_.size());
-    while (!ready.empty()) {
-      const auto [expected, place] = *ready.begin();
-      ready.erase(ready.begin());
-      is_planned[place] = true;
-      const PlannedJob line = dependent_line(dependent_[place], position, expected);
-      if (wants_lines()) lines_[position] = line;
-      ++position;
-      if (!line.start_ms) continue;
-      const auto known = awaiting.extract(line.job);
-      if (!known.empty())
-        for (const JobId group : known.mapped()) expect(group);
+    if (policies_.backfill->plans_everybody()) {
+      DependentOrder order(state_, dependent_, spans_);
+      while (const auto next = order.next()) {
+        const auto& [place, expected] = *next;
+        is_planned[place] = true;
+        const PlannedJob line = dependent_line(dependent_[place], position, expected);
+        if (wants_lines()) lines_[position] = line;
+        ++position;
+        if (line.start_ms) order.know(line.job);
+      }
     }
     for (std::size_t place = 0; wants_lines() && place < dependent_.size(); ++place) {
       if (is_planned[place]) continue;
@@ -441,7 +368,7 @@ class Planner {
 
   PlannedJob dependent_line(Candidate& waits, std::size_t position, std::optional<Time> expected) {
     waits.position = position;
-    PlannedJob line = first_line(waits);
+    PlannedJob line = reasons_.first_line(waits);
     Reason reason = line.reason;
     const DependencyView& dependencies = dependencies_of(*waits.job);
     reason.code = dependencies.coming == Coming::never ? ReasonCode::dependency_never : ReasonCode::dependency;
@@ -472,7 +399,7 @@ class Planner {
       line.reason.waits_for = {slot->ends};
       return;
     }
-    if (waits_for_date(waits, line.reason)) return;
+    if (reasons_.waits_for_date(waits, line.reason)) return;
     if (LimitCalendar::Room room = limits_.earliest(job, waits.gpus, now_, waits.stay); room.limit) {
       line.reason.code = ReasonCode::limit;
       line.reason.limit = std::move(room.limit);
@@ -501,13 +428,6 @@ class Planner {
     if (policies_.backfill->promises_first())
       if (auto promise = Promise::to(waits, now_, held_, rooms_, limits_)) promise_.emplace(std::move(*promise));
     if (policies_.backfill->tries_shortest_first()) try_shortest_first();
-  }
-
-  /// Whether no reservation closes the node to it while it would run, from now on.
-  bool is_open(const Candidate& waits, std::size_t node) const {
-    if (!waits.view->closed) return true;
-    const std::vector<Interval>& closed = (*waits.view->closed)[node];
-    return std::none_of(closed.begin(), closed.end(), [&](const Interval& one) { return one.start < now_ + waits.stay && one.end > now_; });
   }
 
   void try_shortest_first() {
@@ -563,25 +483,10 @@ class Planner {
     return allocation;
   }
 
-  /// What of devices and reservations keeps it from running now.
+  /// Only where lines are wanted.
   void explain(const Candidate& waits, bool starts_now, Reason& reason) const {
     reason.code = ReasonCode::starting_now;
-    if (starts_now || !wants_lines()) return;
-    const ClassView& view = *waits.view;
-    std::vector<std::int64_t> free, open;
-    for (std::size_t index = 0; index < view.nodes.size(); ++index) {
-      free.push_back(free_in(view, index, waits.job->spec));
-      open.push_back(is_open(waits, view.nodes[index]) ? free.back() : 0);
-    }
-    if (!fits(waits.shape, free)) {
-      reason.code = reason.gpus_free >= reason.gpus_asked ? ReasonCode::fragmentation : ReasonCode::resources;
-      return;
-    }
-    const Reservation* const in_the_way = fits(waits.shape, open) ? nullptr : roster_.closures().first_in_the_way(view.nodes, now_, waits.stay);
-    reason.code = in_the_way ? ReasonCode::reservation : ReasonCode::priority;
-    if (!in_the_way) return;
-    reason.until_ms = in_the_way->end_ms;
-    reason.reservation = in_the_way->name;
+    if (!starts_now && wants_lines()) reasons_.explain(waits, reason);
   }
 
   // ---- when running jobs yield by order
@@ -601,7 +506,7 @@ class Planner {
       PlannedJob unused;
       if (is_active(ranked.job->state) ? !ranked.view : is_hindered(ranked, unused) || array_slots_.next(*ranked.job)) continue;
       if (total_gpus(ranked.job->spec.resources) > empty.free()) continue;
-      if (!is_active(ranked.job->state) && waits_for_date(ranked, unused.reason)) continue;
+      if (!is_active(ranked.job->state) && reasons_.waits_for_date(ranked, unused.reason)) continue;
       // Who runs although a limit became smaller than he is stays.
       if (!limits_.exceeded(*ranked.job, ranked.gpus, ranked.stay) && limits_.earliest(*ranked.job, ranked.gpus, now_, ranked.stay).limit) continue;
       auto fit = empty.fit(request_of(ranked, now_), *policies_.placement);
@@ -628,7 +533,7 @@ class Planner {
       if (ranked->job->state == JobState::queued) start_ranked(*ranked, fit, in_the_way);
     for (const Candidate& waits : queued_)
       if (wants_lines() && places.find(waits.job->job) == places.end()) {
-        PlannedJob line = first_line(waits);
+        PlannedJob line = reasons_.first_line(waits);
         if (!is_hindered(waits, line)) explain(waits, false, line.reason);
         lines_[waits.position] = std::move(line);
       }
@@ -643,7 +548,7 @@ class Planner {
 
   /// Its place is counted; which devices are meant depends on who else runs there.
   void start_ranked(const Candidate& starts, Fit fit, bool in_the_way) {
-    PlannedJob line = wants_lines() ? first_line(starts) : PlannedJob{};
+    PlannedJob line = wants_lines() ? reasons_.first_line(starts) : PlannedJob{};
     if (!in_the_way) {
       for (Fit::OnNode& on_node : fit.nodes) on_node.devices = rooms_.free_devices(on_node.node, on_node.devices.size());
       line.start_ms = now_;
@@ -669,6 +574,7 @@ class Planner {
   Duration longest_now_;                           // the longest stay that may begin now
   std::optional<Prospects> prospects_;             // absent: the loop goes through all
   Rooms rooms_;                                    // now, and after the starts chosen so far
+  const Reasons reasons_{roster_, rooms_, now_};
   std::vector<Candidate> by_length_;
   const std::vector<Candidate>* order_ = nullptr;  // in which they are served
   std::size_t next_ = 0;                        // in that
