@@ -10,7 +10,7 @@
 namespace ultramarine::collectives {
 namespace {
 
-constexpr const char* file_name = "libultramarine_cuda.so";
+constexpr const char* plugin_file = "libultramarine_cuda.so";
 constexpr const char* entry_name = "ultramarine_cuda_plugin";
 
 LoadedPlugin find() {
@@ -19,12 +19,12 @@ LoadedPlugin find() {
   const std::filesystem::path beside = std::filesystem::read_symlink("/proc/self/exe", none).parent_path();
   const std::filesystem::path installed = (beside / "../lib/ultramarine").lexically_normal();
   for (const auto& folder : {beside, installed}) {
-    if (std::filesystem::exists(folder / file_name, none)) return load_cuda_plugin((folder / file_name).string());
+    if (std::filesystem::exists(folder / plugin_file, none)) return load_cuda_plugin((folder / plugin_file).string());
   }
-  LoadedPlugin loaded = load_cuda_plugin(file_name);
+  LoadedPlugin loaded = load_cuda_plugin(plugin_file);
   if (!loaded.plugin &&
-      loaded.reason.find(std::string(file_name) + ": cannot open shared object file") != std::string::npos) {
-    loaded.reason = std::string("CUDA: ") + file_name + " was not found in " + beside.string() + ", " +
+      loaded.reason.find(std::string(plugin_file) + ": cannot open shared object file") != std::string::npos) {
+    loaded.reason = std::string("CUDA: ") + plugin_file + " was not found in " + beside.string() + ", " +
                     installed.string() +
                     " or on the loader's path: install ultramarine-cuda, or build where the CUDA Toolkit and NCCL are";
   }

@@ -10,7 +10,7 @@ namespace ultramarine::api {
 namespace {
 
 /// "job 812 (train, lab-b, 8 GPUs)"
-std::string named(JobId id, const State& state) {
+std::string job_with_gpus(JobId id, const State& state) {
   const auto job = state.jobs.find(id);
   if (job == state.jobs.end()) return "job " + std::to_string(id.value);
   return "job " + text_of(job->second) + " (" + job->second.spec.name + ", " + job->second.spec.account + ", " + gpus_in_words(total_gpus(job->second.spec.resources)) + ")";
@@ -64,7 +64,7 @@ std::string without_a_job(WaitCause cause, const std::string& detail) {
 
 std::string wait_in_words(const WaitPart& part, const State& state, Time now) {
   if (part.job.value == 0) return part.account.empty() ? without_a_job(part.cause, part.detail) : "other jobs of " + part.account + ": " + without_a_job(part.cause, "");
-  const std::string who = named(part.job, state);
+  const std::string who = job_with_gpus(part.job, state);
   switch (part.cause) {
     case WaitCause::running_job: return who + ", which held GPUs that it needed" + until(part.job, state, now);
     case WaitCause::boost: return who + ", which was ahead of it by boost " + std::to_string(part.bill) + until(part.job, state, now);
@@ -84,7 +84,7 @@ std::string certificate_in_words(const Certificate& certificate, Time now) {
 
 std::string passed_in_words(const Passed& passed, const Certificate* last, const State& state, Time now) {
   const std::string times = counted(passed.times, "job");
-  std::string text = times + " started ahead of it; the last was " + named(passed.last, state);
+  std::string text = times + " started ahead of it; the last was " + job_with_gpus(passed.last, state);
   if (!last || last->later_ms.ms > 0) return text + ".";
   text += last->hole_until_ms ? ", in a hole until " + when(*last->hole_until_ms, now) : ", on GPUs that are promised to nobody ahead of it";
   return text + "; its planned start stayed (digest " + last->digest_before.substr(0, digest_digits) + " -> " + last->digest_after.substr(0, digest_digits) + ").";

@@ -24,12 +24,6 @@ std::string join(const std::vector<std::int64_t>& numbers) {
   return join(words, ", ");
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return text;
-}
-
 /// What a person who meets a refused or doubtful option calls it.
 std::string option_name(const Given& given) { return "--" + std::string(known_name(*given.rule)); }
 
@@ -149,7 +143,7 @@ class Reader {
   Asked named(const GpuCount& gpus, const std::string& where) {
     std::string& type = request_.spec.gpu_type;
     if (!gpus.type.empty()) {
-      if (!type.empty() && lower(type) != lower(gpus.type))
+      if (!type.empty() && lower_case(type) != lower_case(gpus.type))
         throw Problem(where, "GPUs of type " + gpus.type + " asked, but " + request_.places["gpu_type"] + " says " + type, "give one type");
       type = gpus.type;
       request_.places["gpu_type"] = where;

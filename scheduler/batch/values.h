@@ -13,6 +13,9 @@
 
 namespace ultramarine::batch {
 
+/// ASCII alone.
+std::string lower_case(std::string text);
+
 /// A whole number from 1 (or `least`) to 1,000,000.
 std::int64_t count_value(const std::string& text, const std::string& where, std::int64_t least = 1);
 

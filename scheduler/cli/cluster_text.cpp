@@ -105,7 +105,7 @@ protocol::ClusterFile parsed(const std::string& text, const std::string& file_na
   try {
     return protocol::parse_cluster_file(text, file_name);
   } catch (const protocol::ConfigError& error) {
-    throw CommandError(exit_code::usage, error_line("", error.what(), ""));
+    usage_error("", error.what(), "");
   }
 }
 

@@ -39,4 +39,7 @@ struct Interrupted {};
 /// elsewhere are said in the reader's language where it has them (language.h).
 std::string error_line(const std::string& field, const std::string& problem, const std::string& remedy);
 
+/// Throws CommandError with that line and the code for wrong usage.
+[[noreturn]] void usage_error(const std::string& field, const std::string& problem, const std::string& remedy);
+
 }  // namespace ultramarine::cli

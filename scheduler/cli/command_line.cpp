@@ -22,8 +22,6 @@ CLI::App* sub_command(const CLI::App* app, const std::string& name) {
 
 std::string see(const std::string& command) { return spoken("see '{0}'", command); }
 
-[[noreturn]] void usage_error(const std::string& line) { throw CommandError(exit_code::usage, line); }
-
 class HelpFormatter : public CLI::Formatter {
  public:
   explicit HelpFormatter(std::string usage) : usage_(std::move(usage)) { column_width(28); }
@@ -107,7 +105,7 @@ class Parser {
       std::vector<std::string> reversed(checked.rbegin(), checked.rend());  // CLI11 takes them from the back
       app_.parse(reversed);
     } catch (const CLI::ParseError& error) {
-      usage_error(error_line("", error.what(), see("ultra " + result.verb->path + " --help")));
+      usage_error("", error.what(), see("ultra " + result.verb->path + " --help"));
     }
     CLI::App* leaf = &app_;
     std::vector<CLI::App*> levels{leaf};
@@ -162,20 +160,20 @@ class Parser {
         const std::string name = word.substr(0, equals);
         const Option& option = known_option(name, verb == by_app_.end() ? nullptr : verb->second);
         const bool again = !seen.insert(option.name).second;
-        if (again && !option.repeatable) usage_error(error_line(option.name, spoken("given twice"), spoken("give it once")));
+        if (again && !option.repeatable) usage_error(option.name, spoken("given twice"), spoken("give it once"));
         kept.push_back(equals == std::string::npos ? option.name : option.name + word.substr(equals));
         if (option.value_name.empty()) {
           if (equals != std::string::npos)
-            usage_error(error_line(option.name, spoken("takes no value"), spoken("write {0}", option.name)));
+            usage_error(option.name, spoken("takes no value"), spoken("write {0}", option.name));
         } else if (equals == std::string::npos) {
           if (i + 1 == words.size() || words[i + 1] == "--" ||
               is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
-            usage_error(error_line(option.name, spoken("needs a value"), spoken("write {0}", option.name + " " + option.value_name)));
+            usage_error(option.name, spoken("needs a value"), spoken("write {0}", option.name + " " + option.value_name));
           }
           kept.back() += "=" + words[++i];  // as one word, so that a value may begin with '-'
         }
         if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1)
-          usage_error(error_line(option.name, spoken("its value is empty"), spoken("write {0}", option.name + " " + option.value_name)));
+          usage_error(option.name, spoken("its value is empty"), spoken("write {0}", option.name + " " + option.value_name));
         if (again) join_with_earlier(kept, option.name);
         continue;
       }
@@ -185,17 +183,16 @@ class Parser {
         continue;
       }
       if (command_follows && verb->second->positionals == Positionals::job_and_command) {
-        if (!job.empty()) usage_error(error_line("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra exec 12 -- nvidia-smi")));
+        if (!job.empty()) usage_error("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra exec 12 -- nvidia-smi"));
         job = word;
         continue;
       }
       if (command_follows && verb->second->positionals == Positionals::maybe_command)
-        usage_error(error_line("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra " + verb->second->path + " -- python3")));
+        usage_error("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra " + verb->second->path + " -- python3"));
       if (command_follows)
         return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
       if (verb->second->positionals == Positionals::none)
-        usage_error(
-            error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb->second->path + " --help")));
+        usage_error("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb->second->path + " --help"));
       if (++positionals > 1) check_may_be_several(*verb->second, word, positionals);
       kept.push_back(word);
     }
@@ -220,9 +217,8 @@ class Parser {
     result.verb = by_app_.at(at);
     result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
     if (result.arguments.positionals.empty() && result.verb->positionals == Positionals::command) {
-      usage_error(
-          error_line("command", spoken("nothing to run"),
-                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " -- python3 train.py")));
+      usage_error("command", spoken("nothing to run"),
+                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " -- python3 train.py"));
     }
     return kept;
   }
@@ -235,25 +231,25 @@ class Parser {
   /// `count`: with this word.
   static void check_may_be_several(const Verb& verb, const std::string& word, std::size_t count) {
     if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::maybe_job)
-      usage_error(error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+      usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
     const bool one_at_most = verb.positionals == Positionals::file || verb.positionals == Positionals::folder || verb.positionals == Positionals::reservation ||
                              verb.positionals == Positionals::policy || verb.positionals == Positionals::maybe_policy;
     if (one_at_most || (verb.positionals == Positionals::policies && count > 2))
-      usage_error(error_line("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help")));
+      usage_error("", spoken("unexpected word \"{0}\"", word), see("ultra " + verb.path + " --help"));
   }
 
   static void check_may_be_none(const Verb& verb) {
     const std::string command = "ultra " + verb.path;
     if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::jobs)
-      usage_error(error_line("JOB", spoken("none given"), spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12")));
+      usage_error("JOB", spoken("none given"), spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12"));
     if (verb.positionals == Positionals::some_nodes)
-      usage_error(error_line("NODE", spoken("none given"), spoken("write for example {0}", command + " node[01-04]")));
+      usage_error("NODE", spoken("none given"), spoken("write for example {0}", command + " node[01-04]"));
     if (verb.positionals == Positionals::file)
-      usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " job.toml")));
+      usage_error("FILE", spoken("none given"), spoken("write for example {0}", command + " job.toml"));
     if (verb.positionals == Positionals::policy || verb.positionals == Positionals::policies)
-      usage_error(error_line("FILE", spoken("none given"), spoken("write for example {0}", command + " ./proposal.toml")));
+      usage_error("FILE", spoken("none given"), spoken("write for example {0}", command + " ./proposal.toml"));
     if (verb.positionals == Positionals::folder)
-      usage_error(error_line("FOLDER", spoken("none given"), spoken("write for example {0}", command + " ~/.local/share/man")));
+      usage_error("FOLDER", spoken("none given"), spoken("write for example {0}", command + " ~/.local/share/man"));
   }
 
   /// The last word repeats an option of an earlier one: one word with both values is left.
@@ -289,7 +285,7 @@ class Parser {
       }
     }
     const std::string help = verb ? "ultra " + verb->path + " --help" : "ultra --help";
-    usage_error(error_line(name, spoken("unknown option"), did_you_mean(name, names, see(help))));
+    usage_error(name, spoken("unknown option"), did_you_mean(name, names, see(help)));
   }
 
   CLI::App* next_level(CLI::App* at, const std::string& word) {
@@ -299,8 +295,8 @@ class Parser {
     std::string near = nearest(word, names);
     const std::string before = at == &app_ ? "ultra " : "ultra " + at->get_name() + " ";
     if (near.empty() && at == &app_ && (word == "up" || word == "down" || word == "status")) near = "cluster " + word;
-    usage_error(error_line(word, spoken("unknown verb"),
-                           near.empty() ? see(before + "--help") : spoken("did you mean {0}?", "'" + before + near + "'")));
+    usage_error(word, spoken("unknown verb"),
+                           near.empty() ? see(before + "--help") : spoken("did you mean {0}?", "'" + before + near + "'"));
   }
 
   void take_globals(CommandLine& result) {
@@ -313,8 +309,8 @@ class Parser {
     else if (*colour == "never")
       result.colour = ColourMode::never;
     else
-      usage_error(error_line("--color", spoken("\"{0}\" is not known", *colour),
-                             did_you_mean(*colour, {"auto", "always", "never"}, spoken("give one of {0}", "auto, always, never"))));
+      usage_error("--color", spoken("\"{0}\" is not known", *colour),
+                             did_you_mean(*colour, {"auto", "always", "never"}, spoken("give one of {0}", "auto, always, never")));
   }
 
   CLI::App app_;

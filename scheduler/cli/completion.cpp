@@ -14,7 +14,7 @@
 namespace ultramarine::cli {
 namespace {
 
-constexpr auto patience = std::chrono::milliseconds(300);
+constexpr auto completion_patience = std::chrono::milliseconds(300);
 
 /// The scheduler's answer, or an empty one.
 template <class T>
@@ -25,7 +25,7 @@ T ask(const Context& context, const std::string& path, const std::map<std::strin
     request.path = path;
     request.query = query;
     const net::Response response =
-        net::fetch(net::Endpoint{.path = context.socket, .host = "", .port = 0}, request, patience);
+        net::fetch(net::Endpoint{.path = context.socket, .host = "", .port = 0}, request, completion_patience);
     if (response.status == 200) return protocol::from_json<T>(response.body);
   } catch (const std::exception&) {
     // Nobody there, or too slow: there is just nothing to offer.

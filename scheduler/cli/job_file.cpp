@@ -18,7 +18,7 @@ using protocol::Setting;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& word, const std::string& problem,
                          const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(where + ": " + word, problem, remedy));
+  usage_error(where + ": " + word, problem, remedy);
 }
 
 /// The words of a job file beside the options.
@@ -77,9 +77,8 @@ std::string read_text(const std::string& name) {
   std::ostringstream text;
   if (file) text << file.rdbuf();
   if (!file || std::filesystem::is_directory(name))
-    throw CommandError(exit_code::usage,
-                       error_line(name, spoken("it can't be read") + (errno ? ": " + heard(std::strerror(errno)) : ""),
-                                  spoken("name a file that exists and that you may read")));
+    usage_error(name, spoken("it can't be read") + (errno ? ": " + heard(std::strerror(errno)) : ""),
+                                  spoken("name a file that exists and that you may read"));
   return text.str();
 }
 
@@ -92,7 +91,7 @@ JobFile parse_job_file(const std::string& text, const std::string& name) {
     settings = protocol::read_settings(text, name);
   } catch (const protocol::ConfigError& error) {
     const std::string field = error.field.empty() ? error.where : error.where + ": " + error.field;
-    throw CommandError(exit_code::usage, error_line(field, error.problem, error.remedy));
+    usage_error(field, error.problem, error.remedy);
   }
   const Setting *command = nullptr, *script = nullptr, *arguments = nullptr;
   for (const Setting& setting : settings) {
@@ -118,9 +117,8 @@ JobFile parse_job_file(const std::string& text, const std::string& name) {
     refuse(arguments->key_where, "arguments", spoken("they are a script's"),
            spoken("put everything into {0}", "command"));
   if (!command && !script)
-    throw CommandError(exit_code::usage,
-                       error_line(name, spoken("nothing to run"),
-                                  spoken("add for example {0}", "command = [\"python3\", \"train.py\"]")));
+    usage_error(name, spoken("nothing to run"),
+                                  spoken("add for example {0}", "command = [\"python3\", \"train.py\"]"));
   if (command) {
     if (command->kind != Setting::Kind::list || command->items.empty())
       refuse(command->where, "command", spoken("expected a list: the program and its arguments"),

@@ -25,7 +25,7 @@ LinePattern::LinePattern(const std::string& option, const std::string& expressio
   char why[200];
   regerror(problem, compiled_.get(), why, sizeof why);
   delete compiled_.release();  // nothing was compiled, so there is nothing to free
-  throw CommandError(exit_code::usage, error_line(option, std::string("\"") + expression + "\": " + why, spoken("see 'man 7 regex'")));
+  usage_error(option, std::string("\"") + expression + "\": " + why, spoken("see 'man 7 regex'"));
 }
 
 void LinePattern::Free::operator()(regex_t* compiled) const {

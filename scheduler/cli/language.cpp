@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "scheduler/cli/catalogue.h"
+#include "scheduler/cli/environment.h"
 #include "scheduler/cli/korean_particles.h"
 
 namespace ultramarine::cli {
@@ -153,11 +154,6 @@ std::string heard_piece(std::string_view sentence, int depth) {
     return filled(*korean().find_heard(pattern.sentence), pattern, pieces);
   }
   return std::string(sentence);
-}
-
-std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
 }
 
 bool is_language(std::string_view locale, std::string_view language) {

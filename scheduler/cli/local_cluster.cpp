@@ -133,7 +133,7 @@ void LocalCluster::read_file() {
     gpus_.clear();
     for (const NodeConfig& node : file.cluster.nodes) nodes_.push_back(node.name), gpus_.push_back(node.gpus);
   } catch (const protocol::ConfigError& problem) {
-    throw CommandError(exit_code::usage, error_line("", problem.what(), ""));
+    usage_error("", problem.what(), "");
   }
 }
 

@@ -6,16 +6,12 @@
 #include <filesystem>
 
 #include "scheduler/cli/command_error.h"
+#include "scheduler/cli/environment.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/net/endpoint.h"
 
 namespace ultramarine::cli {
 namespace {
-
-std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
-}
 
 std::string absolute(const std::string& path) {
   std::string text = std::filesystem::absolute(path).lexically_normal().string();
@@ -33,8 +29,8 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
     if (user) home = user->pw_dir;
   }
   if (home.empty())
-    throw CommandError(exit_code::usage, error_line("ULTRA_HOME", spoken("neither it nor HOME is set"),
-                                                    spoken("set ULTRA_HOME to a folder for the cluster's state")));
+    usage_error("ULTRA_HOME", spoken("neither it nor HOME is set"),
+                                                    spoken("set ULTRA_HOME to a folder for the cluster's state"));
   return absolute(home + "/.ultramarine");
 }
 
@@ -52,10 +48,9 @@ std::string socket_path(const std::optional<std::string>& option, const std::map
   else
     path = socket_file(home), field = "ULTRA_HOME";
   if (path.size() > net::unix_path_max) {
-    throw CommandError(exit_code::usage,
-                       error_line(field,
+    usage_error(field,
                                   spoken("{0} has {1} characters, a socket's path at most {2}", path, path.size(), net::unix_path_max),
-                                  field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path")));
+                                  field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path"));
   }
   return path;
 }

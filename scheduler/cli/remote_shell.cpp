@@ -15,15 +15,15 @@ constexpr int not_started = 255;
 /// Options of ssh and rsh that have a value.
 constexpr std::string_view letters_with_value = "BbcDEeFIiJLlmOopQRSWw";
 
-[[noreturn]] void usage_error(const std::string& problem) {
-  throw CommandError(exit_code::usage, error_line("ultra-rsh", problem, spoken("write {0}", "ultra-rsh [OPTIONS] HOST COMMAND...")));
+[[noreturn]] void wrong_usage(const std::string& problem) {
+  usage_error("ultra-rsh", problem, spoken("write {0}", "ultra-rsh [OPTIONS] HOST COMMAND..."));
 }
 
 JobName job_around(const Context& context) {
   const auto names = parse_job_names(context.variable("ULTRA_JOB_ID"));
   if (names.size() == 1) return names.front();
-  throw CommandError(exit_code::usage, error_line("ultra-rsh", spoken("this is not inside a job (ULTRA_JOB_ID is not set)"),
-                                                  spoken("it is for mpirun and other launchers in a script of 'ultra submit'")));
+  usage_error("ultra-rsh", spoken("this is not inside a job (ULTRA_JOB_ID is not set)"),
+                                                  spoken("it is for mpirun and other launchers in a script of 'ultra submit'"));
 }
 
 }  // namespace
@@ -38,11 +38,11 @@ RemoteCommand parse_remote_command(const std::vector<std::string>& words) {
     const char letter = words[at][1];
     if (words[at].size() == 2 && letters_with_value.find(letter) != std::string_view::npos) ++at;
   }
-  if (at >= words.size()) usage_error(spoken("no host is named"));
+  if (at >= words.size()) wrong_usage(spoken("no host is named"));
   RemoteCommand remote{.host = words[at++], .command = ""};
   if (const std::size_t user = remote.host.find('@'); user != std::string::npos) remote.host.erase(0, user + 1);
   for (; at < words.size(); ++at) remote.command += (remote.command.empty() ? "" : " ") + words[at];
-  if (remote.command.empty()) usage_error(spoken("no command is given"));
+  if (remote.command.empty()) wrong_usage(spoken("no command is given"));
   return remote;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "scheduler/cli/environment.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -24,6 +25,10 @@ std::string error_line(const std::string& field, const std::string& problem, con
   return printable(line);
 }
 
+void usage_error(const std::string& field, const std::string& problem, const std::string& remedy) {
+  throw CommandError(exit_code::usage, error_line(field, problem, remedy));
+}
+
 std::optional<std::string> Arguments::text(const std::string& option) const {
   const auto found = values.find(option);
   if (found == values.end()) return std::nullopt;
@@ -36,12 +41,11 @@ std::optional<std::int64_t> Arguments::whole_number(const std::string& option, s
   if (!given) return std::nullopt;
   const auto number = parse_whole_number(*given);
   if (!number)
-    throw CommandError(exit_code::usage,
-                       error_line(option, spoken("expected a whole number, got \"{0}\"", *given),
-                                  spoken("write {0}", option + " " + std::to_string(std::max<std::int64_t>(least, 8)))));
+    usage_error(option, spoken("expected a whole number, got \"{0}\"", *given),
+                                  spoken("write {0}", option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
   if (*number < least || *number > most) {
-    throw CommandError(exit_code::usage, error_line(option, spoken("{0} is out of range", *given),
-                                                    spoken("give {0} to {1}", least, most)));
+    usage_error(option, spoken("{0} is out of range", *given),
+                                                    spoken("give {0} to {1}", least, most));
   }
   return number;
 }
@@ -51,8 +55,8 @@ std::optional<Duration> Arguments::duration(const std::string& option) const {
   if (!given) return std::nullopt;
   const auto length = protocol::parse_duration(*given);
   if (!length) {
-    throw CommandError(exit_code::usage, error_line(option, spoken("expected a length of time, got \"{0}\"", *given),
-                                                    spoken("write for example {0}", "30s, 10m, 2h, 1-12:00")));
+    usage_error(option, spoken("expected a length of time, got \"{0}\"", *given),
+                                                    spoken("write for example {0}", "30s, 10m, 2h, 1-12:00"));
   }
   return length;
 }
@@ -62,8 +66,8 @@ std::optional<Time> Arguments::instant(const std::string& option, Time now) cons
   if (!given) return std::nullopt;
   const auto instant = protocol::parse_instant(*given, now);
   if (!instant) {
-    throw CommandError(exit_code::usage, error_line(option, spoken("expected an instant, got \"{0}\"", *given),
-                                                    spoken("write for example {0}", "now+2h, 16:00, tomorrow, 2026-12-24T10:00")));
+    usage_error(option, spoken("expected an instant, got \"{0}\"", *given),
+                                                    spoken("write for example {0}", "now+2h, 16:00, tomorrow, 2026-12-24T10:00"));
   }
   return instant;
 }
@@ -84,8 +88,7 @@ std::vector<JobId> Arguments::jobs() const {
   for (const std::string& given : positionals) {
     const auto number = parse_whole_number(given);
     if (!number || *number < 1)
-      throw CommandError(exit_code::usage,
-                         error_line("JOB", spoken("\"{0}\" is not a job number", given), spoken("'ultra queue --all' lists them")));
+      usage_error("JOB", spoken("\"{0}\" is not a job number", given), spoken("'ultra queue --all' lists them"));
     ids.push_back({*number});
   }
   return ids;
@@ -96,18 +99,19 @@ std::vector<JobName> Arguments::job_names() const {
   for (const std::string& given : positionals) {
     const auto these = parse_job_names(given);
     if (these.empty()) {
-      throw CommandError(exit_code::usage,
-                         error_line("JOB", spoken("\"{0}\" is not a job", given),
-                                    spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them")));
+      usage_error("JOB", spoken("\"{0}\" is not a job", given),
+                                    spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them"));
     }
     names.insert(names.end(), these.begin(), these.end());
   }
   return names;
 }
 
-std::string Context::variable(const std::string& name) const {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
+std::string Context::variable(const std::string& name) const { return value_of(environment, name); }
+
+void warn(const std::vector<std::string>& lines, Context& context) {
+  for (const std::string& line : lines)
+    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(line)) << '\n';
 }
 
 const std::vector<Option>& global_options() {

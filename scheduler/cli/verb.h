@@ -62,6 +62,9 @@ struct Context {
   std::string variable(const std::string& name) const;
 };
 
+/// Says each of these on stderr, in the reader's language.
+void warn(const std::vector<std::string>& lines, Context& context);
+
 /// `script_or_command`: a command, a script with its arguments, or nothing (the verb says what is missing). `nodes`: any number of names.
 /// `shell`: one, or `words` and a whole command line. `some_nodes`: one at least. `reservation`: at most one name.
 /// `maybe_job`: at most one. `policy`: a policy's name or file; `maybe_policy`: one or none; `policies`: one or two.

@@ -10,7 +10,7 @@
 namespace ultramarine::core {
 namespace {
 
-struct Span {
+struct Holding {
   JobId job;
   Time start, end;
   std::set<std::pair<std::string, std::int64_t>> devices;
@@ -24,13 +24,13 @@ std::set<std::pair<std::string, std::int64_t>> devices_of(const Allocation& allo
 }
 
 /// A whole stay from a start that is decided then: launch, time limit, grace.
-Span stay_from(const State& state, JobId id, Time start, const Allocation& allocation, std::optional<Duration> trial = std::nullopt) {
+Holding stay_from(const State& state, JobId id, Time start, const Allocation& allocation, std::optional<Duration> trial = std::nullopt) {
   const Job& job = state.jobs.at(id);
   const Duration limit = trial.value_or(job.spec.time_limit_ms);
   return {id, start, Time{start.ms + state.policy.launch_allowance_ms.ms + limit.ms + job.spec.stop_grace_ms.ms}, devices_of(allocation)};
 }
 
-bool meet(const Span& a, const Span& b) { return a.start < b.end && b.start < a.end; }
+bool meet(const Holding& a, const Holding& b) { return a.start < b.end && b.start < a.end; }
 
 /// Whose cap a job counts for, and the cap: its account and all above, its QOS, its partition, and it as a user of each.
 std::vector<std::pair<std::string, std::int64_t>> caps_of(const State& state, const Job& job) {
@@ -61,7 +61,7 @@ std::string number(JobId job) { return "job " + std::to_string(job.value); }
 }  // namespace
 
 std::vector<std::string> broken_promises(const State& state, const Plan& promised, const Round& round) {
-  std::vector<Span> running, starting, ahead;
+  std::vector<Holding> running, starting, ahead;
   std::set<JobId> started;
   for (const Decision& decision : round.decisions) {
     const auto* start = std::get_if<StartJob>(&decision);
@@ -78,16 +78,16 @@ std::vector<std::string> broken_promises(const State& state, const Plan& promise
     running.push_back({id, attempt.decided_ms, std::max(begins + limit + job.spec.stop_grace_ms, round.now_ms + seconds(1)), devices_of(attempt.allocation)});
   }
   // Those ahead of the last one that starts.
-  std::vector<Span> waiting;
+  std::vector<Holding> waiting;
   for (const PlannedJob& line : promised.jobs) {
     if (started.count(line.job) != 0) ahead.insert(ahead.end(), waiting.begin(), waiting.end()), waiting.clear();
     else if (line.start_ms) waiting.push_back(stay_from(state, line.job, *line.start_ms, line.allocation));
   }
 
   std::vector<std::string> broken;
-  for (const Span& kept : ahead) {
-    for (const std::vector<Span>* others : {&running, &starting})
-      for (const Span& other : *others) {
+  for (const Holding& kept : ahead) {
+    for (const std::vector<Holding>* others : {&running, &starting})
+      for (const Holding& other : *others) {
         if (!meet(kept, other)) continue;
         const bool shared = std::any_of(kept.devices.begin(), kept.devices.end(), [&](const auto& device) { return other.devices.count(device) != 0; });
         if (shared) broken.push_back(number(kept.job) + " can't start when promised: " + number(other.job) + " has one of its devices then");
@@ -95,15 +95,15 @@ std::vector<std::string> broken_promises(const State& state, const Plan& promise
   }
 
   // What is taken of each cap only grows at starts.
-  std::vector<Span> all = running;
+  std::vector<Holding> all = running;
   all.insert(all.end(), starting.begin(), starting.end());
   all.insert(all.end(), ahead.begin(), ahead.end());
   std::map<JobId, std::vector<std::pair<std::string, std::int64_t>>> caps;
-  for (const Span& one : all) caps.emplace(one.job, caps_of(state, state.jobs.at(one.job)));
-  for (const Span& kept : ahead)
+  for (const Holding& one : all) caps.emplace(one.job, caps_of(state, state.jobs.at(one.job)));
+  for (const Holding& kept : ahead)
     for (const auto& [who, most] : caps.at(kept.job)) {
       std::int64_t taken = 0;
-      for (const Span& other : all) {
+      for (const Holding& other : all) {
         const auto& its = caps.at(other.job);
         const bool counts = std::any_of(its.begin(), its.end(), [&](const auto& cap) { return cap.first == who; });
         if (counts && other.start <= kept.start && kept.start < other.end) taken += static_cast<std::int64_t>(other.devices.size());

@@ -14,7 +14,7 @@
 namespace ultramarine::core {
 namespace {
 
-struct Span {
+struct Period {
   Time start, end;
   bool has(Time time) const { return time >= start && time < end; }
   /// How much of [from, to) lies in it.
@@ -44,17 +44,17 @@ std::optional<Time> ranks_finished(const Attempt& attempt) {
   return gang ? gang->finished_ms : std::nullopt;
 }
 
-void add_attempt(AccountReport& row, const Attempt& attempt, const Span& span, Time now) {
+void add_attempt(AccountReport& row, const Attempt& attempt, const Period& period, Time now) {
   const std::int64_t gpus = gpus_of(attempt.allocation);
   const Time end = attempt.ended_ms.value_or(now);
-  const std::int64_t held_ms = gpus * span.part_ms(attempt.decided_ms, end);
+  const std::int64_t held_ms = gpus * period.part_ms(attempt.decided_ms, end);
   row.used_gpu_ms += held_ms;
   if (is_failure(attempt)) {
     row.failed_gpu_ms += held_ms;
     return;
   }
-  row.idle_gpu_ms += gpus * span.part_ms(attempt.decided_ms, attempt.started_ms.value_or(end));
-  if (attempt.started_ms) row.idle_gpu_ms += gpus * span.part_ms(ranks_finished(attempt).value_or(end), end);
+  row.idle_gpu_ms += gpus * period.part_ms(attempt.decided_ms, attempt.started_ms.value_or(end));
+  if (attempt.started_ms) row.idle_gpu_ms += gpus * period.part_ms(ranks_finished(attempt).value_or(end), end);
 }
 
 Duration ran(const Job& job) {
@@ -64,18 +64,18 @@ Duration ran(const Job& job) {
   return sum;
 }
 
-void add_job(Sums& sums, const Job& job, const Span& span, Time now) {
+void add_job(Sums& sums, const Job& job, const Period& period, Time now) {
   AccountReport& row = sums.row;
   bool held = false, started = false;
   for (const Attempt& attempt : job.attempts) {
     if (attempt.allocation.empty()) continue;  // it was rejected, and held nothing
-    add_attempt(row, attempt, span, now);
-    if (!held && span.has(attempt.decided_ms)) ++row.jobs_tried;
-    if (!started && !attempt.trial_ms && span.has(attempt.decided_ms)) sums.waits.push_back(attempt.decided_ms - job.submitted_ms);
+    add_attempt(row, attempt, period, now);
+    if (!held && period.has(attempt.decided_ms)) ++row.jobs_tried;
+    if (!started && !attempt.trial_ms && period.has(attempt.decided_ms)) sums.waits.push_back(attempt.decided_ms - job.submitted_ms);
     held = true;
     started = started || !attempt.trial_ms;
   }
-  if (!job.ended_ms || !span.has(*job.ended_ms)) return;
+  if (!job.ended_ms || !period.has(*job.ended_ms)) return;
   if (job.state == JobState::completed) ++row.jobs_completed;
   if (job.state != JobState::failed) return;
   ++row.jobs_failed;
@@ -134,11 +134,11 @@ std::int64_t held_gpu_ms(const Attempt& attempt, Time now) {
 }
 
 Report report(const State& state, Time start, Time end, Time now, const std::string& account) {
-  const Span span{start, end};
+  const Period period{start, end};
   std::map<std::string, Sums> all;
-  for (const auto& [id, job] : state.jobs) add_job(all[job.spec.account], job, span, now);
+  for (const auto& [id, job] : state.jobs) add_job(all[job.spec.account], job, period, now);
   for (const Bill& bill : state.bills)
-    if (span.has(bill.at_ms)) add_bill(all, state, bill);
+    if (period.has(bill.at_ms)) add_bill(all, state, bill);
 
   // The rows in order: the tree as it is now, then what is left.
   std::vector<AccountReport> rows;

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "scheduler/metrics/gauges.h"
+#include "scheduler/metrics/seconds.h"
 
 namespace ultramarine::metrics {
 
@@ -39,8 +40,6 @@ std::string size_label(std::int64_t gpus) {
     if (gpus <= size) return std::to_string(size);
   return "more";
 }
-
-double in_seconds(Duration length) { return static_cast<double>(length.ms) / 1000; }
 
 std::string word(Outcome outcome) { return boost::describe::enum_to_string(outcome, ""); }
 

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "scheduler/metrics/seconds.h"
+
 namespace ultramarine::metrics {
 
 namespace {
@@ -17,9 +19,6 @@ using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
-
-double in_seconds(Duration length) { return static_cast<double>(length.ms) / 1000; }
-double in_seconds(Time instant) { return static_cast<double>(instant.ms) / 1000; }
 
 template <class Enum>
 std::string word(Enum value) {

@@ -18,7 +18,7 @@ constexpr std::int64_t gpus_max = 1024;
 
 std::string at(const std::string& list, std::size_t index) { return list + "[" + std::to_string(index) + "]"; }
 
-std::string quoted(std::string_view word) { return "\"" + std::string(word) + "\""; }
+std::string in_quotes(std::string_view word) { return "\"" + std::string(word) + "\""; }
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
@@ -29,7 +29,7 @@ std::string joined(const std::vector<std::string>& words) {
 /// "did you mean ...?", or the words themselves when there are few, or `otherwise`.
 std::string suggestion(std::string_view word, const std::vector<std::string>& known, const std::string& otherwise) {
   const std::string near = nearest_word(word, known);
-  if (!near.empty()) return "did you mean " + quoted(near) + "?";
+  if (!near.empty()) return "did you mean " + in_quotes(near) + "?";
   return !known.empty() && known.size() <= 8 ? "known: " + joined(known) : otherwise;
 }
 
@@ -43,14 +43,14 @@ bool is_name(std::string_view text) {
 void check_name(const std::string& name, const std::string& path, const TomlReader& reader) {
   if (name.empty()) reader.fail(path, "a name is missing", "add name = \"...\"");
   if (!is_name(name)) {
-    reader.fail(path, quoted(name) + " is no name", "use at most 64 letters, digits, '.', '_' and '-', a letter, a digit or '_' first");
+    reader.fail(path, in_quotes(name) + " is no name", "use at most 64 letters, digits, '.', '_' and '-', a letter, a digit or '_' first");
   }
 }
 
 void check_known(const std::string& word, const std::vector<std::string>& known, const char* noun, const std::string& path,
                  const TomlReader& reader, const std::string& otherwise) {
   if (std::find(known.begin(), known.end(), word) == known.end()) {
-    reader.fail(path, "there is no " + std::string(noun) + " " + quoted(word), suggestion(word, known, otherwise));
+    reader.fail(path, "there is no " + std::string(noun) + " " + in_quotes(word), suggestion(word, known, otherwise));
   }
 }
 
@@ -99,7 +99,7 @@ std::vector<std::string> unique_names(const std::vector<Section>& sections, cons
     check_name(sections[i].name, path, reader);
     const auto [first, is_new] = seen.try_emplace(sections[i].name, i);
     if (!is_new) {
-      reader.fail(path, quoted(sections[i].name) + " is declared twice", "the first is on " + reader.line_text(at(list, first->second) + ".name"));
+      reader.fail(path, in_quotes(sections[i].name) + " is declared twice", "the first is on " + reader.line_text(at(list, first->second) + ".name"));
     }
     names.push_back(sections[i].name);
   }
@@ -115,7 +115,7 @@ std::vector<NodeConfig> expanded_nodes(const ClusterLayout& layout, const TomlRe
     const std::string path = at("node", i);
     if (section.name.empty()) reader.fail(path + ".name", "a name is missing", "add name = \"node[01-08]\"");
     const auto names = expand_hostlist(section.name);
-    if (!names) reader.fail(path + ".name", quoted(section.name) + " is no hostlist", "write it like \"node[01-08]\" or \"a,b\"");
+    if (!names) reader.fail(path + ".name", in_quotes(section.name) + " is no hostlist", "write it like \"node[01-08]\" or \"a,b\"");
     if (nodes.size() + names->size() > nodes_max) {
       reader.fail(path + ".name", "the cluster has more than " + std::to_string(nodes_max) + " nodes", "declare fewer");
     }
@@ -126,7 +126,7 @@ std::vector<NodeConfig> expanded_nodes(const ClusterLayout& layout, const TomlRe
     std::vector<std::string> addresses{section.address};
     if (!section.address.empty() && section.address.find(':') == std::string::npos) {
       const auto expanded = expand_hostlist(section.address);
-      if (!expanded) reader.fail(path + ".address", quoted(section.address) + " is no address", "write it like \"10.0.0.[1-8]\"");
+      if (!expanded) reader.fail(path + ".address", in_quotes(section.address) + " is no address", "write it like \"10.0.0.[1-8]\"");
       addresses = *expanded;
     }
     if (addresses.size() != 1 && addresses.size() != names->size()) {
@@ -140,7 +140,7 @@ std::vector<NodeConfig> expanded_nodes(const ClusterLayout& layout, const TomlRe
       check_name(node.name, path + ".name", reader);
       const auto [first, is_new] = declared.try_emplace(node.name, i);
       if (!is_new) {
-        reader.fail(path + ".name", "node " + quoted(node.name) + " is declared twice",
+        reader.fail(path + ".name", "node " + in_quotes(node.name) + " is declared twice",
                     "the first is on " + reader.line_text(at("node", first->second) + ".name"));
       }
       nodes.push_back(std::move(node));
@@ -164,13 +164,13 @@ std::vector<PartitionConfig> checked_partitions(const ClusterLayout& layout, con
       const std::string nodes_path = at(path + ".nodes", k);
       const auto expanded = expand_hostlist(partition.nodes[k]);
       if (!expanded) {
-        reader.fail(nodes_path, quoted(partition.nodes[k]) + " is no hostlist", "write it like \"node[01-08]\"; left out, all nodes");
+        reader.fail(nodes_path, in_quotes(partition.nodes[k]) + " is no hostlist", "write it like \"node[01-08]\"; left out, all nodes");
       }
       for (const auto& name : *expanded) {
         if (!known.contains(name)) {
-          reader.fail(nodes_path, "there is no node " + quoted(name), suggestion(name, node_names, "declare it with [[node]]"));
+          reader.fail(nodes_path, "there is no node " + in_quotes(name), suggestion(name, node_names, "declare it with [[node]]"));
         }
-        if (!seen.insert(name).second) reader.fail(nodes_path, "node " + quoted(name) + " is named twice", "name it once");
+        if (!seen.insert(name).second) reader.fail(nodes_path, "node " + in_quotes(name) + " is named twice", "name it once");
         names.push_back(name);
       }
     }
@@ -238,7 +238,7 @@ void check_fabric(const FabricConfig& fabric, const TomlReader& reader) {
     const bool starts_well = !name.empty() && !(name.front() >= '0' && name.front() <= '9');
     const bool is_variable = starts_well && name.find_first_of("=.- \t\n") == std::string::npos;
     if (!is_variable || value.find('\0') != std::string::npos || name.find('\0') != std::string::npos) {
-      reader.fail("fabric.environment." + name, quoted(name) + " can't be a variable of the environment", "use letters, digits and '_'");
+      reader.fail("fabric.environment." + name, in_quotes(name) + " can't be a variable of the environment", "use letters, digits and '_'");
     }
   }
 }
@@ -264,7 +264,7 @@ void check_money(const MoneyConfig& money, const TomlReader& reader) {
   check_range(money.lifetime_years, 0, 100, "money.lifetime_years", reader);
   const std::string_view bad = " ,;\"\\\t\r\n";
   if (money.currency.size() > 16 || money.currency.find_first_of(bad) != std::string::npos)
-    reader.fail("money.currency", quoted(money.currency) + " is no currency", "write it like \"EUR\"");
+    reader.fail("money.currency", in_quotes(money.currency) + " is no currency", "write it like \"EUR\"");
   if (has_amount && money.currency.empty()) reader.fail("money", "amounts without a currency", "add currency = \"EUR\"");
   if (money.capital_cost_milli > 0 && money.lifetime_years == 0)
     reader.fail("money.capital_cost_milli", "over how many years " + decimal(money.capital_cost_milli) + " is spread isn't said", "add lifetime_years = 4");
@@ -352,7 +352,7 @@ bool is_endpoint(std::string_view text) {
 
 void check_endpoint(const std::string& text, bool may_be_absent, const std::string& path, const TomlReader& reader) {
   if (may_be_absent && text.empty()) return;
-  if (!is_endpoint(text)) reader.fail(path, quoted(text) + " is no address", "write host:port, like \"127.0.0.1:8642\"");
+  if (!is_endpoint(text)) reader.fail(path, in_quotes(text) + " is no address", "write host:port, like \"127.0.0.1:8642\"");
 }
 
 }  // namespace
@@ -363,7 +363,7 @@ ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& rea
   cluster.name = layout.name;
   constexpr const char* zone_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-/";
   const bool is_zone = !layout.time_zone.empty() && layout.time_zone.find_first_not_of(zone_characters) == std::string::npos;
-  if (!is_zone) reader.fail("time_zone", quoted(layout.time_zone) + " is no time zone", "write it like \"UTC\" or \"Europe/Berlin\"");
+  if (!is_zone) reader.fail("time_zone", in_quotes(layout.time_zone) + " is no time zone", "write it like \"UTC\" or \"Europe/Berlin\"");
   cluster.time_zone = layout.time_zone;
   cluster.nodes = expanded_nodes(layout, reader);
   cluster.accounts = checked_accounts(layout, reader);
@@ -400,11 +400,11 @@ void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader
   check_not_negative(layout.agent.device_tolerance_bytes, "agent.device_tolerance_bytes", reader);
   for (const auto& [path, program] : {std::pair{"agent.prolog", layout.agent.prolog}, {"agent.epilog", layout.agent.epilog}, {"agent.health_check", layout.agent.health_check}}) {
     if (!program.empty() && !program.starts_with('/'))
-      reader.fail(path, quoted(program) + " is no absolute path", "write where the program lies on every node, like \"/etc/ultramarine/" + std::string(path).substr(6) + "\"");
+      reader.fail(path, in_quotes(program) + " is no absolute path", "write where the program lies on every node, like \"/etc/ultramarine/" + std::string(path).substr(6) + "\"");
   }
   const std::string& agents = layout.scheduler.agents;
   if (layout.agent.scheduler.empty() && (agents.starts_with("0.0.0.0:") || agents.starts_with("[::]:"))) {
-    reader.fail("scheduler.agents", quoted(agents) + " is every address of the scheduler's machine, and agents need one of them",
+    reader.fail("scheduler.agents", in_quotes(agents) + " is every address of the scheduler's machine, and agents need one of them",
                 "add it to [agent], like scheduler = \"10.0.0.1:8643\"");
   }
   const std::string& policy = layout.scheduler.policy;
@@ -416,7 +416,7 @@ void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader
 void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
   const auto one_of = [&](const std::string& word, const char* field, const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), word) != known.end()) return;
-    reader.fail(field, "unknown word " + quoted(word), suggestion(word, known, ""));
+    reader.fail(field, "unknown word " + in_quotes(word), suggestion(word, known, ""));
   };
   check_name(policy.name, "name", reader);
   one_of(policy.order, "order", {"submit_time", "multifactor", "shortest", "least_remaining", "least_remaining_gpu_time", "least_attained"});
@@ -453,13 +453,13 @@ void check_policy(const PolicyConfig& policy, const TomlReader& reader) {
     if (name == "share_permille") check_range(value, 0, 1000, path, reader);
     else if (name == "minutes") check_range(value, 0, 1'000'000, path, reader);
     else if (name == "gpus_per_job") check_range(value, 1, 1'000'000, path, reader);
-    else reader.fail(path, "unknown word " + quoted(name), suggestion(name, {"minutes", "gpus_per_job", "share"}, ""));
+    else reader.fail(path, "unknown word " + in_quotes(name), suggestion(name, {"minutes", "gpus_per_job", "share"}, ""));
   }
   const auto minutes = policy.trial.find("minutes");
   if (minutes == policy.trial.end() || minutes->second == 0) return;
   if (policy.backfill != "conservative")
-    reader.fail("trial", "backfill " + quoted(policy.backfill) + " plans no starts that a trial could leave alone", "leave trial out, or write backfill = \"conservative\"");
-  if (policy.preemption != "none") reader.fail("trial", "with preemption " + quoted(policy.preemption) + " nobody's place is kept", "leave trial out, or write preemption = \"none\"");
+    reader.fail("trial", "backfill " + in_quotes(policy.backfill) + " plans no starts that a trial could leave alone", "leave trial out, or write backfill = \"conservative\"");
+  if (policy.preemption != "none") reader.fail("trial", "with preemption " + in_quotes(policy.preemption) + " nobody's place is kept", "leave trial out, or write preemption = \"none\"");
 }
 
 }  // namespace ultramarine::protocol

@@ -71,7 +71,7 @@ api::Caller relayed_caller(std::int64_t uid, const std::string& user, const std:
 }
 
 FrontDoor::FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version)
-    : loop_(loop), daemon_(daemon), api_(daemon, version, [&daemon](const api::Answered& answered) {
+    : loop_(loop), api_(daemon, version, [&daemon](const api::Answered& answered) {
         daemon.exporter().on_request(answered.route, answered.method, answered.status, answered.seconds);
         if (answered.status == 403) daemon.exporter().on_refused("peercred");
         if (answered.status >= 500)

@@ -24,7 +24,6 @@ class FrontDoor {
 
  private:
   net::Loop& loop_;
-  Daemon& daemon_;
   api::Api api_;
 };
 

@@ -1,6 +1,6 @@
-# fuzz_<name>: a libFuzzer program, with clang and ULTRAMARINE_FUZZ=ON. The rooms must be instrumented too, so use a folder of its own:
+# fuzz_<name>: a libFuzzer program, with clang and ULTRAMARINE_FUZZ=ON. The rooms are instrumented too, so use a folder of its own:
 #   cmake -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_C_COMPILER=clang-19 -DCMAKE_BUILD_TYPE=Debug \
-#         -DULTRAMARINE_FUZZ=ON -DULTRAMARINE_SANITIZE=fuzzer-no-link,address,undefined
+#         -DULTRAMARINE_FUZZ=ON -DULTRAMARINE_SANITIZE=address,undefined
 #   ninja -C build/fuzz fuzz_messages && build/fuzz/tests/fuzz_messages -max_total_time=60 /tmp/new tests/fuzz/corpus/messages
 # fuzz_<name>_replay: the same harness over its corpus and seeded mutations, in every build's unit tests.
 option(ULTRAMARINE_FUZZ "Build the fuzzers (clang only)" OFF)
@@ -17,6 +17,7 @@ function(ultramarine_fuzz name)
   add_test(NAME fuzz.${name}.replay COMMAND fuzz_${name}_replay ${folder}/corpus/${name} ${ARG_MUTATIONS} 1)
   set_tests_properties(fuzz.${name}.replay PROPERTIES LABELS unit TIMEOUT 120)
   if(ULTRAMARINE_FUZZ)
+    target_compile_options(${ARG_DEPENDS} PRIVATE -fsanitize=fuzzer-no-link)
     add_executable(fuzz_${name} ${folder}/${name}.cpp)
     target_link_libraries(fuzz_${name} PRIVATE ultramarine_settings ${ARG_DEPENDS})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer,address,undefined)

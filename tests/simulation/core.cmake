@@ -6,6 +6,7 @@ ultramarine_test(ultramarine_core_simulation LABELS simulation TIMEOUT 600
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_people.cpp
     ${CMAKE_SOURCE_DIR}/tests/simulation/core/world_rules.cpp
   DEPENDS ultramarine_core)
+ultramarine_computes(ultramarine_core_simulation)
 
 # The core's half of scripts/bench-scheduler.
 add_executable(ultramarine_scheduler_benchmark EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/simulation/scheduler_benchmark.cpp)

@@ -37,3 +37,4 @@ ultramarine_test(ultramarine_core_reference_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/scenario.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/reference/slips_test.cpp
   DEPENDS ultramarine_core ultramarine_protocol ${RAPIDCHECK_LIBRARY})
+ultramarine_computes(ultramarine_core_test ultramarine_core_reference_test)

@@ -12,11 +12,11 @@
 namespace ultramarine::agent {
 namespace {
 
-struct Record {
+struct ContainmentRecord {
   std::string kind;
   std::vector<std::string> folders;
 };
-BOOST_DESCRIBE_STRUCT(Record, (), (kind, folders))
+BOOST_DESCRIBE_STRUCT(ContainmentRecord, (), (kind, folders))
 
 /// Of this node's groups: readable, and its own among the agents of one machine. FNV-1a of the state directory.
 std::string group_name(const std::string& state_directory, const std::string& node) {
@@ -35,7 +35,7 @@ std::shared_ptr<launcher::Containment> settle_containment(const std::string& sta
   std::shared_ptr<launcher::Containment> containment;
   try {
     if (const auto text = launcher::read_whole(containment_record(state_directory))) {
-      const auto record = protocol::from_json<Record>(*text);
+      const auto record = protocol::from_json<ContainmentRecord>(*text);
       containment = launcher::reopen_containment(record.kind, record.folders);
     }
   } catch (const std::exception&) {
@@ -43,7 +43,7 @@ std::shared_ptr<launcher::Containment> settle_containment(const std::string& sta
   }
   try {
     if (!containment) containment = launcher::choose_containment(wish, group_name(state_directory, node));
-    launcher::write_durably(containment_record(state_directory), protocol::to_json(Record{containment->kind(), containment->folders()}));
+    launcher::write_durably(containment_record(state_directory), protocol::to_json(ContainmentRecord{containment->kind(), containment->folders()}));
   } catch (const launcher::FolderError& error) {
     throw AgentError(exit_failure, std::string("agent.containment: ") + error.what() + "; \"auto\" takes the best that this node has");
   }

@@ -9,10 +9,10 @@
 namespace ultramarine::agent {
 namespace {
 
-struct Record {
+struct DeviceRecord {
   std::vector<std::string> uuids;
 };
-BOOST_DESCRIBE_STRUCT(Record, (), (uuids))
+BOOST_DESCRIBE_STRUCT(DeviceRecord, (), (uuids))
 
 }  // namespace
 
@@ -20,7 +20,7 @@ std::string device_record(const std::string& state_directory) { return state_dir
 
 std::vector<std::string> read_device_record(const std::string& state_directory) {
   try {
-    if (const auto text = launcher::read_whole(device_record(state_directory))) return protocol::from_json<Record>(*text).uuids;
+    if (const auto text = launcher::read_whole(device_record(state_directory))) return protocol::from_json<DeviceRecord>(*text).uuids;
   } catch (const std::exception&) {
     // Damaged: the driver's order is no worse than none.
   }
@@ -28,7 +28,7 @@ std::vector<std::string> read_device_record(const std::string& state_directory) 
 }
 
 void write_device_record(const std::string& state_directory, const std::vector<devices::RealDevice>& devices) {
-  Record record;
+  DeviceRecord record;
   for (const devices::RealDevice& device : devices) record.uuids.push_back(device.uuid);
   if (record.uuids == read_device_record(state_directory)) return;
   try {

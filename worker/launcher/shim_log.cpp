@@ -12,8 +12,8 @@ namespace {
 /// One write for each line: the file is appended to, so lines stay whole. When it can't be written, there is nobody to tell.
 void write_line(const char* level, std::string_view text) {
   using namespace std::chrono;
-  const auto now = floor<milliseconds>(system_clock::now());
-  const auto today = floor<days>(now);
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(system_clock::now());
+  const auto today = std::chrono::floor<days>(now);
   const year_month_day date(today);
   const hh_mm_ss time(now - today);
   char stamp[48];

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "scheduler/protocol/codec.h"
+#include "worker/trainer/errno_error.h"
 #include "worker/trainer/hash.h"
 
 namespace ultramarine::trainer {
@@ -26,12 +27,10 @@ constexpr char magic[8] = {'U', 'L', 'T', 'R', 'A', 'C', 'K', 'P'};
 constexpr std::size_t kept = 3;
 constexpr std::string_view suffix = ".checkpoint";
 
-[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
-
 /// A file being written that only appears under its name when it is complete and on disk.
 class AtomicFile {
  public:
-  AtomicFile(const fs::path& path, const std::string& suffix) : path_(path), temporary_(path.string() + suffix) {
+  AtomicFile(const fs::path& path, const std::string& ending) : path_(path), temporary_(path.string() + ending) {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor_ < 0) fail(temporary_.string());
   }

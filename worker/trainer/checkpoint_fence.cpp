@@ -10,23 +10,22 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
-#include <system_error>
 #include <thread>
+
+#include "worker/trainer/errno_error.h"
 
 namespace ultramarine::trainer {
 namespace {
 
 /// Whoever holds the lock renames one file. A frozen machine may hold it for ever.
-constexpr std::chrono::seconds patience{10};
+constexpr std::chrono::seconds lock_patience{10};
 constexpr std::chrono::milliseconds pause{10};
-
-[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
 class LockedFile {
  public:
   explicit LockedFile(const std::string& path) : path_(path), descriptor_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
     if (descriptor_ < 0) fail(path_);
-    const auto until = std::chrono::steady_clock::now() + patience;
+    const auto until = std::chrono::steady_clock::now() + lock_patience;
     struct flock lock {};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;

@@ -50,7 +50,9 @@ void update(const OptimizerConfig& config, const Layout& layout, std::int64_t st
 }
 
 void adamw(std::size_t count, AdamwStep step, const float* g, float* w, float* m, float* v) {
-  const auto [beta_1, beta_2, epsilon, scale, rate, second_correction, keep] = step;
+  // By value: what `step` refers to could else be w, m or v.
+  const float beta_1 = step.beta_1, beta_2 = step.beta_2, epsilon = step.epsilon, scale = step.gradient_scale, rate = step.rate,
+              second_correction = step.second_correction, keep = step.keep;
 #pragma omp simd
   for (std::size_t i = 0; i < count; ++i) {
     const float gradient = g[i] * scale;

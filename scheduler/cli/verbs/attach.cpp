@@ -10,7 +10,7 @@ namespace {
 
 int attach(const Arguments& arguments, Context& context) {
   const std::vector<JobName> names = arguments.job_names();
-  if (names.size() > 1) throw CommandError(exit_code::usage, error_line("JOB", spoken("one job at a time"), spoken("give one job number")));
+  if (names.size() > 1) usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
   const JobName& job = names.front();
   Interrupt interrupt;
   Client client(context.socket, &interrupt);

@@ -16,7 +16,7 @@ int boost(const Arguments& arguments, Context& context) {
 
 int extend(const Arguments& arguments, Context& context) {
   const auto more = arguments.duration("--by");
-  if (!more) throw CommandError(exit_code::usage, error_line("--by", spoken("none given"), spoken("write for example {0}", "--by 2h")));
+  if (!more) usage_error("--by", spoken("none given"), spoken("write for example {0}", "--by 2h"));
   protocol::FavourRequest request{.favour = Favour::extend, .job = arguments.job_names().front().text, .time_ms = more, .reservation = {},
                                   .reason = reason_of(arguments, "its last epoch takes longer"), .token = {}};
   const std::string command = "ultra extend " + request.job + " --by " + *arguments.text("--by") + " --reason " + shell_quoted(request.reason);

@@ -21,8 +21,8 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
   if (wanted.http) {
     const auto endpoint = net::parse_endpoint(*wanted.http);
     if (!endpoint || endpoint->is_unix())
-      throw CommandError(exit_code::usage, error_line("--http", spoken("\"{0}\" is not HOST:PORT", *wanted.http),
-                                                      spoken("write for example {0}", "127.0.0.1:8642")));
+      usage_error("--http", spoken("\"{0}\" is not HOST:PORT", *wanted.http),
+                                                      spoken("write for example {0}", "127.0.0.1:8642"));
     if (!net::is_loopback(*endpoint))
       throw CommandError(
           exit_code::usage,
@@ -33,7 +33,7 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
     try {
       protocol::load_daemon_policy(*wanted.policy);
     } catch (const protocol::ConfigError& error) {
-      throw CommandError(exit_code::usage, error_line("--policy", error.problem, error.remedy));
+      usage_error("--policy", error.problem, error.remedy);
     }
     if (wanted.policy->find('/') != std::string::npos || wanted.policy->ends_with(".toml"))
       wanted.policy = std::filesystem::absolute(*wanted.policy).string();

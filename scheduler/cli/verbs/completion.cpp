@@ -9,8 +9,7 @@ namespace {
 
 int completion(const Arguments& arguments, Context& context) {
   if (arguments.positionals.empty())
-    throw CommandError(exit_code::usage,
-                       error_line("SHELL", spoken("none given"), spoken("give one of {0}", "bash, zsh, fish")));
+    usage_error("SHELL", spoken("none given"), spoken("give one of {0}", "bash, zsh, fish"));
   const std::string& shell = arguments.positionals.front();
   if (shell == "words") {
     const std::vector<std::string> words(arguments.positionals.begin() + 1, arguments.positionals.end());
@@ -21,9 +20,9 @@ int completion(const Arguments& arguments, Context& context) {
   const std::string script = completion_script(shell);
   if (script.empty() || arguments.positionals.size() > 1) {
     const std::string& wrong = script.empty() ? shell : arguments.positionals[1];
-    throw CommandError(exit_code::usage, error_line("SHELL", spoken("\"{0}\" is not known", wrong),
+    usage_error("SHELL", spoken("\"{0}\" is not known", wrong),
                                                     did_you_mean(wrong, {"bash", "zsh", "fish"},
-                                                                 spoken("give one of {0}", "bash, zsh, fish"))));
+                                                                 spoken("give one of {0}", "bash, zsh, fish")));
   }
   context.out << script;
   return exit_code::ok;

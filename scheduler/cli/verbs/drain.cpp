@@ -17,7 +17,7 @@ std::string sentence(const protocol::NodeView& view) {
 int drain(const Arguments& arguments, Context& context) {
   const auto reason = arguments.text("--reason");
   if (!reason) {
-    throw CommandError(exit_code::usage, error_line("--reason", spoken("none given"), spoken("say why: {0}", "--reason 'new fans'")));
+    usage_error("--reason", spoken("none given"), spoken("say why: {0}", "--reason 'new fans'"));
   }
   const auto answer = Client(context.socket).drain(arguments.positionals, *reason);
   if (arguments.has("--json")) {

@@ -43,7 +43,7 @@ int do_to_each_job(Favour favour, const Arguments& arguments, Context& context, 
     return ask_favour(std::move(request), "ultra " + verb + " " + jobs.front().text + " --reason " + shell_quoted(arguments.text("--reason").value_or("")), arguments, context);
   };
   if (jobs.size() > 1 && (arguments.has("--confirm") || arguments.has("--yes")))
-    throw CommandError(exit_code::usage, error_line("JOB", spoken("more than one given"), spoken("a bill is for one job at a time")));
+    usage_error("JOB", spoken("more than one given"), spoken("a bill is for one job at a time"));
   if (arguments.has("--confirm") || arguments.has("--yes")) return ask();
   try {
     return change_each_job(arguments, context, change, sentence);

@@ -8,10 +8,6 @@
 namespace ultramarine::cli {
 namespace {
 
-[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
-}
-
 JobName one_job(const Arguments& arguments) {
   const auto names = parse_job_names(arguments.positionals.empty() ? "" : arguments.positionals.front());
   if (names.size() != 1)

@@ -35,7 +35,7 @@ std::string shell_quoted(const std::string& text) {
 
 std::string reason_of(const Arguments& arguments, const std::string& example) {
   if (const auto reason = arguments.text("--reason")) return *reason;
-  throw CommandError(exit_code::usage, error_line("--reason", spoken("none given"), spoken("say why: {0}", "--reason '" + example + "'")));
+  usage_error("--reason", spoken("none given"), spoken("say why: {0}", "--reason '" + example + "'"));
 }
 
 int ask_favour(protocol::FavourRequest request, const std::string& command, const Arguments& arguments, Context& context) {

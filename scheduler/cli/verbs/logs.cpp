@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::size_t ranks_max = 1'000'000;
 
-[[noreturn]] void usage_error(const std::string& option, const std::string& problem, const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(option, problem, remedy));
-}
-
 /// `10m` = so long ago; `03:40`, `03:40:05` = today; `2026-11-22`, `2026-11-22 03:40:05`, with T instead of the blank. Local time.
 std::optional<Time> moment(const std::string& text, Time now) {
   const bool has_unit = text.find_first_of("dhms") != std::string::npos;

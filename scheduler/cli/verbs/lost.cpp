@@ -9,7 +9,7 @@ namespace {
 int lost(const Arguments& arguments, Context& context) {
   const auto reason = arguments.text("--reason");
   if (!reason) {
-    throw CommandError(exit_code::usage, error_line("--reason", spoken("none given"), spoken("say why: {0}", "--reason 'its power supply is burnt'")));
+    usage_error("--reason", spoken("none given"), spoken("say why: {0}", "--reason 'its power supply is burnt'"));
   }
   const auto answer = Client(context.socket).lose(arguments.positionals, *reason);
   if (arguments.has("--json")) {

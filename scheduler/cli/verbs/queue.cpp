@@ -22,8 +22,8 @@ JobFilter filter_of(const Arguments& arguments) {
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {
     if (!filter.user.empty())
-      throw CommandError(exit_code::usage, error_line("--me", spoken("can't be combined with {0}", "--user"),
-                                                      spoken("give one of them")));
+      usage_error("--me", spoken("can't be combined with {0}", "--user"),
+                                                      spoken("give one of them"));
     filter.user = own_user_name();
   }
   if (const auto state = arguments.text("--state")) {
@@ -36,8 +36,8 @@ JobFilter filter_of(const Arguments& arguments) {
     std::string list;
     for (const std::string& one : words) known = known || one == *state, list += (list.empty() ? "" : ", ") + one;
     if (!known)
-      throw CommandError(exit_code::usage, error_line("--state", spoken("\"{0}\" is not a state", *state),
-                                                      did_you_mean(*state, words, spoken("give one of {0}", list))));
+      usage_error("--state", spoken("\"{0}\" is not a state", *state),
+                                                      did_you_mean(*state, words, spoken("give one of {0}", list)));
     filter.state = *state;
   }
   return filter;
@@ -150,12 +150,10 @@ int queue(const Arguments& arguments, Context& context) {
   const JobFilter filter = filter_of(arguments);
   const auto interval = arguments.duration("--interval");
   if (interval && !arguments.has("--watch"))
-    throw CommandError(exit_code::usage,
-                       error_line("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch")));
+    usage_error("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch"));
   if (interval && (interval->ms < 100 || interval->ms > 86'400'000))
-    throw CommandError(exit_code::usage,
-                       error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                  spoken("give {0} to {1}", "100ms", "1d")));
+    usage_error("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
+                                  spoken("give {0} to {1}", "100ms", "1d"));
   if (arguments.has("--watch")) return watch(arguments, filter, interval.value_or(seconds(2)), context);
   Client client(context.socket);
   const auto answer = client.jobs(filter);

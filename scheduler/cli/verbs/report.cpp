@@ -142,7 +142,7 @@ void write_csv(const ReportView& report, std::ostream& out) {
 
 int report(const Arguments& arguments, Context& context) {
   if (arguments.has("--csv") && arguments.has("--json"))
-    throw CommandError(exit_code::usage, error_line("--csv", spoken("can't be combined with {0}", "--json"), spoken("give one of them")));
+    usage_error("--csv", spoken("can't be combined with {0}", "--json"), spoken("give one of them"));
   const auto answer = Client(context.socket).report(arguments.text("--account").value_or(""), arguments.text("--month"));
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';

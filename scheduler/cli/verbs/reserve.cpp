@@ -11,20 +11,20 @@ namespace {
 
 std::string needed(const Arguments& arguments, const std::string& option, const std::string& example) {
   if (const auto given = arguments.text(option)) return *given;
-  throw CommandError(exit_code::usage, error_line(option, spoken("none given"), spoken("write for example {0}", option + " " + example)));
+  usage_error(option, spoken("none given"), spoken("write for example {0}", option + " " + example));
 }
 
 protocol::ReservationRequest request_of(const Arguments& arguments, Time now) {
   if (arguments.positionals.empty())
-    throw CommandError(exit_code::usage, error_line("NAME", spoken("none given"), spoken("write for example {0}", "ultra reserve course --nodes node[01-02] ...")));
+    usage_error("NAME", spoken("none given"), spoken("write for example {0}", "ultra reserve course --nodes node[01-02] ..."));
   protocol::ReservationRequest request;
   request.name = arguments.positionals.front();
   request.nodes = {needed(arguments, "--nodes", "node[01-02]")};
   request.accounts = arguments.list("--accounts");
   request.maintenance = arguments.has("--maintenance");
   if (request.maintenance == !request.accounts.empty())
-    throw CommandError(exit_code::usage, error_line("--accounts", request.maintenance ? spoken("can't be combined with {0}", "--maintenance") : spoken("none given"),
-                                                    spoken("give either the accounts that may use the nodes, or --maintenance")));
+    usage_error("--accounts", request.maintenance ? spoken("can't be combined with {0}", "--maintenance") : spoken("none given"),
+                                                    spoken("give either the accounts that may use the nodes, or --maintenance"));
   needed(arguments, "--start", "tomorrow");
   needed(arguments, "--duration", "2h");
   request.start_ms = {arguments.instant("--start", now)->ms / 1000 * 1000};  // so that it can be said again
@@ -41,13 +41,9 @@ std::string command_of(const protocol::ReservationRequest& request, const Argume
   return command + " --reason " + shell_quoted(request.reason);
 }
 
-void warn(const std::vector<std::string>& lines, Context& context) {
-  for (const std::string& line : lines) context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(line)) << '\n';
-}
-
 int cancel(const std::string& name, const Arguments& arguments, Context& context) {
   if (!arguments.positionals.empty() || arguments.values.size() > (arguments.has("--json") ? 2U : 1U))
-    throw CommandError(exit_code::usage, error_line("--cancel", spoken("stands alone"), spoken("write {0}", "ultra reserve --cancel " + name)));
+    usage_error("--cancel", spoken("stands alone"), spoken("write {0}", "ultra reserve --cancel " + name));
   const auto answer = Client(context.socket).cancel_reservation(name);
   warn(answer.value.warnings, context);
   if (arguments.has("--json")) context.out << answer.body << '\n';

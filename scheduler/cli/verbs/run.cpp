@@ -18,33 +18,31 @@ MpiMode mpi_mode(const std::string& text) {
   if (text == "auto") return MpiMode::automatic;
   if (text == "pmix") return MpiMode::pmix;
   if (text == "none") return MpiMode::none;
-  throw CommandError(exit_code::usage,
-                     error_line("--mpi", spoken("\"{0}\" is not known", text),
-                                did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none"))));
+  usage_error("--mpi", spoken("\"{0}\" is not known", text),
+                                did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none")));
 }
 
 JobName job_around(const Context& context) {
   const std::string job = context.variable("ULTRA_JOB_ID");
   const auto names = parse_job_names(job);
   if (names.size() == 1) return names.front();
-  throw CommandError(exit_code::usage, error_line("ultra run",
+  usage_error("ultra run",
                                                   job.empty() ? spoken("this is not inside a job (ULTRA_JOB_ID is not set)")
                                                               : spoken("ULTRA_JOB_ID is \"{0}\", which is no job", job),
                                                   spoken("put it into a script for 'ultra submit', or run the command by itself: {0}",
-                                                         "ultra submit --gpus 8 --follow -- COMMAND")));
+                                                         "ultra submit --gpus 8 --follow -- COMMAND"));
 }
 
 std::vector<std::string> nodes_of(const std::string& text) {
   if (const auto names = protocol::expand_hostlist(text); names && !names->empty()) return *names;
-  throw CommandError(exit_code::usage,
-                     error_line("--nodelist", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]")));
+  usage_error("--nodelist", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]"));
 }
 
 BindMode bind_mode(const std::string& text) {
   if (text == "auto") return BindMode::automatic;
   if (text == "none") return BindMode::none;
-  throw CommandError(exit_code::usage, error_line("--bind", spoken("\"{0}\" is not known", text),
-                                                  did_you_mean(text, {"auto", "none"}, spoken("give one of {0}", "auto, none"))));
+  usage_error("--bind", spoken("\"{0}\" is not known", text),
+                                                  did_you_mean(text, {"auto", "none"}, spoken("give one of {0}", "auto, none")));
 }
 
 protocol::GangRequest request_of(const Arguments& arguments, Context& context) {
@@ -61,7 +59,7 @@ protocol::GangRequest request_of(const Arguments& arguments, Context& context) {
   const std::filesystem::path here = std::filesystem::current_path(error);
   const std::filesystem::path folder = arguments.text("--workdir").value_or("");
   if (error && !folder.is_absolute())
-    throw CommandError(exit_code::usage, error_line("--workdir", spoken("the current folder is gone"), spoken("give one that exists")));
+    usage_error("--workdir", spoken("the current folder is gone"), spoken("give one that exists"));
   request.spec.working_directory = folder.empty() ? here.string() : (here / folder).lexically_normal().string();
   request.environment = context.environment;
   const std::string left_out = leave_out_other_than_utf8(request.environment);

@@ -16,13 +16,9 @@ namespace {
 /// The job's script; the words after its name are the command.
 constexpr const char* shell_script = "#!/bin/sh\n# Made by: ultra shell\nexec \"$@\"\n";
 
-[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
-}
-
 void say(Context& context, const std::string& line) { context.err << line << '\n' << std::flush; }
 
-protocol::SubmitRequest request_of(const Arguments& given, Context& context) {
+protocol::SubmitRequest shell_request(const Arguments& given, Context& context) {
   Arguments arguments = given;
   const std::string shell = context.variable("SHELL");
   if (arguments.positionals.empty()) arguments.positionals = {shell.empty() ? "/bin/sh" : shell};
@@ -41,7 +37,7 @@ protocol::SubmitRequest request_of(const Arguments& given, Context& context) {
 }
 
 int shell(const Arguments& arguments, Context& context) {
-  const protocol::SubmitRequest request = request_of(arguments, context);
+  const protocol::SubmitRequest request = shell_request(arguments, context);
   Interrupt interrupt;
   Client client(context.socket, &interrupt);
   const protocol::SubmitReply reply = Client(context.socket).submit(request).value;

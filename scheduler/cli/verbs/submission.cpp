@@ -18,10 +18,6 @@ const std::set<std::string>& basic_names() {
   return names;
 }
 
-[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
-}
-
 /// The part of the environment that goes along. A name that isn't set is an error on the command line, and left out in a script.
 class Export {
  public:

@@ -32,10 +32,6 @@ BOOST_DESCRIBE_STRUCT(DryRun, (), (spec, array_indices, array_limit, environment
 
 namespace {
 
-[[noreturn]] void usage_error(const std::string& where, const std::string& problem, const std::string& remedy) {
-  throw CommandError(exit_code::usage, error_line(where, problem, remedy));
-}
-
 void check_combinations(const Arguments& arguments) {
   const bool json = arguments.has("--json"), follow = arguments.has("--follow");
   if (json && follow)
@@ -110,11 +106,6 @@ std::string submitted_sentence(const protocol::JobView& view, std::int64_t count
 
 void write_json(std::ostream& out, const std::string& id, const std::string& view) {
   out << "{\"job\":" << id << ",\"view\":" << view << "}\n";
-}
-
-void warn(const std::vector<std::string>& lines, Context& context) {
-  for (const std::string& line : lines)
-    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(line)) << '\n';
 }
 
 void print_dry_run(const Submission& made, Context& context) {

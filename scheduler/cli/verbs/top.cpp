@@ -34,9 +34,8 @@ void obey(const TopAction& action, TopFeed& feed, std::size_t columns) {
 int top(const Arguments& arguments, Context& context) {
   const Duration interval = arguments.duration("--interval").value_or(seconds(1));
   if (interval.ms < 100 || interval.ms > 3'600'000)
-    throw CommandError(exit_code::usage,
-                       error_line("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                  spoken("give {0} to {1}", "100ms", "1h")));
+    usage_error("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
+                                  spoken("give {0} to {1}", "100ms", "1h"));
   TopModel model(own_user_name());
   {
     Client client(context.socket);  // no scheduler is an error like everywhere; only later is it one that comes back

@@ -3,6 +3,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
@@ -14,12 +15,6 @@ namespace {
 std::string exact_seconds(Duration time) {
   char text[32];
   std::snprintf(text, sizeof text, "%lld.%03lld", static_cast<long long>(time.ms / 1000), static_cast<long long>(time.ms % 1000));
-  return text;
-}
-
-std::string gpu_hours(std::int64_t gpu_ms) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", static_cast<double>(gpu_ms) / 3.6e6);
   return text;
 }
 
@@ -92,7 +87,7 @@ int answer(const Answer<Body>& said, const Arguments& arguments, Context& contex
 int wait_report(const Arguments& arguments, Context& context) {
   Client client(context.socket);
   const auto refuse = [](const std::string& option, const std::string& problem, const std::string& remedy) {
-    throw CommandError(exit_code::usage, error_line(option, problem, remedy));
+    usage_error(option, problem, remedy);
   };
   if (arguments.has("--json") && arguments.has("--csv")) refuse("--csv", spoken("it is one or the other: --json or --csv"), spoken("leave one of them out"));
   if (arguments.has("--accounts")) {

@@ -3,6 +3,7 @@
 
 #include "scheduler/cli/client.h"
 #include "scheduler/cli/language.h"
+#include "scheduler/cli/money.h"
 #include "scheduler/cli/policy_words.h"
 #include "scheduler/cli/verb.h"
 #include "scheduler/cli/verbs/submission.h"
@@ -14,11 +15,6 @@ namespace ultramarine::cli {
 namespace {
 
 constexpr std::size_t rows_max = 20;
-
-std::string gpu_hours(std::int64_t gpu_ms) {
-  const std::int64_t tenths = gpu_ms / 360'000;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
-}
 
 std::string instant(const std::optional<Time>& time, Time now) { return time ? (*time <= now ? spoken("now") : relative(*time, now)) : "-"; }
 
@@ -64,7 +60,7 @@ int ask(const protocol::WhatIfRequest& request, const Arguments& arguments, Cont
 
 std::string only_word(const Arguments& arguments, const char* what) {
   if (arguments.positionals.size() == 1) return arguments.positionals.front();
-  throw CommandError(exit_code::usage, error_line(what, arguments.positionals.empty() ? spoken("none given") : spoken("more than one given"), spoken("give one")));
+  usage_error(what, arguments.positionals.empty() ? spoken("none given") : spoken("more than one given"), spoken("give one"));
 }
 
 int boost(const Arguments& arguments, Context& context) {

@@ -13,7 +13,7 @@ constexpr std::array optional_columns{"limit_s", "account", "user", "partition",
 constexpr std::int64_t nice_max = 1'000'000'000;
 
 /// The fields of a line. Throws BadRow.
-std::vector<Field> split(std::string_view line) {
+std::vector<Field> fields_between_commas(std::string_view line) {
   std::vector<Field> fields;
   std::size_t at = 0;
   for (;;) {
@@ -53,7 +53,7 @@ std::string list(const std::vector<std::string>& words) {
 std::map<std::string, std::size_t> read_header(std::string_view line, const std::string& where, Trace& trace) {
   std::vector<Field> fields;
   try {
-    fields = split(line);
+    fields = fields_between_commas(line);
   } catch (const BadRow& bad) {
     throw protocol::ConfigError(where, "header", bad.problem, bad.remedy);
   }
@@ -82,7 +82,7 @@ Trace parse_csv(std::string_view text, const std::string& file_name, BadRows bad
   Trace trace;
   std::map<std::string, std::size_t> columns;
   const auto read_job = [&](std::int64_t line, std::string_view content) {
-    const std::vector<Field> fields = split(content);
+    const std::vector<Field> fields = fields_between_commas(content);
     if (fields.size() != columns.size()) {
       throw BadRow{fields.size() > columns.size() ? fields[columns.size()].column : static_cast<std::int64_t>(content.size()) + 1, "",
                    std::to_string(fields.size()) + " fields, the header names " + std::to_string(columns.size()), "give one field for each column"};

@@ -13,7 +13,7 @@ constexpr const char* remedy = "complete the row, or leave such rows out by --sk
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-std::vector<Field> split(std::string_view line) {
+std::vector<Field> fields_between_blanks(std::string_view line) {
   std::vector<Field> fields;
   for (std::size_t at = 0; at < line.size();) {
     if (is_blank(line[at])) {
@@ -60,7 +60,7 @@ TraceJob job_of(const std::vector<Field>& fields) {
 Trace parse_swf(std::string_view text, const std::string& file_name, BadRows bad_rows) {
   Trace trace;
   for_each_line(text, [&](std::int64_t line, std::string_view content) {
-    const std::vector<Field> fields = split(content);
+    const std::vector<Field> fields = fields_between_blanks(content);
     if (fields.empty() || fields.front().text.front() == ';') return;
     read_row(trace, file_name, line, bad_rows, [&] {
       trace.jobs.push_back(job_of(fields));

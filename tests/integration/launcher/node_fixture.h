@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 namespace ultramarine::launcher {
 
 extern const std::string test_rank, mpi_rank, pmix_rank;  // paths of the test programs
+constexpr std::int64_t nobody = 65534, daemon_user = 1;    // users that every Debian has
 
 class VirtualNodes : public testing::Test {
  protected:

@@ -19,8 +19,6 @@ using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t nobody = 65534, daemon_user = 1;
-
 class Owned : public VirtualNodes {
  protected:
   void SetUp() override {

@@ -16,8 +16,6 @@ namespace {
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-constexpr std::int64_t nobody = 65534, daemon_user = 1;
-
 class PrivateTmp : public VirtualNodes {
  protected:
   void SetUp() override {

@@ -10,7 +10,6 @@
 namespace ultramarine::server::testing {
 namespace {
 
-const api::Caller runner = caller(runner_uid, "runner");
 
 class DaemonTest : public TwoNodes {
  protected:

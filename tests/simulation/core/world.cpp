@@ -215,6 +215,7 @@ void World::obey(Agent& agent) {
       if (gang.report.phase == GangPhase::prepared) gang.report.phase = GangPhase::running, gang.ran = true;
       break;
     case LaunchStep::stop:
+    case LaunchStep::terminate:
       if (is_new)
         finish(Outcome::cancelled);
       else if (gang.report.phase != GangPhase::finished)

@@ -6,8 +6,6 @@
 namespace ultramarine::server::testing {
 namespace {
 
-const api::Caller runner = caller(runner_uid, "runner");
-const api::Caller stranger = caller(2000, "stan");
 const api::Caller nobody;
 
 class Api : public ::testing::Test {

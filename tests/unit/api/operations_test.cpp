@@ -11,8 +11,6 @@
 namespace ultramarine::server::testing {
 namespace {
 
-const api::Caller runner = caller(runner_uid, "runner");
-const api::Caller stranger = caller(2000, "stan");
 const api::Caller admin = caller(2001, "ada");
 const api::Caller wheel = caller(2002, "wil", {"users", "wheel"});
 

@@ -9,7 +9,6 @@
 namespace ultramarine::server::testing {
 namespace {
 
-const api::Caller stranger = caller(2000, "stan");
 constexpr std::int64_t hour_ms = 3'600'000;
 
 class Reports : public ::testing::Test {

@@ -17,7 +17,7 @@ using api::Role;
 
 const std::map<Role, api::Caller> people{{Role::user, caller(2001, "uma")}, {Role::lead, caller(2002, "lena")}, {Role::manager, caller(2003, "mia", {"office"})},
                                          {Role::admin, caller(2004, "ada")}, {Role::auditor, caller(2005, "otto")}};
-const api::Caller colleague = caller(2010, "cora"), other = caller(2011, "stan");
+const api::Caller colleague = caller(2010, "cora"), outsider = caller(2011, "stan");
 
 /// Job 1 is the asker's, 2 a colleague's of the same account, 3 somebody else's of another.
 enum class Whose { own, of_account, others };
@@ -74,7 +74,7 @@ class Roles : public ::testing::Test {
     store::Batch batch;
     batch.entries.emplace_back(Time{hand_.ms->load()}, ClusterConfigured{cluster_with_roles(), {}});
     for (std::int64_t number = 1; number <= 6; ++number) {
-      const api::Caller& owner = number % 3 == 1 ? asker : number % 3 == 2 ? colleague : other;
+      const api::Caller& owner = number % 3 == 1 ? asker : number % 3 == 2 ? colleague : outsider;
       JobSubmitted event;
       event.job = {number};
       event.spec = {.name = "job", .account = number % 3 == 0 ? "lab-b" : "lab-a", .partition = "main", .qos = "normal", .resources = {.gpus = 1}, .time_limit_ms = hours(1)};
@@ -103,7 +103,7 @@ State state_with_jobs(const api::Caller& asker) {
   for (std::int64_t number = 1; number <= 3; ++number) {
     Job job;
     job.job = {number};
-    job.owner = (number == 1 ? asker : number == 2 ? colleague : other).actor;
+    job.owner = (number == 1 ? asker : number == 2 ? colleague : outsider).actor;
     job.spec.account = number == 3 ? "lab-b" : "lab-a";
     state.jobs.emplace(job.job, job);
   }
@@ -124,10 +124,14 @@ TEST(RolesByRule, EveryRowForEveryRoleAndEveryJob) {
         if (!problem) continue;
         EXPECT_EQ(problem->status, 403);
         // Everybody who may is in the remedy.
-        for (const auto& [able, person] : people)
-          if (api::reach(rule, able) == Reach::all || (api::reach(rule, able) == Reach::account && rule.user != Reach::none))
+        for (const auto& [able, person] : people) {
+          if (api::reach(rule, able) == Reach::all || (api::reach(rule, able) == Reach::account && rule.user != Reach::none)) {
             EXPECT_NE(problem->remedy.find(people_of(able)), std::string::npos) << problem->remedy;
-        if (rule.user == Reach::own) EXPECT_NE((problem->message + problem->remedy).find(job.owner.name), std::string::npos) << "whose job it is";
+          }
+        }
+        if (rule.user == Reach::own) {
+          EXPECT_NE((problem->message + problem->remedy).find(job.owner.name), std::string::npos) << "whose job it is";
+        }
       }
     }
   }
@@ -135,9 +139,9 @@ TEST(RolesByRule, EveryRowForEveryRoleAndEveryJob) {
 
 TEST(RolesByRule, EverybodyIsAUserUnlessSomeAreNamedAndRootAndTheRunnerAreAdmins) {
   State state = state_with_jobs(people.at(Role::user));
-  EXPECT_FALSE(api::has_role(Role::user, other, state, runner_uid));
+  EXPECT_FALSE(api::has_role(Role::user, outsider, state, runner_uid));
   state.cluster.roles.user.clear();
-  EXPECT_TRUE(api::has_role(Role::user, other, state, runner_uid));
+  EXPECT_TRUE(api::has_role(Role::user, outsider, state, runner_uid));
   EXPECT_FALSE(api::has_role(Role::user, {}, state, runner_uid)) << "nobody";
   EXPECT_TRUE(api::has_role(Role::admin, caller(0, "root"), state, runner_uid));
   EXPECT_TRUE(api::has_role(Role::admin, caller(runner_uid, "runner"), state, runner_uid));

@@ -111,7 +111,7 @@ TEST(WhatIf, SendsOneQuestionAndShowsBeforeAndAfter) {
   const Ran ran = run(api, {"whatif", "add-nodes", "--count", "2"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_NE(ran.out.find("9\tann\tlab\t8\tin 2h\tnow\n"), std::string::npos) << ran.out;
-  EXPECT_NE(ran.out.find("lab\t0\t0.0\t1\t16.0\t50.0%\t62.5%\n"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("lab\t0\t0.00\t1\t16.00\t50.0%\t62.5%\n"), std::string::npos) << ran.out;
   EXPECT_EQ(protocol::from_json<protocol::WhatIfRequest>(api.requests().back().body).add_nodes, 2);
   run(api, {"whatif", "boost", "15_3"});
   EXPECT_EQ(protocol::from_json<protocol::WhatIfRequest>(api.requests().back().body).boost, "15_3");

@@ -143,6 +143,25 @@ TEST(ProgressLine, OnATerminalRedrawsInPlaceTenTimesASecondAndClearsUp) {
   EXPECT_TRUE(err.str().ends_with("\r\033[K"));
 }
 
+// Ctrl-C makes the terminal discard what it has not shown yet, the end of the last text among it.
+TEST(Live, LinesWrapAgainAtTheEndWhateverWasDiscarded) {
+  std::ostringstream out;
+  Terminal terminal;
+  terminal.out_is_terminal = true;
+  {
+    LiveText live(out, {}, terminal);
+    live.show("a\n");
+    out.str("");
+  }
+  EXPECT_EQ(out.str(), "\033[?7h");
+}
+
+TEST(Live, APipeGetsNoCodes) {
+  std::ostringstream out;
+  LiveText(out, {}, Terminal()).show("a\n");
+  EXPECT_EQ(out.str(), "a\n");
+}
+
 TEST(ProgressLine, BarsFillFromTheLeft) {
   EXPECT_EQ(bar(1, 4, 4, "#", "."), "#...");
   EXPECT_EQ(bar(4, 4, 4, "#", "."), "####");

@@ -10,7 +10,7 @@
 namespace ultramarine::collectives {
 namespace {
 
-constexpr std::chrono::milliseconds deadline = std::chrono::seconds(60);
+constexpr std::chrono::milliseconds longest_wait = std::chrono::seconds(60);
 
 /// bf16 as a value of the tests.
 struct Bf16 {
@@ -106,7 +106,7 @@ class Run {
 
   /// Runs one collective and checks what it adds to the counters.
   void complete(std::unique_ptr<Pending> pending, std::size_t bytes) {
-    pending->wait(deadline);
+    pending->wait(longest_wait);
     expect(pending->test(), "a Pending that was waited for is complete");
     expect(pending->error().empty(), "a complete Pending has no error, but: " + pending->error());
     started(bytes);
@@ -324,7 +324,7 @@ class Run {
     auto last = communicator_.broadcast(word.buffer(), 0);
     complete(std::move(last), 8);
     expect(word.values()[0] == 42, "a broadcast behind others in flight");
-    for (std::size_t i = pendings.size(); i-- > 0;) pendings[i]->wait(deadline);
+    for (std::size_t i = pendings.size(); i-- > 0;) pendings[i]->wait(longest_wait);
     for (std::size_t i = 0; i < sums.size(); ++i) {
       compare(sums[i]->values(), "sum in flight,", reduced<float>(Operation::sum));
       const std::size_t count = 1000 * i + 1;

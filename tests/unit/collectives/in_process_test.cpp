@@ -18,7 +18,7 @@ namespace ultramarine::collectives {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr milliseconds deadline = std::chrono::seconds(20);
+constexpr milliseconds patience = std::chrono::seconds(20);
 using testing::HasSubstr;
 
 class InProcess : public testing::TestWithParam<int> {};
@@ -56,7 +56,7 @@ TEST(InProcessReduction, AddsInTheOrderOfRanks) {
   on_ranks(3, [&](Communicator& communicator) {
     const auto rank = static_cast<std::size_t>(communicator.rank());
     results[rank] = values[rank];
-    communicator.all_reduce({&results[rank], 1, DataType::float32, Residence::host}, Operation::sum)->wait(deadline);
+    communicator.all_reduce({&results[rank], 1, DataType::float32, Residence::host}, Operation::sum)->wait(patience);
   });
   EXPECT_THAT(results, testing::Each(1.0F));
 }
@@ -102,7 +102,7 @@ TEST(InProcessErrors, AMismatchIsReportedByEveryRank) {
       const Buffer buffer{storage, 2, DataType::float32, Residence::host};
       auto pending = communicator.rank() == 1 ? example.odd(communicator, buffer)
                                               : communicator.all_reduce(buffer, Operation::sum);
-      pending->wait(deadline);
+      pending->wait(patience);
     });
     EXPECT_THAT(errors, testing::Each(testing::AllOf(HasSubstr("collective 1 differs"),
                                                      HasSubstr("rank 1 called " + example.named))));
@@ -112,7 +112,7 @@ TEST(InProcessErrors, AMismatchIsReportedByEveryRank) {
 TEST(InProcessErrors, AMismatchedRootIsReportedByEveryRank) {
   const auto errors = on_ranks(2, [&](Communicator& communicator) {
     float value = 0;
-    communicator.broadcast({&value, 1, DataType::float32, Residence::host}, communicator.rank())->wait(deadline);
+    communicator.broadcast({&value, 1, DataType::float32, Residence::host}, communicator.rank())->wait(patience);
   });
   EXPECT_THAT(errors, testing::Each(HasSubstr("differs")));
 }
@@ -120,7 +120,7 @@ TEST(InProcessErrors, AMismatchedRootIsReportedByEveryRank) {
 TEST(InProcessErrors, ADeadlineNamesOperationSequenceAndRankAndAllHearOfIt) {
   std::barrier given_up(2);
   const auto errors = on_ranks(2, [&](Communicator& communicator) {
-    communicator.barrier()->wait(deadline);
+    communicator.barrier()->wait(patience);
     float value = 0;
     const Buffer buffer{&value, 1, DataType::float32, Residence::host};
     if (communicator.rank() == 0) {
@@ -132,7 +132,7 @@ TEST(InProcessErrors, ADeadlineNamesOperationSequenceAndRankAndAllHearOfIt) {
       pending->test();  // throws again, for the text
     } else {
       given_up.arrive_and_wait();
-      communicator.all_reduce(buffer, Operation::sum)->wait(deadline);
+      communicator.all_reduce(buffer, Operation::sum)->wait(patience);
     }
   });
   EXPECT_THAT(errors,
@@ -144,7 +144,7 @@ TEST(InProcessErrors, ADeadlineNamesOperationSequenceAndRankAndAllHearOfIt) {
 TEST(InProcessErrors, ARankThatLeavesOrDropsItsPendingFailsTheOthersAtOnce) {
   auto errors = on_ranks(3, [](Communicator& communicator) {
     if (communicator.rank() == 2) throw std::runtime_error("out of cheese");
-    communicator.barrier()->wait(deadline);
+    communicator.barrier()->wait(patience);
   });
   EXPECT_EQ(errors[2], "out of cheese");
   EXPECT_THAT(errors[0], HasSubstr("rank 2 left before collective 1"));
@@ -157,7 +157,7 @@ TEST(InProcessErrors, ARankThatLeavesOrDropsItsPendingFailsTheOthersAtOnce) {
       dropped.arrive_and_wait();
     } else {
       dropped.arrive_and_wait();
-      communicator.barrier()->wait(deadline);
+      communicator.barrier()->wait(patience);
     }
   });
   EXPECT_THAT(errors[1], HasSubstr("rank 0 abandoned collective 1"));
@@ -166,7 +166,7 @@ TEST(InProcessErrors, ARankThatLeavesOrDropsItsPendingFailsTheOthersAtOnce) {
 TEST(InProcessErrors, LeavingAfterTheLastCollectiveIsNoError) {
   // Rank 0 leaves at once when its part is done, while the other may not have looked at its result yet.
   for (int round = 0; round < 50; ++round) {
-    const auto errors = on_ranks(2, [](Communicator& communicator) { communicator.barrier()->wait(deadline); });
+    const auto errors = on_ranks(2, [](Communicator& communicator) { communicator.barrier()->wait(patience); });
     EXPECT_THAT(errors, testing::Each(""));
   }
 }

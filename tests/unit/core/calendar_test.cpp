@@ -258,7 +258,7 @@ TEST_F(DateRequest, ForAReservationMustBeOneOfItsAccountsAndFit) {
 
 // ---- properties
 
-const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 3000 : 200;
+const std::uint64_t calendar_cases = std::getenv("ULTRAMARINE_SLOW") ? 3000 : 200;
 
 /// Two nodes of some GPUs, reservations of all kinds, jobs with begin times and deadlines, some of them running. Whole seconds.
 Driver random_dates(Random& random) {
@@ -301,7 +301,7 @@ bool is_open(const State& state, const Job& job, const std::string& node, Time s
 TEST(DateProperty, WithoutSurprisesEveryJobStartsWhenItWasPlannedInsideItsDates) {
   // Reservations that a running job already overlaps are no exception: they bind starts, and runs that began before stay.
   std::map<ReasonCode, int> reasons;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= calendar_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_dates(random);
@@ -352,7 +352,7 @@ TEST(DateProperty, WithoutSurprisesEveryJobStartsWhenItWasPlannedInsideItsDates)
 }
 
 TEST(DateProperty, TheChoiceOfARoundIsWhatThePlanSays) {
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= calendar_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Driver driver = random_dates(random);

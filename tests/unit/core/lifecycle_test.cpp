@@ -7,10 +7,10 @@
 namespace ultramarine::core {
 namespace {
 
-struct Running {
+struct RunningJob {
   Driver driver{cluster_of(2, 8)};
   JobId id = driver.submit(spec_of({.gpus = 16}, hours(1)));
-  Running() {
+  RunningJob() {
     driver.round();
     driver.run(id);
   }
@@ -45,12 +45,12 @@ TEST(Lifecycle, TerminalStatesAreLeftByNoMove) {
 }
 
 TEST(Lifecycle, AnIllegalMoveEndsTheProcess) {
-  Running test;
+  RunningJob test;
   EXPECT_DEATH(test.driver.apply(Round{test.driver.now, 1, "", {StartJob{test.id, 2, {}, false}}}), "a job moves only along the table of moves");
 }
 
 TEST(Lifecycle, ADeviceIsNeverHeldTwice) {
-  Running test;
+  RunningJob test;
   const JobId other = test.driver.submit(1, hours(1));
   EXPECT_DEATH(test.driver.apply(Round{test.driver.now, 1, "", {StartJob{other, 1, {{"node1", {0}}}, false}}}), "no device is held twice");
 }
@@ -79,7 +79,7 @@ TEST(Cancel, AQueuedJobEndsAtOnce) {
 }
 
 TEST(Cancel, ARunningJobStopsFirst) {
-  Running test;
+  RunningJob test;
   test.driver.apply(JobCancelled{test.id, ada});
   EXPECT_EQ(test.driver.state(test.id), JobState::stopping);
   EXPECT_EQ(test.driver.job(test.id).stop_cause, StopCause::cancelled);
@@ -88,7 +88,7 @@ TEST(Cancel, ARunningJobStopsFirst) {
 }
 
 TEST(Cancel, WinsOverARequeue) {
-  Running test;
+  RunningJob test;
   test.driver.apply(JobRequeued{test.id, ada});
   test.driver.apply(JobCancelled{test.id, ada});
   test.driver.end(test.id, Outcome::preempted);  // as it was worked out a moment before
@@ -96,14 +96,14 @@ TEST(Cancel, WinsOverARequeue) {
 }
 
 TEST(Cancel, DoesNotHideAFailure) {
-  Running test;
+  RunningJob test;
   test.driver.apply(GangFailed{test.id, 1, 1, Outcome::failed, {.rank = 3}, {}});
   test.driver.apply(JobCancelled{test.id, ada});
   EXPECT_EQ(test.driver.job(test.id).stop_cause, StopCause::rank_failed);
 }
 
 TEST(Requeue, TheJobQueuesAgainAtItsOldPlaceAsTheNextAttempt) {
-  Running test;
+  RunningJob test;
   Driver& driver = test.driver;
   driver.now = driver.now + seconds(5);
   const JobId later = driver.submit(16, hours(1));
@@ -125,7 +125,7 @@ TEST(Requeue, OfAJobThatDoesNotRunChangesNothing) {
 }
 
 TEST(Failure, OnlyTheFirstIsKept) {
-  Running test;
+  RunningJob test;
   test.driver.apply(GangFailed{test.id, 1, 1, Outcome::out_of_memory, {.rank = 3, .node = "node1"}, {}});
   test.driver.apply(GangFailed{test.id, 1, 1, Outcome::failed, {.rank = 4, .node = "node1"}, {}});
   EXPECT_EQ(test.driver.attempt(test.id).failure->rank, 3);
@@ -136,7 +136,7 @@ TEST(Failure, OnlyTheFirstIsKept) {
 }
 
 TEST(Failure, KeepsAnEarlierCause) {
-  Running test;
+  RunningJob test;
   test.driver.apply(JobCancelled{test.id, ada});
   test.driver.apply(GangFailed{test.id, 1, 1, Outcome::failed, {.rank = 3}, {}});
   EXPECT_EQ(test.driver.job(test.id).stop_cause, StopCause::cancelled);
@@ -153,7 +153,7 @@ TEST(Failure, OfALaunchEndsTheJob) {
 }
 
 TEST(Reports, OfEndedAttemptsChangeNothing) {
-  Running test;
+  RunningJob test;
   test.driver.apply(JobRequeued{test.id, ada});
   test.driver.end(test.id, Outcome::preempted);
   test.driver.round();
@@ -167,7 +167,7 @@ TEST(Reports, OfEndedAttemptsChangeNothing) {
 }
 
 TEST(Checkpoint, TheNewestIsKept) {
-  Running test;
+  RunningJob test;
   const auto save = [&](std::int64_t attempt, std::int64_t step) {
     test.driver.now = test.driver.now + seconds(1);
     test.driver.apply(CheckpointSaved{test.id, attempt, 1, step, "/step" + std::to_string(step), {}});
@@ -186,7 +186,7 @@ TEST(Checkpoint, TheNewestIsKept) {
 
 TEST(Nodes, AnUnreachableNodeMakesItsJobsUnknownAndNothingElse) {
   // Its devices stay held, and it is not queued again: it may still run there.
-  Running test;
+  RunningJob test;
   Driver& driver = test.driver;
   driver.apply(NodeSuspected{"node2", {}});
   EXPECT_EQ(driver.state(test.id), JobState::running);
@@ -200,7 +200,7 @@ TEST(Nodes, AnUnreachableNodeMakesItsJobsUnknownAndNothingElse) {
 }
 
 TEST(Nodes, AJobIsKnownAgainWhenAllItsNodesAre) {
-  Running test;
+  RunningJob test;
   test.driver.apply(NodeUnreachable{"node1", {}});
   test.driver.apply(NodeUnreachable{"node2", {}});
   test.driver.join("node2");
@@ -220,7 +220,7 @@ TEST(Nodes, AJobThatHadNotStartedGoesBackToStarting) {
 }
 
 TEST(Nodes, AStoppingJobStaysStopping) {
-  Running test;
+  RunningJob test;
   test.driver.apply(JobCancelled{test.id, ada});
   test.driver.apply(NodeUnreachable{"node1", {}});
   EXPECT_EQ(test.driver.state(test.id), JobState::stopping);
@@ -230,7 +230,7 @@ TEST(Nodes, AStoppingJobStaysStopping) {
 
 TEST(Nodes, AnUnknownJobCanBeCancelledAndFails) {
   for (const bool cancel : {true, false}) {
-    Running test;
+    RunningJob test;
     test.driver.apply(NodeUnreachable{"node1", {}});
     if (cancel)
       test.driver.apply(JobCancelled{test.id, ada});
@@ -251,7 +251,7 @@ TEST(Nodes, WhenABootWasFirstSeenIsRemembered) {
 }
 
 TEST(Cluster, NodesAppearDownAndLeaveWhenNobodyHoldsThem) {
-  Running test;
+  RunningJob test;
   Driver& driver = test.driver;
   driver.apply(ClusterConfigured{cluster_of(1, 8), {}});
   ASSERT_EQ(driver.scheduler.state().nodes.count("node2"), 1u);  // the job is still there
@@ -263,7 +263,7 @@ TEST(Cluster, NodesAppearDownAndLeaveWhenNobodyHoldsThem) {
 }
 
 TEST(Cluster, DevicesThatAreHeldLeaveWhenTheyAreFree) {
-  Running test;
+  RunningJob test;
   Driver& driver = test.driver;
   driver.apply(ClusterConfigured{cluster_of(2, 4), {}});
   EXPECT_EQ(driver.scheduler.state().nodes.at("node1").config.gpus, 8);
@@ -297,7 +297,7 @@ TEST(Cluster, AJobWhosePartitionIsGoneIsHeldUntilItIsBack) {
 TEST(Invariants, EachViolationIsSaid) {
   // A state that is broken by hand: what is checked is not what apply happens to do.
   const auto broken = [](auto change) {
-    Running test;
+    RunningJob test;
     State state = test.driver.scheduler.state();
     change(state, state.jobs.at(test.id));
     const auto violations = check_invariants(state);

@@ -63,14 +63,14 @@ TEST(HardCap, OfAUserAQosAPartitionAndUsersInThem) {
     std::function<void(ClusterConfig&)> set;
     LimitReached expected;
   };
-  const std::vector<Case> cases{
+  const std::vector<Case> limit_cases{
       {[](ClusterConfig& c) { c.accounts[1].user_limits.gpus = 1; }, {LimitScope::user, "ada of lab-a", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.accounts[0].user_limits.jobs = 1; }, {LimitScope::user, "ada of lab", LimitKind::jobs, 1, 1}},
       {[](ClusterConfig& c) { c.qos[0].limits.jobs = 1; }, {LimitScope::qos, "normal", LimitKind::jobs, 1, 1}},
       {[](ClusterConfig& c) { c.qos[0].user_limits.gpus = 1; }, {LimitScope::user, "ada in QOS normal", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.partitions[0].limits.gpus = 1; }, {LimitScope::partition, "main", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.partitions[0].user_limits.jobs = 1; }, {LimitScope::user, "ada in partition main", LimitKind::jobs, 1, 1}}};
-  for (const Case& one : cases) {
+  for (const Case& one : limit_cases) {
     SCOPED_TRACE(one.expected.name);
     ClusterConfig cluster = labs();
     one.set(cluster);
@@ -394,11 +394,11 @@ std::vector<std::int64_t> free_devices(const std::vector<Held>& held, std::int64
   return free;
 }
 
-const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
+const std::uint64_t limit_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
 
 TEST(LimitProperty, EveryJobTakesTheFirstSecondAtWhichDevicesAndAllItsLimitsHaveRoom) {
   std::map<ReasonCode, int> reasons;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= limit_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Driver driver = random_world(random);
@@ -463,7 +463,7 @@ std::map<JobId, Time> run_to_the_end(Driver& driver) {
 }
 
 TEST(LimitProperty, WithoutSurprisesEveryJobStartsWhenItWasPlannedAndNoHardCapIsExceeded) {
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= limit_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_world(random);
@@ -481,7 +481,7 @@ TEST(LimitProperty, WithoutSurprisesEveryJobStartsWhenItWasPlannedAndNoHardCapIs
 
 TEST(LimitProperty, SharesChangeTheOrderAloneNothingStaysIdleAndNobodyIsHarmed) {
   int borrowers = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= limit_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_world(random, true);

@@ -161,11 +161,11 @@ Driver random_driver(Random& random, bool dependents = false, PolicyConfig polic
 }
 
 /// ULTRAMARINE_SLOW=1: many more.
-const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 200;
+const std::uint64_t plan_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 200;
 
 TEST(PlanProperty, AgreesWithTheSimplePlanner) {
   // Starts and allocations of every job are those of a planner that tries every second on a table.
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Driver driver = random_driver(random);
@@ -188,7 +188,7 @@ TEST(PlanProperty, AgreesWithTheSimplePlanner) {
 
 TEST(PlanProperty, AJobsPlanDoesNotDependOnJobsBelowIt) {
   // Cancelling the last of the queue, again and again, changes no line above it. So an overtaker never moves a start ahead of it.
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
@@ -205,7 +205,7 @@ TEST(PlanProperty, AJobsPlanDoesNotDependOnJobsBelowIt) {
 TEST(PlanProperty, StartingWhatIsPlannedForNowMovesNothingElse) {
   // After a round, every job that still waits has the start and the devices that it had before, whoever overtook it.
   int overtakers = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
@@ -274,7 +274,7 @@ int run_as_planned(Driver& driver) {
 }
 
 TEST(PlanProperty, WithoutSurprisesEveryJobStartsWhenAndWhereItWasPlanned) {
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random);
@@ -285,7 +285,7 @@ TEST(PlanProperty, WithoutSurprisesEveryJobStartsWhenAndWhereItWasPlanned) {
 
 TEST(PlanProperty, WhoWaitsForOthersStartsAsPlannedAndMovesNobodysStart) {
   int started = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random, true);
@@ -317,7 +317,7 @@ TEST(PlanProperty, WhoWaitsForOthersStartsAsPlannedAndMovesNobodysStart) {
 
 TEST(PlanProperty, WhatOvertakesNeverMovesAPlannedStartAhead) {
   // A short job that is let in at the end of the queue may start now; all starts ahead of it stay.
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random);
@@ -334,7 +334,7 @@ TEST(PlanProperty, WhatOvertakesNeverMovesAPlannedStartAhead) {
 }
 
 TEST(PlanProperty, TheCheapPlanOfARoundDecidesAsTheFullOne) {
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Driver driver = random_driver(random, false, seed % 2 == 0 ? by_priority() : PolicyConfig{});
@@ -351,7 +351,7 @@ TEST(PlanProperty, TheCheapPlanOfARoundDecidesAsTheFullOne) {
 
 TEST(PlanProperty, ReasonsAreTrue) {
   // starting_now exactly when the start is now; what is waited for exists and ends by the start; one of them ends at it.
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= plan_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Driver driver = random_driver(random);

@@ -100,7 +100,7 @@ struct Table {
   }
 };
 
-std::string in_words(const std::optional<Fit>& fit) {
+std::string fit_in_words(const std::optional<Fit>& fit) {
   if (!fit) return "never";
   std::string words = std::to_string(fit->start.ms);
   for (const Fit::OnNode& on_node : fit->nodes) {
@@ -171,7 +171,7 @@ void compare_with_the_table(std::uint64_t seed, const policy::Placement& placeme
     if (random.chance(300)) request.closed = &closed;
     const auto expected = table.earliest_fit(request, placement);
     const auto fit = timeline.earliest_fit(request, placement);
-    ASSERT_EQ(in_words(fit), in_words(expected)) << "seed " << seed << " position " << position;
+    ASSERT_EQ(fit_in_words(fit), fit_in_words(expected)) << "seed " << seed << " position " << position;
     if (!fit) continue;
     ++found;
     Stay stay{.start = fit->start, .end = fit->start + request.length, .job = {++job}};
@@ -191,13 +191,13 @@ void compare_with_the_table(std::uint64_t seed, const policy::Placement& placeme
   }
 }
 
-const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 20'000 : 1000;
+const std::uint64_t timeline_cases = std::getenv("ULTRAMARINE_SLOW") ? 20'000 : 1000;
 
 TEST(Timeline, AgreesWithATableOfSeconds) {
   const State state;
   const policy::Context context{state, {}, {}};
   int found = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= timeline_cases; ++seed) {
     const auto placement = seed % 4 == 0 ? policy::pack(context) : policy::best_fit(context);
     compare_with_the_table(seed, *placement, found);
     if (HasFailure()) return;
@@ -221,24 +221,24 @@ TEST(Timeline, DevicesWithoutCpusAreOfNoUse) {
   // 6 of 8 CPUs are taken for 30 s: 2 devices of 2 CPUs fit when that ends, one device at once.
   OneNode one({.devices = 8, .cpus = 8});
   one.timeline.hold(0, 0, {.end = at(30), .job = {1}, .cpus = 6}, 0);
-  EXPECT_EQ(in_words(one.fit(1, {.cpus_per_gpu = 2})), "0 0:1,");
-  EXPECT_EQ(in_words(one.fit(2, {.cpus_per_gpu = 2})), "30000 0:0,1,");
-  EXPECT_EQ(in_words(one.fit(2)), "0 0:1,2,");
-  EXPECT_EQ(in_words(one.fit(5, {.cpus_per_gpu = 2})), "never");
+  EXPECT_EQ(fit_in_words(one.fit(1, {.cpus_per_gpu = 2})), "0 0:1,");
+  EXPECT_EQ(fit_in_words(one.fit(2, {.cpus_per_gpu = 2})), "30000 0:0,1,");
+  EXPECT_EQ(fit_in_words(one.fit(2)), "0 0:1,2,");
+  EXPECT_EQ(fit_in_words(one.fit(5, {.cpus_per_gpu = 2})), "never");
 }
 
 TEST(Timeline, AnExclusiveJobWaitsForTheWholeNodeAndTakesIt) {
   OneNode one({.devices = 4});
   one.timeline.hold(0, 3, {.end = at(30), .job = {1}}, 0);
-  EXPECT_EQ(in_words(one.fit(1, {.exclusive = true})), "30000 0:0,1,2,3,");
-  EXPECT_EQ(in_words(one.fit(1)), "0 0:0,");
+  EXPECT_EQ(fit_in_words(one.fit(1, {.exclusive = true})), "30000 0:0,1,2,3,");
+  EXPECT_EQ(fit_in_words(one.fit(1)), "0 0:0,");
 }
 
 TEST(Timeline, AStayDoesNotReachIntoAClosure) {
   OneNode one({.devices = 1});
   const std::vector<std::vector<Interval>> closed{{{at(9), at(20)}, {at(25), at(40)}}}, later{{{at(10), at(20)}}};
-  EXPECT_EQ(in_words(one.fit(1, {}, &closed)), "40000 0:0,");
-  EXPECT_EQ(in_words(one.fit(1, {}, &later)), "0 0:0,");
+  EXPECT_EQ(fit_in_words(one.fit(1, {}, &closed)), "40000 0:0,");
+  EXPECT_EQ(fit_in_words(one.fit(1, {}, &later)), "0 0:0,");
 }
 
 std::string placed(const policy::Placement& placement, const Shape& shape, const std::vector<policy::Offer>& offers) {

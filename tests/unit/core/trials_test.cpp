@@ -342,7 +342,7 @@ TEST_F(Trial, ItsOrderIsThatOfAJobThatWaits) {
 // ---- properties
 
 /// ULTRAMARINE_SLOW=1: many more.
-const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
+const std::uint64_t trial_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
 
 JobSpec random_request(Random& random, std::int64_t nodes, std::int64_t gpus) {
   JobSpec spec = spec_of({.gpus = random.between(1, random.chance(600) ? gpus : nodes * gpus)}, seconds(random.between(30, 2000)), seconds(random.between(0, 20)));
@@ -397,7 +397,7 @@ std::map<JobId, std::pair<std::optional<Time>, std::string>> places(const Plan& 
 TEST(TrialProperty, NoPlannedStartMovesInTimeOrSpace) {
   // After a round with trials everybody has the place that he has after the same round without them, ahead or behind, the tried ones too.
   int trials = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= trial_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random);
@@ -420,7 +420,7 @@ TEST(TrialProperty, NoPlannedStartMovesInTimeOrSpace) {
 }
 
 TEST(TrialProperty, AKeptRosterDecidesAsANewOne) {
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= trial_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver driver = random_driver(random);
@@ -470,7 +470,7 @@ std::map<JobId, Time> starts_of_a_run(Driver& driver, int& trials) {
 
 TEST(TrialProperty, WithoutSurprisesEveryJobStartsWhenItDoesWithoutTrials) {
   int trials = 0;
-  for (std::uint64_t seed = 1; seed <= cases; ++seed) {
+  for (std::uint64_t seed = 1; seed <= trial_cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     Driver with = random_driver(random);

@@ -103,7 +103,7 @@ ClusterConfig labs(Random& random) {
   return cluster;
 }
 
-PolicyConfig random_policy(Random& random) {
+PolicyConfig random_policy_for_ways(Random& random) {
   PolicyConfig policy;
   policy.launch_allowance_ms = seconds(random.between(0, 5));
   if (random.chance(600)) {
@@ -121,7 +121,7 @@ Driver random_queue(Random& random) {
   const ClusterConfig cluster = labs(random);
   std::int64_t total = 0;
   for (const NodeConfig& node : cluster.nodes) total += node.gpus;
-  Driver driver(cluster, random_policy(random));
+  Driver driver(cluster, random_policy_for_ways(random));
   const auto submit = [&] {
     JobSpec spec = spec_of({.gpus = random.between(1, total)}, minutes(random.between(1, random.chance(500) ? 20 : 170)));
     if (random.chance(250)) spec.resources = {.nodes = random.between(1, static_cast<std::int64_t>(cluster.nodes.size())), .gpus_per_node = random.between(1, cluster.nodes[0].gpus)};
@@ -202,9 +202,11 @@ void check(const Driver& driver, const PlannedJob& line, const Plan& before) {
       if (moved.after_ms && moved.before_ms) said[moved.job] = *moved.after_ms;
     EXPECT_EQ(said, later) << "who is delayed is said";
     if (way.start != now || way.kind == WayKind::size_and_time || has_shares) continue;
-    for (auto smaller = variants.begin(); smaller != its; ++smaller)
-      if (smaller->kind == way.kind)
+    for (auto smaller = variants.begin(); smaller != its; ++smaller) {
+      if (smaller->kind == way.kind) {
         EXPECT_FALSE(start_in(outcomes[static_cast<std::size_t>(smaller - variants.begin())].plan, line.job) == now) << "minimal: a smaller step would do";
+      }
+    }
   }
   if (offers.size() == ways_max || has_shares) return;
   for (const WayKind kind : {WayKind::shape, WayKind::time, WayKind::size, WayKind::nodes, WayKind::partition, WayKind::qos}) {

@@ -29,15 +29,15 @@ namespace fs = std::filesystem;
 
 const GangKey key{JobId{7}, 2, 3};
 
-class Folder {
+class TreeFolder {
  public:
-  Folder() {
+  TreeFolder() {
     std::string name = "/tmp/containment-test-XXXXXX";
     path_ = ::mkdtemp(name.data());
   }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
+  TreeFolder(const TreeFolder&) = delete;
+  TreeFolder& operator=(const TreeFolder&) = delete;
+  ~TreeFolder() { fs::remove_all(path_); }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
   const std::string& path() const { return path_; }
 
@@ -94,7 +94,7 @@ TEST(Containment, FallsBackToProcessGroupsWhereNothingIsMounted) {
 // ---- version 2: a recorded tree --------------------------------------------------------------------------------------
 
 TEST(CgroupV2, WritesLimitsOfTheAttemptAboveTheGroupOfTheGang) {
-  const Folder tree;
+  const TreeFolder tree;
   ::mkdir((tree / "own").c_str(), 0755);
   write_group_file(tree / "own/cgroup.controllers", "cpuset cpu io memory hugetlb pids\n");
   const auto containment = make_cgroup_v2({.unified = tree / "own", .unified_is_root = true}, "node01");
@@ -125,7 +125,7 @@ TEST(CgroupV2, WritesLimitsOfTheAttemptAboveTheGroupOfTheGang) {
 }
 
 TEST(CgroupV2, CountsProcessesOfGroupsBelow) {
-  const Folder tree;
+  const TreeFolder tree;
   ::mkdir((tree / "own").c_str(), 0755);
   const auto containment = make_cgroup_v2({.unified = tree / "own", .unified_is_root = true}, "node01");
   const auto group = containment->make(key, {});
@@ -138,7 +138,7 @@ TEST(CgroupV2, CountsProcessesOfGroupsBelow) {
 }
 
 TEST(CgroupV2, StepsAsideWhereItIsNotTheRoot) {
-  const Folder tree;
+  const TreeFolder tree;
   ::mkdir((tree / "service").c_str(), 0755);
   const auto containment = make_cgroup_v2({.unified = tree / "service"}, "node01");
   EXPECT_EQ(text_in(tree / "service/ultramarine-agent/cgroup.procs"), "0");
@@ -168,7 +168,7 @@ class RealGroups : public testing::TestWithParam<const char*> {
     ASSERT_EQ(result.step, StartStep::none) << std::strerror(result.error_number);
     until([&] { return fs::exists(file); });
   }
-  Folder folder;
+  TreeFolder folder;
   std::unique_ptr<Containment> containment;
 };
 
@@ -235,7 +235,7 @@ TEST_P(RealGroups, RefuseDevicesThatAreNotTheAttempts) {
 INSTANTIATE_TEST_SUITE_P(Kinds, RealGroups, testing::Values("cgroup_v1", "cgroup_v2"), [](const auto& kind) { return std::string(kind.param); });
 
 TEST(OwnMemory, IsReadWhereTheLimitBinds) {
-  const Folder tree;
+  const TreeFolder tree;
   fs::create_directories(tree / "job/gang");
   for (const char* folder : {"", "job/", "job/gang/"}) {
     write_group_file(tree / folder + "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
@@ -254,7 +254,7 @@ TEST(OwnMemory, IsReadWhereTheLimitBinds) {
 }
 
 TEST(OwnMemory, IsReadFromTheFirstGroupAboveThatCounts) {
-  const Folder tree;  // version 2 hands the controller down to the attempt, not to its gangs
+  const TreeFolder tree;  // version 2 hands the controller down to the attempt, not to its gangs
   fs::create_directories(tree / "job/gang");
   write_group_file(tree / "job/memory.events", "low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\n");
   write_group_file(tree / "job/memory.max", "1073741824\n");

@@ -7,7 +7,7 @@
 namespace ultramarine::launcher {
 namespace {
 
-const GangKey key{JobId{3}, 1, 1};
+const GangKey the_gang{JobId{3}, 1, 1};
 
 class MemoryLauncherTest : public testing::Test {
  protected:
@@ -15,7 +15,7 @@ class MemoryLauncherTest : public testing::Test {
     return make_memory_launcher(loop, shims, [this](const protocol::FromShim& message) { heard.push_back(message); });
   }
   void run() { loop.run_for(std::chrono::milliseconds(5)); }
-  static GangReport report(GangPhase phase) { return {.key = key, .phase = phase}; }
+  static GangReport report(GangPhase phase) { return {.key = the_gang, .phase = phase}; }
 
   net::Loop loop;
   std::shared_ptr<MemoryShims> shims = std::make_shared<MemoryShims>();
@@ -24,8 +24,8 @@ class MemoryLauncherTest : public testing::Test {
 
 TEST_F(MemoryLauncherTest, WritesDownCallsAndSaysWhatTheTestSays) {
   const auto launcher = make();
-  launcher->prepare({.key = key, .node = "node01"});
-  launcher->send(key, protocol::Stop{.key = key});
+  launcher->prepare({.key = the_gang, .node = "node01"});
+  launcher->send(the_gang, protocol::Stop{.key = the_gang});
   shims->say(report(GangPhase::prepared));
   EXPECT_TRUE(heard.empty()) << "it speaks through the loop only";
   run();
@@ -38,8 +38,8 @@ TEST_F(MemoryLauncherTest, WritesDownCallsAndSaysWhatTheTestSays) {
 TEST_F(MemoryLauncherTest, ReportsAgainWhenAskedAgain) {
   const auto launcher = make();
   shims->say(report(GangPhase::finished));
-  launcher->prepare({.key = key});
-  launcher->send(key, protocol::Start{.key = key});
+  launcher->prepare({.key = the_gang});
+  launcher->send(the_gang, protocol::Start{.key = the_gang});
   run();
   EXPECT_EQ(heard.size(), 3U);
 }
@@ -49,7 +49,7 @@ TEST_F(MemoryLauncherTest, ShimsOutliveTheLauncher) {
   shims->say(report(GangPhase::running));
   run();
   launcher.reset();
-  shims->say(protocol::CheckpointReport{.key = key, .step = 10});
+  shims->say(protocol::CheckpointReport{.key = the_gang, .step = 10});
   shims->say(report(GangPhase::finished));
   run();
   EXPECT_EQ(heard.size(), 1U);
@@ -59,7 +59,7 @@ TEST_F(MemoryLauncherTest, ShimsOutliveTheLauncher) {
   ASSERT_EQ(heard.size(), 3U);
   EXPECT_EQ(std::get<protocol::CheckpointReport>(heard[1]).step, 10);
   EXPECT_EQ(std::get<GangReport>(heard[2]).phase, GangPhase::finished);
-  launcher->forget(key);
+  launcher->forget(the_gang);
   launcher->adopt();
   run();
   EXPECT_EQ(heard.size(), 3U);

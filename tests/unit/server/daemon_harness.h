@@ -54,6 +54,8 @@ inline api::Caller caller(std::int64_t uid, std::string name, std::vector<std::s
   return {true, {uid, std::move(name), "socket"}, std::move(groups)};
 }
 
+inline const api::Caller runner = caller(runner_uid, "runner"), stranger = caller(2000, "stan");
+
 struct RecordedStream : net::Stream {
   std::string text;
   bool ended = false;
