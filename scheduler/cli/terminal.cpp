@@ -6,16 +6,9 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "scheduler/cli/environment.h"
+
 namespace ultramarine::cli {
-namespace {
-
-std::string value_of(const std::map<std::string, std::string>& environment, const std::string& name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? "" : found->second;
-}
-
-}  // namespace
-
 bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string, std::string>& environment) {
   if (mode != ColourMode::automatic) return mode == ColourMode::always;
   if (!value_of(environment, "NO_COLOR").empty()) return false;
@@ -127,6 +120,10 @@ std::string bar(std::size_t done, std::size_t total, std::size_t width, std::str
 const Terminal& LiveText::terminal() {
   measure(terminal_, environment_);
   return terminal_;
+}
+
+LiveText::~LiveText() {
+  if (drawn_) out_ << "\033[?7h" << std::flush;
 }
 
 void LiveText::show(const std::string& text) {
