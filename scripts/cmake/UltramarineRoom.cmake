@@ -50,6 +50,11 @@ function(ultramarine_together name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD ${ULTRAMARINE_UNITY} UNITY_BUILD_BATCH_SIZE 8)
 endfunction()
 
+# Whoever links one of these rooms gets the files that it needs and no others, nor the libraries that those need.
+function(ultramarine_apart)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD OFF)
+endfunction()
+
 # These targets' tests run for long: they are optimized under sanitizers, too.
 function(ultramarine_computes)
   set_target_properties(${ARGN} PROPERTIES ULTRAMARINE_COMPUTES ON)
