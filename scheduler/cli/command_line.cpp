@@ -168,12 +168,14 @@ class Parser {
         } else if (equals == std::string::npos) {
           if (i + 1 == words.size() || words[i + 1] == "--" ||
               is_option(words[i + 1], verb == by_app_.end() ? nullptr : verb->second)) {
-            usage_error(option.name, spoken("needs a value"), spoken("write {0}", option.name + " " + option.value_name));
+            usage_error(option.name, spoken("needs a value"),
+                        spoken("write {0}", option.name + " " + option.value_name));
           }
           kept.back() += "=" + words[++i];  // as one word, so that a value may begin with '-'
         }
         if (!option.value_name.empty() && kept.back().size() == option.name.size() + 1)
-          usage_error(option.name, spoken("its value is empty"), spoken("write {0}", option.name + " " + option.value_name));
+          usage_error(option.name, spoken("its value is empty"),
+                      spoken("write {0}", option.name + " " + option.value_name));
         if (again) join_with_earlier(kept, option.name);
         continue;
       }
@@ -183,12 +185,15 @@ class Parser {
         continue;
       }
       if (command_follows && verb->second->positionals == Positionals::job_and_command) {
-        if (!job.empty()) usage_error("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra exec 12 -- nvidia-smi"));
+        if (!job.empty())
+          usage_error("command", spoken("unexpected word \"{0}\"", word),
+                      spoken("give it after --, for example: {0}", "ultra exec 12 -- nvidia-smi"));
         job = word;
         continue;
       }
       if (command_follows && verb->second->positionals == Positionals::maybe_command)
-        usage_error("command", spoken("unexpected word \"{0}\"", word), spoken("give it after --, for example: {0}", "ultra " + verb->second->path + " -- python3"));
+        usage_error("command", spoken("unexpected word \"{0}\"", word),
+                    spoken("give it after --, for example: {0}", "ultra " + verb->second->path + " -- python3"));
       if (command_follows)
         return take_command(words, i, at, result, kept);  // the first word that is no option begins the command
       if (verb->second->positionals == Positionals::none)
@@ -218,7 +223,7 @@ class Parser {
     result.arguments.positionals.assign(words.begin() + static_cast<std::ptrdiff_t>(from), words.end());
     if (result.arguments.positionals.empty() && result.verb->positionals == Positionals::command) {
       usage_error("command", spoken("nothing to run"),
-                     spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " -- python3 train.py"));
+                  spoken("give it after --, for example: {0}", "ultra " + result.verb->path + " -- python3 train.py"));
     }
     return kept;
   }
@@ -241,7 +246,8 @@ class Parser {
   static void check_may_be_none(const Verb& verb) {
     const std::string command = "ultra " + verb.path;
     if (verb.positionals == Positionals::one_job || verb.positionals == Positionals::jobs)
-      usage_error("JOB", spoken("none given"), spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12"));
+      usage_error("JOB", spoken("none given"),
+                  spoken("name it by its number: {0} ('ultra queue' lists them)", command + " 12"));
     if (verb.positionals == Positionals::some_nodes)
       usage_error("NODE", spoken("none given"), spoken("write for example {0}", command + " node[01-04]"));
     if (verb.positionals == Positionals::file)
@@ -296,7 +302,7 @@ class Parser {
     const std::string before = at == &app_ ? "ultra " : "ultra " + at->get_name() + " ";
     if (near.empty() && at == &app_ && (word == "up" || word == "down" || word == "status")) near = "cluster " + word;
     usage_error(word, spoken("unknown verb"),
-                           near.empty() ? see(before + "--help") : spoken("did you mean {0}?", "'" + before + near + "'"));
+                near.empty() ? see(before + "--help") : spoken("did you mean {0}?", "'" + before + near + "'"));
   }
 
   void take_globals(CommandLine& result) {
@@ -310,7 +316,7 @@ class Parser {
       result.colour = ColourMode::never;
     else
       usage_error("--color", spoken("\"{0}\" is not known", *colour),
-                             did_you_mean(*colour, {"auto", "always", "never"}, spoken("give one of {0}", "auto, always, never")));
+                  did_you_mean(*colour, {"auto", "always", "never"}, spoken("give one of {0}", "auto, always, never")));
   }
 
   CLI::App app_;

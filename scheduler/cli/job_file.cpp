@@ -78,7 +78,7 @@ std::string read_text(const std::string& name) {
   if (file) text << file.rdbuf();
   if (!file || std::filesystem::is_directory(name))
     usage_error(name, spoken("it can't be read") + (errno ? ": " + heard(std::strerror(errno)) : ""),
-                                  spoken("name a file that exists and that you may read"));
+                spoken("name a file that exists and that you may read"));
   return text.str();
 }
 
@@ -117,8 +117,7 @@ JobFile parse_job_file(const std::string& text, const std::string& name) {
     refuse(arguments->key_where, "arguments", spoken("they are a script's"),
            spoken("put everything into {0}", "command"));
   if (!command && !script)
-    usage_error(name, spoken("nothing to run"),
-                                  spoken("add for example {0}", "command = [\"python3\", \"train.py\"]"));
+    usage_error(name, spoken("nothing to run"), spoken("add for example {0}", "command = [\"python3\", \"train.py\"]"));
   if (command) {
     if (command->kind != Setting::Kind::list || command->items.empty())
       refuse(command->where, "command", spoken("expected a list: the program and its arguments"),

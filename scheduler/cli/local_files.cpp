@@ -30,7 +30,7 @@ std::string home_folder(const std::map<std::string, std::string>& environment) {
   }
   if (home.empty())
     usage_error("ULTRA_HOME", spoken("neither it nor HOME is set"),
-                                                    spoken("set ULTRA_HOME to a folder for the cluster's state"));
+                spoken("set ULTRA_HOME to a folder for the cluster's state"));
   return absolute(home + "/.ultramarine");
 }
 
@@ -49,8 +49,8 @@ std::string socket_path(const std::optional<std::string>& option, const std::map
     path = socket_file(home), field = "ULTRA_HOME";
   if (path.size() > net::unix_path_max) {
     usage_error(field,
-                                  spoken("{0} has {1} characters, a socket's path at most {2}", path, path.size(), net::unix_path_max),
-                                  field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path"));
+                spoken("{0} has {1} characters, a socket's path at most {2}", path, path.size(), net::unix_path_max),
+                field == "ULTRA_HOME" ? spoken("choose a shorter ULTRA_HOME") : spoken("choose a shorter path"));
   }
   return path;
 }

@@ -23,7 +23,7 @@ JobName job_around(const Context& context) {
   const auto names = parse_job_names(context.variable("ULTRA_JOB_ID"));
   if (names.size() == 1) return names.front();
   usage_error("ultra-rsh", spoken("this is not inside a job (ULTRA_JOB_ID is not set)"),
-                                                  spoken("it is for mpirun and other launchers in a script of 'ultra submit'"));
+              spoken("it is for mpirun and other launchers in a script of 'ultra submit'"));
 }
 
 }  // namespace

@@ -91,7 +91,8 @@ class LiveText {
  public:
   LiveText(std::ostream& out, std::map<std::string, std::string> environment, const Terminal& terminal)
       : out_(out), environment_(std::move(environment)), terminal_(terminal) {}
-  /// Long lines wrap again, whatever became of the last text: Ctrl-C discards what a terminal had not shown yet (termios(3), NOFLSH).
+  /// Long lines wrap again, whatever became of the last text: Ctrl-C discards what a terminal had not shown yet
+  /// (termios(3), NOFLSH).
   ~LiveText();
   LiveText(const LiveText&) = delete;
   LiveText& operator=(const LiveText&) = delete;

@@ -42,10 +42,9 @@ std::optional<std::int64_t> Arguments::whole_number(const std::string& option, s
   const auto number = parse_whole_number(*given);
   if (!number)
     usage_error(option, spoken("expected a whole number, got \"{0}\"", *given),
-                                  spoken("write {0}", option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
+                spoken("write {0}", option + " " + std::to_string(std::max<std::int64_t>(least, 8))));
   if (*number < least || *number > most) {
-    usage_error(option, spoken("{0} is out of range", *given),
-                                                    spoken("give {0} to {1}", least, most));
+    usage_error(option, spoken("{0} is out of range", *given), spoken("give {0} to {1}", least, most));
   }
   return number;
 }
@@ -56,7 +55,7 @@ std::optional<Duration> Arguments::duration(const std::string& option) const {
   const auto length = protocol::parse_duration(*given);
   if (!length) {
     usage_error(option, spoken("expected a length of time, got \"{0}\"", *given),
-                                                    spoken("write for example {0}", "30s, 10m, 2h, 1-12:00"));
+                spoken("write for example {0}", "30s, 10m, 2h, 1-12:00"));
   }
   return length;
 }
@@ -67,7 +66,7 @@ std::optional<Time> Arguments::instant(const std::string& option, Time now) cons
   const auto instant = protocol::parse_instant(*given, now);
   if (!instant) {
     usage_error(option, spoken("expected an instant, got \"{0}\"", *given),
-                                                    spoken("write for example {0}", "now+2h, 16:00, tomorrow, 2026-12-24T10:00"));
+                spoken("write for example {0}", "now+2h, 16:00, tomorrow, 2026-12-24T10:00"));
   }
   return instant;
 }
@@ -100,7 +99,7 @@ std::vector<JobName> Arguments::job_names() const {
     const auto these = parse_job_names(given);
     if (these.empty()) {
       usage_error("JOB", spoken("\"{0}\" is not a job", given),
-                                    spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them"));
+                  spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them"));
     }
     names.insert(names.end(), these.begin(), these.end());
   }
@@ -111,7 +110,8 @@ std::string Context::variable(const std::string& name) const { return value_of(e
 
 void warn(const std::vector<std::string>& lines, Context& context) {
   for (const std::string& line : lines)
-    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' ' << printable(heard(line)) << '\n';
+    context.err << tinted(spoken("warning:"), Tint::yellow, context.terminal.error_colour) << ' '
+                << printable(heard(line)) << '\n';
 }
 
 const std::vector<Option>& global_options() {

@@ -4,7 +4,7 @@
 include_guard(GLOBAL)
 
 option(ULTRAMARINE_TESTS "Build the tests" ON)
-option(ULTRAMARINE_UNITY "Compile a room's files eight at a time: a clean build takes a third of the time, a change to one file compiles its neighbours too" ON)
+option(ULTRAMARINE_UNITY "Compile a room's files eight at a time: a clean build takes half the time, a change to one file compiles its neighbours too" ON)
 set(ULTRAMARINE_SANITIZE "" CACHE STRING "Comma-separated sanitizers for every target (address,undefined or thread)")
 
 find_program(CCACHE_PROGRAM ccache)

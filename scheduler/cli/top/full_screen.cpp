@@ -83,8 +83,7 @@ void remember_how_to_restore() {
 
 FullScreen::FullScreen(bool colour) {
   if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &cooked) != 0)
-    usage_error("", spoken("this needs a terminal"),
-                                                    spoken("'{0}' prints tables anywhere", "ultra queue"));
+    usage_error("", spoken("this needs a terminal"), spoken("'{0}' prints tables anywhere", "ultra queue"));
   const char* kind = std::getenv("TERM");
   if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
     throw CommandError(exit_code::failure,

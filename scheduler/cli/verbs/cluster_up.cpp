@@ -22,7 +22,7 @@ ClusterChanges wanted_changes(const Arguments& arguments) {
     const auto endpoint = net::parse_endpoint(*wanted.http);
     if (!endpoint || endpoint->is_unix())
       usage_error("--http", spoken("\"{0}\" is not HOST:PORT", *wanted.http),
-                                                      spoken("write for example {0}", "127.0.0.1:8642"));
+                  spoken("write for example {0}", "127.0.0.1:8642"));
     if (!net::is_loopback(*endpoint))
       throw CommandError(
           exit_code::usage,

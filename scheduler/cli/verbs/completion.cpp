@@ -21,8 +21,7 @@ int completion(const Arguments& arguments, Context& context) {
   if (script.empty() || arguments.positionals.size() > 1) {
     const std::string& wrong = script.empty() ? shell : arguments.positionals[1];
     usage_error("SHELL", spoken("\"{0}\" is not known", wrong),
-                                                    did_you_mean(wrong, {"bash", "zsh", "fish"},
-                                                                 spoken("give one of {0}", "bash, zsh, fish")));
+                did_you_mean(wrong, {"bash", "zsh", "fish"}, spoken("give one of {0}", "bash, zsh, fish")));
   }
   context.out << script;
   return exit_code::ok;

@@ -9,8 +9,7 @@ namespace {
 
 int events(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
-  if (asked_for.size() > 1)
-    usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
+  if (asked_for.size() > 1) usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
   const auto answer = Client(context.socket).events(asked_for.front());
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';

@@ -93,8 +93,7 @@ void choose(std::vector<protocol::NodeView>& nodes, const std::vector<std::strin
   for (const std::string& text : asked_for) {
     const auto names = protocol::expand_hostlist(text);
     if (!names)
-      usage_error("NODE", spoken("\"{0}\" is no list of nodes", text),
-                                                      spoken("write for example {0}", "node[01-04]"));
+      usage_error("NODE", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]"));
     for (const std::string& name : *names) {
       if (std::find(known.begin(), known.end(), name) == known.end())
         throw CommandError(exit_code::not_found,

@@ -53,7 +53,7 @@ void choose(std::vector<protocol::PriorityView>& jobs, const std::string& list) 
     const auto these = parse_job_names(one);
     if (these.empty())
       usage_error("--jobs", spoken("\"{0}\" is not a job", one),
-                                                      spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them"));
+                  spoken("give a number, or 12_3 for an element of array 12; 'ultra queue --all' lists them"));
     for (const JobName& name : these) names.insert(name.text);
     one.clear();
   }

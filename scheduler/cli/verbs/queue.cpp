@@ -22,8 +22,7 @@ JobFilter filter_of(const Arguments& arguments) {
   filter.user = arguments.text("--user").value_or("");
   if (arguments.has("--me")) {
     if (!filter.user.empty())
-      usage_error("--me", spoken("can't be combined with {0}", "--user"),
-                                                      spoken("give one of them"));
+      usage_error("--me", spoken("can't be combined with {0}", "--user"), spoken("give one of them"));
     filter.user = own_user_name();
   }
   if (const auto state = arguments.text("--state")) {
@@ -37,7 +36,7 @@ JobFilter filter_of(const Arguments& arguments) {
     for (const std::string& one : words) known = known || one == *state, list += (list.empty() ? "" : ", ") + one;
     if (!known)
       usage_error("--state", spoken("\"{0}\" is not a state", *state),
-                                                      did_you_mean(*state, words, spoken("give one of {0}", list)));
+                  did_you_mean(*state, words, spoken("give one of {0}", list)));
     filter.state = *state;
   }
   return filter;
@@ -153,7 +152,7 @@ int queue(const Arguments& arguments, Context& context) {
     usage_error("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch"));
   if (interval && (interval->ms < 100 || interval->ms > 86'400'000))
     usage_error("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                  spoken("give {0} to {1}", "100ms", "1d"));
+                spoken("give {0} to {1}", "100ms", "1d"));
   if (arguments.has("--watch")) return watch(arguments, filter, interval.value_or(seconds(2)), context);
   Client client(context.socket);
   const auto answer = client.jobs(filter);

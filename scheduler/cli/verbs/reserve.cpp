@@ -16,15 +16,17 @@ std::string needed(const Arguments& arguments, const std::string& option, const 
 
 protocol::ReservationRequest request_of(const Arguments& arguments, Time now) {
   if (arguments.positionals.empty())
-    usage_error("NAME", spoken("none given"), spoken("write for example {0}", "ultra reserve course --nodes node[01-02] ..."));
+    usage_error("NAME", spoken("none given"),
+                spoken("write for example {0}", "ultra reserve course --nodes node[01-02] ..."));
   protocol::ReservationRequest request;
   request.name = arguments.positionals.front();
   request.nodes = {needed(arguments, "--nodes", "node[01-02]")};
   request.accounts = arguments.list("--accounts");
   request.maintenance = arguments.has("--maintenance");
   if (request.maintenance == !request.accounts.empty())
-    usage_error("--accounts", request.maintenance ? spoken("can't be combined with {0}", "--maintenance") : spoken("none given"),
-                                                    spoken("give either the accounts that may use the nodes, or --maintenance"));
+    usage_error("--accounts",
+                request.maintenance ? spoken("can't be combined with {0}", "--maintenance") : spoken("none given"),
+                spoken("give either the accounts that may use the nodes, or --maintenance"));
   needed(arguments, "--start", "tomorrow");
   needed(arguments, "--duration", "2h");
   request.start_ms = {arguments.instant("--start", now)->ms / 1000 * 1000};  // so that it can be said again

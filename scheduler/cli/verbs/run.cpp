@@ -19,7 +19,7 @@ MpiMode mpi_mode(const std::string& text) {
   if (text == "pmix") return MpiMode::pmix;
   if (text == "none") return MpiMode::none;
   usage_error("--mpi", spoken("\"{0}\" is not known", text),
-                                did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none")));
+              did_you_mean(text, {"auto", "pmix", "none"}, spoken("give one of {0}", "auto, pmix, none")));
 }
 
 JobName job_around(const Context& context) {
@@ -27,22 +27,23 @@ JobName job_around(const Context& context) {
   const auto names = parse_job_names(job);
   if (names.size() == 1) return names.front();
   usage_error("ultra run",
-                                                  job.empty() ? spoken("this is not inside a job (ULTRA_JOB_ID is not set)")
-                                                              : spoken("ULTRA_JOB_ID is \"{0}\", which is no job", job),
-                                                  spoken("put it into a script for 'ultra submit', or run the command by itself: {0}",
-                                                         "ultra submit --gpus 8 --follow -- COMMAND"));
+              job.empty() ? spoken("this is not inside a job (ULTRA_JOB_ID is not set)")
+                          : spoken("ULTRA_JOB_ID is \"{0}\", which is no job", job),
+              spoken("put it into a script for 'ultra submit', or run the command by itself: {0}",
+                     "ultra submit --gpus 8 --follow -- COMMAND"));
 }
 
 std::vector<std::string> nodes_of(const std::string& text) {
   if (const auto names = protocol::expand_hostlist(text); names && !names->empty()) return *names;
-  usage_error("--nodelist", spoken("\"{0}\" is no list of nodes", text), spoken("write for example {0}", "node[01-04]"));
+  usage_error("--nodelist", spoken("\"{0}\" is no list of nodes", text),
+              spoken("write for example {0}", "node[01-04]"));
 }
 
 BindMode bind_mode(const std::string& text) {
   if (text == "auto") return BindMode::automatic;
   if (text == "none") return BindMode::none;
   usage_error("--bind", spoken("\"{0}\" is not known", text),
-                                                  did_you_mean(text, {"auto", "none"}, spoken("give one of {0}", "auto, none")));
+              did_you_mean(text, {"auto", "none"}, spoken("give one of {0}", "auto, none")));
 }
 
 protocol::GangRequest request_of(const Arguments& arguments, Context& context) {

@@ -364,8 +364,7 @@ void show_overtaking(const JobName& name, Client& client, Context& context) {
 
 int show(const Arguments& arguments, Context& context) {
   const std::vector<JobName> asked_for = arguments.job_names();
-  if (asked_for.size() > 1)
-    usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
+  if (asked_for.size() > 1) usage_error("JOB", spoken("one job at a time"), spoken("give one job number"));
   Client client(context.socket);
   const auto answer = client.job(asked_for.front());
   if (arguments.has("--script")) return print_script(answer.value, context);

@@ -35,7 +35,7 @@ int top(const Arguments& arguments, Context& context) {
   const Duration interval = arguments.duration("--interval").value_or(seconds(1));
   if (interval.ms < 100 || interval.ms > 3'600'000)
     usage_error("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                                  spoken("give {0} to {1}", "100ms", "1h"));
+                spoken("give {0} to {1}", "100ms", "1h"));
   TopModel model(own_user_name());
   {
     Client client(context.socket);  // no scheduler is an error like everywhere; only later is it one that comes back

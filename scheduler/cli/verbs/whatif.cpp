@@ -60,7 +60,8 @@ int ask(const protocol::WhatIfRequest& request, const Arguments& arguments, Cont
 
 std::string only_word(const Arguments& arguments, const char* what) {
   if (arguments.positionals.size() == 1) return arguments.positionals.front();
-  usage_error(what, arguments.positionals.empty() ? spoken("none given") : spoken("more than one given"), spoken("give one"));
+  usage_error(what, arguments.positionals.empty() ? spoken("none given") : spoken("more than one given"),
+              spoken("give one"));
 }
 
 int boost(const Arguments& arguments, Context& context) {

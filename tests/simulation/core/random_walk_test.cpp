@@ -13,7 +13,7 @@ namespace {
 
 struct Walks {
 #ifdef ULTRAMARINE_SANITIZED
-  std::uint64_t first = 1, count = 5;  // ten times as slow
+  std::uint64_t first = 1, count = 10;  // ten times as slow
 #else
   std::uint64_t first = 1, count = 30;
 #endif

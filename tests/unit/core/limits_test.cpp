@@ -63,14 +63,14 @@ TEST(HardCap, OfAUserAQosAPartitionAndUsersInThem) {
     std::function<void(ClusterConfig&)> set;
     LimitReached expected;
   };
-  const std::vector<Case> limit_cases{
+  const std::vector<Case> cases{
       {[](ClusterConfig& c) { c.accounts[1].user_limits.gpus = 1; }, {LimitScope::user, "ada of lab-a", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.accounts[0].user_limits.jobs = 1; }, {LimitScope::user, "ada of lab", LimitKind::jobs, 1, 1}},
       {[](ClusterConfig& c) { c.qos[0].limits.jobs = 1; }, {LimitScope::qos, "normal", LimitKind::jobs, 1, 1}},
       {[](ClusterConfig& c) { c.qos[0].user_limits.gpus = 1; }, {LimitScope::user, "ada in QOS normal", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.partitions[0].limits.gpus = 1; }, {LimitScope::partition, "main", LimitKind::gpus, 1, 1}},
       {[](ClusterConfig& c) { c.partitions[0].user_limits.jobs = 1; }, {LimitScope::user, "ada in partition main", LimitKind::jobs, 1, 1}}};
-  for (const Case& one : limit_cases) {
+  for (const Case& one : cases) {
     SCOPED_TRACE(one.expected.name);
     ClusterConfig cluster = labs();
     one.set(cluster);
