@@ -32,6 +32,7 @@ struct TrainingProgress {
   std::int64_t tokens = 0;
   std::string phase;
   Time advanced_ms;  // when the step last rose
+  double flops_per_token = 0;  // of the model, forward and backward; 0 = the program doesn't say
 };
 
 struct GangLiveness {

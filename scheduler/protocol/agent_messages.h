@@ -92,8 +92,9 @@ struct Progress {
   double tokens_per_s = 0;
   std::int64_t tokens = 0;  // since the gang started, all ranks
   std::string phase;        // "" or what the program said last
+  double flops_per_token = 0;  // as the rank said; 0 = it didn't
 };
-BOOST_DESCRIBE_STRUCT(Progress, (), (key, rank, step, loss, tokens_per_s, tokens, phase))
+BOOST_DESCRIBE_STRUCT(Progress, (), (key, rank, step, loss, tokens_per_s, tokens, phase, flops_per_token))
 
 /// A rank says that a checkpoint is complete. Repeated until CheckpointRecorded.
 struct CheckpointReport {
