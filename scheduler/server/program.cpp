@@ -162,6 +162,7 @@ int serve(const ProgramOptions& options) {
   daemon_options.user_name = user_name(::geteuid());
   daemon_options.from_journal = options.from_journal;
   daemon_options.build = build();
+  daemon_options.metrics = {file.metrics.user_label, file.metrics.peak_tflops};
   daemon_options.read_configuration = [path = options.config, running = section] { return read_anew(path, running); };
   make_state_directory(section.state_directory);
   const std::unique_ptr<store::Store> store = open_store(section.state_directory);
