@@ -1,4 +1,4 @@
-// What the GPUs of each node are used for now: those that jobs hold, and why nobody holds the others.
+// What the GPUs of each node are used for at a moment: those that jobs hold, and why nobody holds the others.
 #pragma once
 
 #include <string>
