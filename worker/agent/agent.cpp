@@ -353,8 +353,20 @@ void Agent::watch_devices() {
       if (alive.lock()) tell_watch(work);
     });
   };
-  real->start([this, post](const devices::DeviceLook& look) { post([this, look](DeviceWatch& watch) { watch.on_look(now(), look); }); },
-              [this, post](std::int64_t device, std::int64_t xid) { post([this, device, xid](DeviceWatch& watch) { watch.on_xid(now(), device, xid); }); });
+  real->start(
+      [this, post](const devices::DeviceLook& look) {
+        post([this, look](DeviceWatch& watch) {
+          for (std::size_t i = 0; i < look.healths.size(); ++i) details_[static_cast<std::int64_t>(i)].health = look.healths[i];
+          watch.on_look(now(), look);
+        });
+      },
+      [this, post](std::int64_t device, std::int64_t xid) {
+        post([this, device, xid](DeviceWatch& watch) {
+          ++details_[device].xids[xid];
+          details_[device].newest_xid = xid;
+          watch.on_xid(now(), device, xid);
+        });
+      });
 }
 
 void Agent::follow_kernel_log() {
@@ -408,6 +420,17 @@ void Agent::sample_devices() {
 
 void Agent::refresh_metrics() {
   worker_metrics::NodeSnapshot snapshot{.node = options_.node.name, .source = inventory_->source(), .devices = samples_};
+  if (devices::RealInventory* const real = inventory_->real()) {
+    snapshot.driver = real->driver_version();
+    snapshot.with_dcgm_names = options_.dcgm_names;
+    snapshot.details = details_;
+    for (std::size_t i = 0; i < real->devices().size(); ++i) {
+      worker_metrics::DeviceDetails& details = snapshot.details[static_cast<std::int64_t>(i)];
+      details.pci = real->devices()[i].pci;
+      details.minor = real->devices()[i].minor;
+      details.is_healthy = real->devices()[i].present && (!device_watch_ || !device_watch_->refusal(static_cast<std::int64_t>(i)));
+    }
+  }
   for (const auto& [key, gang] : machine_.gangs()) {
     if (!gang.live()) continue;
     for (const std::int64_t device : gang.record.devices) snapshot.jobs[device] = {key.job, gang.record.account};

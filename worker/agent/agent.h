@@ -92,6 +92,7 @@ class Agent {
   std::unique_ptr<launcher::NodeScript> health_check_;  // while it runs
   // Of real devices only.
   std::unique_ptr<DeviceWatch> device_watch_;
+  std::map<std::int64_t, worker_metrics::DeviceDetails> details_;  // by device
   std::unique_ptr<devices::KernelLog> kernel_log_;
   std::unique_ptr<net::Loop::Watch> kernel_watch_;
   std::unique_ptr<net::Loop::Timer> device_timer_;

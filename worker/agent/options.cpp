@@ -59,6 +59,7 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
                                                    : endpoint(file.agent.scheduler, "agent.scheduler", true);
   if (!command_line.metrics.empty()) options.metrics = endpoint(command_line.metrics, "--metrics", false);
   else if (!file.agent.metrics.empty()) options.metrics = endpoint(file.agent.metrics, "agent.metrics", false);
+  options.dcgm_names = file.agent.dcgm_names;
   options.state_directory = protocol::agent_state_directory(file, options.node.name);
   if (file.agent.log_bytes_max < 0)
     throw AgentError(exit_usage, command_line.config + ": agent.log_bytes_max: must not be negative; 0 means 1 GiB");

@@ -30,6 +30,7 @@ struct AgentOptions {
   std::string address;  // where the ranks of other nodes reach this one
   net::Endpoint scheduler;
   std::optional<net::Endpoint> metrics;
+  bool dcgm_names = false;  // there, real GPUs also under these
   std::string secret;
   std::string state_directory;
   std::int64_t log_bytes_max = 1 << 30;  // of a job's output that is kept

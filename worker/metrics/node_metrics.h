@@ -11,6 +11,7 @@
 
 #include "scheduler/model/gang_report.h"
 #include "scheduler/model/node.h"
+#include "worker/devices/real_inventory.h"
 
 namespace ultramarine::worker_metrics {
 
@@ -20,12 +21,30 @@ struct DeviceJob {
   std::string account;
 };
 
+/// What is known of a real device beside its report.
+struct DeviceDetails {
+  std::string pci;          // as the driver writes it
+  std::int64_t minor = -1;  // of /dev/nvidia<minor>; -1 = not known
+  bool is_healthy = true;   // it can be given to a gang
+  std::map<std::int64_t, std::int64_t> xids;  // Xid -> how often, since the agent started
+  std::int64_t newest_xid = 0;                // 0 = none
+  devices::DeviceHealth health;
+};
+
 struct NodeSnapshot {
   std::string node;
   DeviceSource source = DeviceSource::virtual_devices;
   std::vector<DeviceReport> devices;
   std::map<std::int64_t, DeviceJob> jobs;  // by device; absent: nobody holds it
   std::int64_t ranks = 0;                  // processes of live gangs
+  std::map<std::int64_t, DeviceDetails> details;  // of real devices
+  std::string driver;                      // its version; "" = there is none
+  bool with_dcgm_names = false;            // real devices also as NVIDIA's dcgm-exporter calls them
+
+  DeviceDetails details_of(std::int64_t device) const {
+    const auto found = details.find(device);
+    return found == details.end() ? DeviceDetails{} : found->second;
+  }
 };
 
 /// Of the running program, for ultramarine_build_info.
