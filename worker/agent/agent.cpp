@@ -198,6 +198,8 @@ void Agent::on_message(std::string_view text) {
     if (const std::string why = state_.why_no_room(); !why.empty())
       return handle([this, launch = prepare->launch.key, why] { return machine_.on_unlaunchable(now(), launch, why); });
   }
+  if (const auto* const heard = std::get_if<protocol::Heard>(&message); heard && heard->sequence == heartbeat_sent_.first)
+    metrics_.on_heartbeat_answered(std::chrono::duration<double>(std::chrono::steady_clock::now() - heartbeat_sent_.second).count());
   handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
 }
 
@@ -256,7 +258,10 @@ void Agent::act(Send& action) {
     if (devices::RealInventory* const real = inventory_->real(); real && !real->driver_version().empty())
       hello->facts->driver = "NVIDIA " + real->driver_version();
   }
-  if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) heartbeat->devices = samples_;
+  if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) {
+    heartbeat->devices = samples_;
+    heartbeat_sent_ = {heartbeat->sequence, std::chrono::steady_clock::now()};
+  }
   if (const auto* report = std::get_if<GangReport>(&action.message))
     spdlog::info("event=gang_report {} phase={} outcome={} detail=\"{}\"", text_of(report->key), word(report->phase),
                  report->outcome ? word(*report->outcome) : "none", report->failure ? report->failure->detail : "");

@@ -85,6 +85,7 @@ class Agent {
   std::unique_ptr<launcher::Launcher> launcher_;
   SchedulerLink link_;
   LogReader logs_;
+  std::pair<std::int64_t, std::chrono::steady_clock::time_point> heartbeat_sent_;  // the newest: its number, and when
   bool is_welcome_ = false;  // the scheduler listens to this agent
   ApiRelay relay_;
   std::unique_ptr<net::Server> metrics_server_;

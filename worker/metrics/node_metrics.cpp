@@ -86,6 +86,11 @@ struct HealthFamilies {
 
 }  // namespace
 
+NodeMetrics::NodeMetrics(BuildInfo build)
+    : build_(std::move(build)),
+      heartbeats_(std::make_unique<prometheus::Histogram>(
+          prometheus::Histogram::BucketBoundaries{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5})) {}
+
 std::vector<MetricFamily> NodeMetrics::Collect() const {
   MetricFamily build = gauge("ultramarine_build_info", "The running program; always 1.");
   add(build, {{"version", build_.version}, {"revision", build_.revision}, {"compiler", build_.compiler}}, 1);
@@ -128,7 +133,12 @@ std::vector<MetricFamily> NodeMetrics::Collect() const {
   MetricFamily ranks = gauge("ultramarine_agent_ranks", "Processes of live gangs on this node.");
   add(ranks, {{"node", snapshot_.node}}, static_cast<double>(snapshot_.ranks));
 
-  std::vector<MetricFamily*> families{&build, &source, &info, &allocated, &utilization, &memory, &memory_used, &power, &temperature, &ecc, &job_info, &ranks};
+  MetricFamily round_trips =
+      family_of("ultramarine_agent_heartbeat_rtt_seconds", "From a heartbeat to the scheduler's answer to it.", MetricType::Histogram);
+  round_trips.metric.push_back(heartbeats_->Collect());
+  round_trips.metric.back().label = {{"node", snapshot_.node}};
+
+  std::vector<MetricFamily*> families{&build, &source, &info, &allocated, &utilization, &memory, &memory_used, &power, &temperature, &ecc, &job_info, &ranks, &round_trips};
   for (MetricFamily* family : health.all()) families.push_back(family);
   std::vector<MetricFamily> all;
   for (MetricFamily* family : families)

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <prometheus/collectable.h>
+#include <prometheus/histogram.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -54,14 +56,17 @@ struct BuildInfo {
 
 class NodeMetrics final : public prometheus::Collectable {
  public:
-  explicit NodeMetrics(BuildInfo build) : build_(std::move(build)) {}
+  explicit NodeMetrics(BuildInfo build);
   /// Not while another thread collects: agent and server share one loop.
   void update(NodeSnapshot snapshot) { snapshot_ = std::move(snapshot); }
+  /// From a heartbeat to the scheduler's answer.
+  void on_heartbeat_answered(double seconds) { heartbeats_->Observe(seconds); }
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   BuildInfo build_;
   NodeSnapshot snapshot_;
+  std::unique_ptr<prometheus::Histogram> heartbeats_;  // it can't be moved itself
 };
 
 /// Prometheus text format 0.0.4.

@@ -92,6 +92,13 @@ class Prometheus(unittest.TestCase):
         gpus = until(lambda: self.query("sum(ultramarine_gpus)"), "Prometheus has scraped")
         self.assertEqual(float(gpus[0]["value"][1]), 16)
 
+    def test_what_a_running_job_does_is_measured(self):
+        for expression in ('ultramarine_active_gpu_seconds_total{source="virtual"} > 0', 'ultramarine_job_active_ratio{source="virtual"} > 0',
+                           "ultramarine_train_step_seconds_count > 0", "ultramarine_event_loop_lag_seconds_count > 0",
+                           'ultramarine_lost_gpu_seconds_total{cause="startup"} > 0', "ultramarine_productive_gpu_seconds_total > 0"):
+            until(lambda expression=expression: self.query(expression), expression)
+        self.assertEqual(self.query("ultramarine_train_mfu_ratio"), [], "the cluster file says no peak")
+
     def test_every_expression_of_the_dashboard_has_data(self):
         self.assertTrue(DASHBOARDS)
         for file in DASHBOARDS:

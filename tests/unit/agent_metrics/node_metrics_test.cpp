@@ -141,7 +141,16 @@ TEST(NodeMetrics, AreAllInTheReadme) {
     EXPECT_THAT(readme, HasSubstr("`" + name + "`"));
     ++families;
   }
-  EXPECT_EQ(families, 34);
+  EXPECT_EQ(families, 35);
+}
+
+TEST(NodeMetrics, MeasuresHowLongTheSchedulerTakesToAnswer) {
+  NodeMetrics all = metrics();
+  all.on_heartbeat_answered(0.02);
+  const std::string text = metrics_text(all);
+  EXPECT_THAT(text, HasSubstr("ultramarine_agent_heartbeat_rtt_seconds_count{node=\"node01\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("ultramarine_agent_heartbeat_rtt_seconds_bucket{node=\"node01\",le=\"0.01\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("ultramarine_agent_heartbeat_rtt_seconds_bucket{node=\"node01\",le=\"0.025\"} 1\n"));
 }
 
 TEST(NodeMetrics, SeriesOfAGangVanishWithIt) {
