@@ -378,7 +378,9 @@ TEST(Metrics, KeepALayerOfGpuTimeInsideTheOneBefore) {
   site.decide();
   site.sample(seconds(10), 500);  // the first second only says where the next begins
   site.run(job);                  // 10 s after the decision
-  site.now = site.now + seconds(60);
+  site.now = site.now + seconds(20);
+  site.save(job, 50);
+  site.now = site.now + seconds(40);
   site.save(job, 100);
   site.now = site.now + seconds(25);
   std::string text = site.text();
@@ -414,6 +416,24 @@ TEST(Metrics, CountAllOfAnAttemptThatEndsWellAsProductiveButItsEnds) {
   EXPECT_EQ(value(text, "ultramarine_productive_gpu_seconds_total{account=\"lab-a\",partition=\"main\"}"), 2 * 40);
   EXPECT_EQ(value(text, "ultramarine_lost_gpu_seconds_total{account=\"lab-a\",cause=\"teardown\"}"), 2 * 3);
   EXPECT_EQ(sum(text, "ultramarine_lost_gpu_seconds_total"), 2 * 8);
+}
+
+TEST(Metrics, GoOnBesideARunningAttemptAfterARestart) {
+  Site site;
+  const JobId job = site.submit(4);
+  site.decide();
+  site.run(job);
+  site.now = site.now + seconds(60);
+  site.save(job, 1);
+  site.now = site.now + seconds(10);
+  Exporter later({"1.2.3", "abc", "g++ 12.2"}, site.now);
+  later.begin(site.now, site.scheduler.state());
+  site.now = site.now + seconds(20);
+  site.end(job);
+  later.on_entry(site.now, AttemptEnded{job, 1, Outcome::succeeded, {}}, site.scheduler.state());
+  const std::string text = later.text({site.scheduler.state(), site.scheduler.plan(site.now), site.liveness, site.now});
+  EXPECT_EQ(value(text, "ultramarine_productive_gpu_seconds_total{account=\"lab-a\",partition=\"main\"}"), 4 * 30) << "since the checkpoint";
+  EXPECT_EQ(value(text, "ultramarine_node_state_changes_total{node=\"node01\"}"), 0) << "it was up when this began";
 }
 
 TEST(Metrics, BlameTheNodeForWhatItLost) {
@@ -544,6 +564,7 @@ TEST(Metrics, ShowSharesLoansAndBudgetsOfAccounts) {
   const std::string text = site.text();
   EXPECT_EQ(value(text, "ultramarine_account_share_ratio{account=\"lab-a\"}"), 0.75);
   EXPECT_EQ(value(text, "ultramarine_account_share_ratio{account=\"lab-b\"}"), 0.25);
+  EXPECT_EQ(value(text, "ultramarine_account_share_ratio{account=\"lab-a-students\"}"), 0.75) << "all of what is above it";
   EXPECT_EQ(value(text, "ultramarine_account_usage_ratio{account=\"lab-a\"}"), 1) << "what is under it counts";
   EXPECT_EQ(value(text, "ultramarine_account_usage_ratio{account=\"lab-b\"}"), 0);
   EXPECT_EQ(value(text, "ultramarine_account_guaranteed_gpus{account=\"lab-a\"}"), 2);
