@@ -34,6 +34,7 @@ if(ULTRAMARINE_SANITIZE)
   target_compile_options(ultramarine_settings INTERFACE -fsanitize=${ULTRAMARINE_SANITIZE} -fno-omit-frame-pointer -g1
     $<IF:$<AND:$<CXX_COMPILER_ID:Clang>,$<NOT:$<BOOL:$<TARGET_PROPERTY:ULTRAMARINE_COMPUTES>>>>,-O0,-O1>)
   target_link_options(ultramarine_settings INTERFACE -fsanitize=${ULTRAMARINE_SANITIZE})
+  target_compile_definitions(ultramarine_settings INTERFACE ULTRAMARINE_SANITIZED)
   if(ULTRAMARINE_SANITIZE MATCHES "thread")
     # Asio's fences are not modelled by ThreadSanitizer: g++ warns about each of them.
     target_compile_options(ultramarine_settings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-tsan>)

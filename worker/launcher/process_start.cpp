@@ -64,7 +64,7 @@ struct ChildStack {
 /// page that is touched on either side, would take longer than all the rest. `work` doesn't return; it changes nothing that we read afterwards.
 template <class Work>
 pid_t start_child([[maybe_unused]] ChildStack& stack, const Work& work) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ULTRAMARINE_SANITIZED
   const pid_t child = ::fork();  // sanitizers watch stacks of their own making alone
   if (child == 0) work();
   return child;

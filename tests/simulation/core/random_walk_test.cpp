@@ -12,8 +12,8 @@ namespace ultramarine::core {
 namespace {
 
 struct Walks {
-#ifdef __SANITIZE_ADDRESS__
-  std::uint64_t first = 1, count = 10;  // five times as slow
+#ifdef ULTRAMARINE_SANITIZED
+  std::uint64_t first = 1, count = 5;  // ten times as slow
 #else
   std::uint64_t first = 1, count = 30;
 #endif

@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <set>
 
 #include "scheduler/core/planner.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -258,7 +258,7 @@ TEST_F(DateRequest, ForAReservationMustBeOneOfItsAccountsAndFit) {
 
 // ---- properties
 
-const std::uint64_t calendar_cases = std::getenv("ULTRAMARINE_SLOW") ? 3000 : 200;
+const std::uint64_t calendar_cases = tests::cases(200, 3000);
 
 /// Two nodes of some GPUs, reservations of all kinds, jobs with begin times and deadlines, some of them running. Whole seconds.
 Driver random_dates(Random& random) {

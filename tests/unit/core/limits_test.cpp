@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <map>
 
 #include "scheduler/core/planner.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -394,7 +394,7 @@ std::vector<std::int64_t> free_devices(const std::vector<Held>& held, std::int64
   return free;
 }
 
-const std::uint64_t limit_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
+const std::uint64_t limit_cases = tests::cases(300, 5000);
 
 TEST(LimitProperty, EveryJobTakesTheFirstSecondAtWhichDevicesAndAllItsLimitsHaveRoom) {
   std::map<ReasonCode, int> reasons;

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <map>
 
 #include "scheduler/core/planner.h"
 #include "scheduler/core/timeline.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -161,7 +161,7 @@ Driver random_driver(Random& random, bool dependents = false, PolicyConfig polic
 }
 
 /// ULTRAMARINE_SLOW=1: many more.
-const std::uint64_t plan_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 200;
+const std::uint64_t plan_cases = tests::cases(200, 5000);
 
 TEST(PlanProperty, AgreesWithTheSimplePlanner) {
   // Starts and allocations of every job are those of a planner that tries every second on a table.

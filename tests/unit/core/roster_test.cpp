@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -117,7 +117,7 @@ class Walk {
   Driver driver_;
 };
 
-const std::uint64_t walks = std::getenv("ULTRAMARINE_SLOW") ? 2000 : 60;
+const std::uint64_t walks = tests::cases(60, 2000);
 
 TEST(Roster, WhatIsKeptBetweenRoundsChangesNoAnswer) {
   for (std::uint64_t seed = 1; seed <= walks; ++seed) {

@@ -2,10 +2,10 @@
 // CPUs and memory is a sum, and every instant is tried.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 
 #include "scheduler/core/timeline.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -191,7 +191,7 @@ void compare_with_the_table(std::uint64_t seed, const policy::Placement& placeme
   }
 }
 
-const std::uint64_t timeline_cases = std::getenv("ULTRAMARINE_SLOW") ? 20'000 : 1000;
+const std::uint64_t timeline_cases = tests::cases(1000, 20'000);
 
 TEST(Timeline, AgreesWithATableOfSeconds) {
   const State state;

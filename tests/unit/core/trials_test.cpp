@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 
 #include "scheduler/core/lifecycle.h"
@@ -10,6 +9,7 @@
 #include "scheduler/core/planner.h"
 #include "scheduler/core/slips.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -342,7 +342,7 @@ TEST_F(Trial, ItsOrderIsThatOfAJobThatWaits) {
 // ---- properties
 
 /// ULTRAMARINE_SLOW=1: many more.
-const std::uint64_t trial_cases = std::getenv("ULTRAMARINE_SLOW") ? 5000 : 300;
+const std::uint64_t trial_cases = tests::cases(300, 5000);
 
 JobSpec random_request(Random& random, std::int64_t nodes, std::int64_t gpus) {
   JobSpec spec = spec_of({.gpus = random.between(1, random.chance(600) ? gpus : nodes * gpus)}, seconds(random.between(30, 2000)), seconds(random.between(0, 20)));

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 
 #include "scheduler/core/comparison.h"
 #include "tests/unit/core/builders.h"
+#include "tests/support/counts.h"
 
 namespace ultramarine::core {
 namespace {
@@ -224,7 +224,7 @@ void check(const Driver& driver, const PlannedJob& line, const Plan& before) {
 }
 
 TEST(Ways, AreSoundMinimalAndCompleteInRandomQueues) {
-  const std::uint64_t cases = std::getenv("ULTRAMARINE_SLOW") ? 4'000 : 200;
+  const std::uint64_t cases = tests::cases(200, 4'000);
   std::size_t jobs = 0, offers = 0;
   for (std::uint64_t seed = 1; seed <= cases; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

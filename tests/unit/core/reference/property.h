@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/support/counts.h"
+
 namespace ultramarine::core::reference {
 
 template <class Testable>
@@ -16,7 +18,7 @@ void check_property(int cases, Testable&& testable) {
   rc::detail::TestParams params;
   const char* seed = std::getenv("ULTRAMARINE_SEED");
   params.seed = seed ? std::strtoull(seed, nullptr, 10) : 1;
-  params.maxSuccess = std::getenv("ULTRAMARINE_SLOW") ? cases * 50 : cases;
+  params.maxSuccess = static_cast<int>(tests::cases(static_cast<std::uint64_t>(cases), static_cast<std::uint64_t>(cases) * 50));
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   const rc::detail::TestMetadata metadata{test->name(), test->name()};
   const auto result = rc::detail::checkTestable(std::forward<Testable>(testable), metadata, params);

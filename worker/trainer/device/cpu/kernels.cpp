@@ -27,7 +27,8 @@ namespace {
 ULTRAMARINE_INLINE float exponential(float x) {
   x = std::min(std::max(x, -87.0F), 87.0F);
   constexpr float round_bias = 12582912.0F;  // 1.5 * 2^23: adding and subtracting rounds to the nearest whole number
-  const float n = (x * 1.44269504F + round_bias) - round_bias;
+  // Of a number that is none std::max gives the first: n is whole all the same, and r is none.
+  const float n = (std::max(-87.0F, x) * 1.44269504F + round_bias) - round_bias;
   const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
   float p = 1.9875691500e-4F;
   p = p * r + 1.3981999507e-3F;
