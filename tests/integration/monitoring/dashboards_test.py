@@ -111,7 +111,8 @@ class RealRun(unittest.TestCase):
     def setUpClass(cls):
         cls.stack = stack = Stack()
         cls.addClassCleanup(lambda: stack.close(show_logs=not cls.went_well))
-        stack.gpus_say(temp=90, power=300_000, used=1 << 29, util=0)
+        said = {"temp": 90, "power": 300_000, "used": 1 << 29, "util": 0}
+        stack.gpus_say(**said)
         stack.start_cluster()
         stack.copy_configuration(hold="1s")
         stack.start_prometheus()
@@ -123,11 +124,19 @@ class RealRun(unittest.TestCase):
         for account, command in (("nlp", "true"), ("vision", "false")):
             job = stack.submit("--gpus", 1, "--account", account, "--", command)
             stack.ultra("wait", job, "--timeout", "60s")
+        stack.gpus_say("1.xid 63", **said)  # a fault that nobody has to act on
+        until_told = ("sh", "-c", f"until [ -e {stack.folder}/go ]; do sleep 0.05; done")
+        first = stack.submit("--gpus", 2, "--account", "nlp", "--nodelist", "node03", "--", *until_told)
+        promised = stack.submit("--gpus", 2, "--account", "vision", "--nodelist", "node03", "--", "true")
+        until(lambda: stack.job(first)["details"]["state"] == "running" and stack.job(promised).get("planned"), "a job waits and is promised its start")
+        (stack.folder / "go").touch()
+        stack.ultra("wait", promised, "--timeout", "60s")
         idle = ("sleep", "1000")
         held = stack.submit("--gpus", 1, "--account", "nlp", "--nodelist", "node01", "--mpi", "none", "--name", "idle", "--", *idle)
         cls.lost = stack.submit("--gpus", 1, "--account", "vision", "--nodelist", "node03", "--name", "lost", "--", *idle)
         cls.training = stack.submit("--gpus", 2, "--account", "nlp", "--nodelist", "node02", "--time", "10m", "--name", "training", "--", "ultra-train", "--data", text,
-                                    "--steps", "100000", "--layers", 1, "--width", 16, "--heads", 2, "--context", 16, "--global-batch", 16)
+                                    "--steps", "100000", "--layers", 1, "--width", 16, "--heads", 2, "--context", 16, "--global-batch", 16,
+                                    "--checkpoint-directory", stack.folder / "checkpoints", "--checkpoint-every", 100)
         stack.submit("--gpus", 6, "--account", "vision", "--name", "waiting", "--", "true")
         until(lambda: stack.job(cls.training).get("progress"), "training reports progress")
         until(lambda: stack.job(held)["details"]["state"] == "running", "a job holds a real GPU and does nothing")

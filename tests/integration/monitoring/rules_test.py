@@ -64,6 +64,12 @@ class Rules(unittest.TestCase):
                 self.assertIn(alert["alert"], sections, "its section of the README")
         self.assertEqual(sections, {alert["alert"] for alert in rules("alert")})
 
+    def test_fatal_xids_are_those_that_the_agent_acts_on(self):
+        table = (ROOT / "worker/devices/xid_table.cpp").read_text()
+        fatal = re.findall(r'^ +\{(\d+), "[^"]*", (?:fail_job|drain_node), ', table, re.MULTILINE)
+        [alert] = [one for one in rules("alert") if one["alert"] == "GpuXidFatal"]
+        self.assertEqual(re.search(r'xid=~"([^"]*)"', alert["expr"])[1].split("|"), fatal)
+
     def test_the_readme_counts_the_alerts(self):
         said = re.search(r"(\d+) alerts: each says", (MONITORING / "README.md").read_text())
         self.assertEqual(int(said[1]), len(rules("alert")))

@@ -42,6 +42,7 @@ address = "127.0.0.1"
 [[account]]
 name = "nlp"
 members = ["*"]
+limits = { gpu_hours_per_month = 10000 }
 [[account]]
 name = "vision"
 members = ["*"]
@@ -54,12 +55,12 @@ agents_return = "1s"
 currency = "EUR"
 price_per_gpu_hour = 2.35
 [scheduler]
-http = "127.0.0.1:{http}"
-agents = "127.0.0.1:{agents}"
+http = "127.0.0.1:%(http)s"
+agents = "127.0.0.1:%(agents)s"
 [agent]
 root_jobs = true
 metrics = "127.0.0.1:0"
-nvml_library = "{library}"
+nvml_library = "%(library)s"
 kernel_log = ""
 """
 
@@ -109,18 +110,18 @@ class Stack:
 
     # ---- ours
 
-    def gpus_say(self, **said):
-        """What the library says from now on of both GPUs, beside their names: temp, power, used ..."""
+    def gpus_say(self, *lines, **said):
+        """What the library says from now on of both GPUs, beside their names: temp, power, used ...; `lines` of one of them."""
         values = {"devices": 2, "driver": "570.1", "0.uuid": "GPU-a", "1.uuid": "GPU-b"}
         values.update({f"{gpu}.{key}": value for gpu in (0, 1) for key, value in said.items()})
-        (self.folder / "next").write_text("".join(f"{key} {value}\n" for key, value in values.items()))
+        (self.folder / "next").write_text("".join(f"{key} {value}\n" for key, value in values.items()) + "".join(line + "\n" for line in lines))
         (self.folder / "next").rename(self.folder / "nvml")
 
     def start_cluster(self):
         assert LIBRARY.exists(), f"{LIBRARY} is not built (target nvml_fake)"
         (self.folder / "secret").write_text("0123456789abcdef" * 4 + "\n")
         (self.folder / "secret").chmod(0o600)
-        (self.folder / "cluster.toml").write_text(CLUSTER.format(http=self.http_port, agents=self.agents_port, library=LIBRARY))
+        (self.folder / "cluster.toml").write_text(CLUSTER % {"http": self.http_port, "agents": self.agents_port, "library": LIBRARY})
         self.start_scheduler()
         for node in ("node01", "node02", "node03"):
             self.start_agent(node)
