@@ -77,6 +77,8 @@ void show_report(const ExchangePtr& exchange);
 void show_price(const ExchangePtr& exchange, const JobName& job);
 // ---- policy.cpp
 void show_policy(const ExchangePtr& exchange);
+// ---- prometheus.cpp
+void list_prometheus_targets(const ExchangePtr& exchange);
 // ---- waits.cpp
 void show_waits(const ExchangePtr& exchange, const JobName& job);
 void list_waits(const ExchangePtr& exchange);

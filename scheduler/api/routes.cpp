@@ -18,7 +18,7 @@ constexpr const char* text_plain = "text/plain; charset=utf-8";
 constexpr const char* text_metrics = "text/plain; version=0.0.4; charset=utf-8";
 constexpr const char* application_json = "application/json";
 constexpr const char* overview =
-    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /v1/openapi.json /metrics /livez /readyz (changes go through "
+    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /v1/prometheus/targets /v1/openapi.json /metrics /livez /readyz (changes go through "
     "the Unix socket: see `ultra`)\n";
 
 template <class T>
@@ -99,6 +99,8 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call&) {
          e->backend.metrics_text([e](std::string text) { e->answer(200, std::move(text), text_metrics); });
        }},
+      {"GET", "/v1/prometheus/targets", "list_prometheus_targets", "Where Prometheus finds metrics (http_sd_configs): this scheduler, and each agent that serves some.", true, true, {},
+       nothing, reply<std::vector<protocol::PrometheusTargets>>(), {}, [](const ExchangePtr& e, const Call&) { list_prometheus_targets(e); }},
       {"GET", "/favicon.ico", "favicon", "Nothing: browsers ask for it.", true, false, {}, nothing, nothing, {},
        [](const ExchangePtr& e, const Call&) { e->answer(204, "", text_plain); }},
       {"GET", "/v1/openapi.json", "openapi", "This document.", true, false, {}, nothing, {application_json, any_object}, {},

@@ -23,6 +23,7 @@ struct NodeLiveness {
   std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
   std::optional<NodeFacts> facts;    // from the last Hello
   Time facts_heard_ms;
+  std::string metrics;               // from the last Hello: host:port of the agent's /metrics; "" = nowhere
 };
 
 struct TrainingProgress {

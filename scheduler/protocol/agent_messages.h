@@ -72,8 +72,9 @@ struct Hello {
   std::vector<GangKey> gangs;  // all that this agent knows; a GangReport of each follows
   std::optional<NodeFacts> facts;
   bool launches_as_owner = false;  // it is root; else it starts nobody's jobs but those of its own user
+  std::string metrics;         // host:port where others reach its /metrics; "" = nowhere
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner))
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner, metrics))
 
 struct Heartbeat {
   static constexpr const char* type = "heartbeat";

@@ -78,6 +78,7 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   live.known_gangs = hello.gangs;
   live.facts = hello.facts;
   live.facts_heard_ms = now_;
+  live.metrics = hello.metrics;
   // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
   for (auto& [key, gang] : liveness_.gangs) {
     gang.stillness.erase(hello.node);  // said again after the welcome

@@ -251,6 +251,7 @@ void Agent::act(Remember& action) { state_.save(action.change); }
 void Agent::act(Send& action) {
   if (auto* hello = std::get_if<Hello>(&action.message)) {
     hello->devices = samples_;
+    hello->metrics = metrics_for_others(metrics_endpoint(), options_.address);
     hello->facts = node_facts(options_.state_directory, agent_version());
     const launcher::Containment* const containment = launcher_->containment();
     hello->facts->containment = containment ? containment->kind() : "process_groups";

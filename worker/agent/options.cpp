@@ -83,6 +83,14 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
   return options;
 }
 
+std::string metrics_for_others(const std::optional<net::Endpoint>& listens, const std::string& address) {
+  if (!listens || listens->is_unix()) return "";
+  const bool everywhere = listens->host == "0.0.0.0" || listens->host == "::";
+  if (everywhere) return net::Endpoint{.host = address, .port = listens->port}.text();
+  if (net::is_loopback(*listens) && !net::is_loopback({.host = address})) return "";
+  return listens->text();
+}
+
 std::string why_no_private_tmp(bool is_root, const std::string& state_directory, const std::string& shim_program) {
   if (!is_root) return "agent.private_tmp: only an agent that is root can give jobs a /tmp of their own; run it as root, or leave private_tmp out";
   for (const std::string& path : {state_directory, shim_program}) {

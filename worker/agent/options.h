@@ -50,6 +50,10 @@ struct AgentOptions {
 /// Throws AgentError, or protocol::ConfigError for what is wrong in the file itself. `host_name`: of this machine.
 AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLine& command_line, const std::string& host_name);
 
+/// Where others reach /metrics that listens at `listens`, on a node that they reach at `address`; "" = they can't: a Unix socket, or a loopback address
+/// of a node that is not this machine for them.
+std::string metrics_for_others(const std::optional<net::Endpoint>& listens, const std::string& address);
+
 /// What stands against jobs that have a /tmp and /dev/shm of their own, in one sentence; "" = nothing. Who isn't root can't give them any, and in these
 /// places nothing may lie that the jobs need: our folder (`state_directory`) and the program that supervises them.
 std::string why_no_private_tmp(bool is_root, const std::string& state_directory, const std::string& shim_program);

@@ -165,6 +165,26 @@ TEST_F(Api, GivesTheSameJobForTheSameKey) {
   EXPECT_EQ(scheduler_.submit(), JobId{2});
 }
 
+TEST_F(TwoNodes, TellsPrometheusWhereMetricsAre) {
+  const auto targets = [&] {
+    const net::Response answer = scheduler_->ask(api::Door::loopback, nobody, "GET", "/v1/prometheus/targets");
+    EXPECT_EQ(answer.content_type, "application/json") << "http_sd takes no other";
+    return answer.body;
+  };
+  const std::string scheduler = R"({"targets":["127.0.0.1:8642"],"labels":{"job":"ultramarine-scheduler"}})";
+  EXPECT_EQ(targets(), "[" + scheduler + "]");
+  one_.join();  // serves no metrics
+  two_.connect();
+  protocol::Hello hello = two_.hello();
+  hello.metrics = "10.0.0.2:8644";
+  two_.say(hello);
+  EXPECT_TRUE(two_.expect<protocol::Welcome>().accepted);
+  const std::string both = "[" + scheduler + R"(,{"targets":["10.0.0.2:8644"],"labels":{"instance":"node02","job":"ultramarine-agent"}}])";
+  EXPECT_EQ(targets(), both);
+  two_.leave();
+  EXPECT_EQ(targets(), both) << "a silent agent stays a target: that it doesn't answer is what is to be seen";
+}
+
 TEST_F(TwoNodes, OtherUsersMaySubmitWhereTheAgentsAreRoot) {
   const std::string body = R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})";
   const auto answer = [&](const char* target) {
@@ -290,7 +310,7 @@ TEST_F(Api, SaysWhatIsWrongWithTheRequestItself) {
 
 TEST_F(Api, ServesOnlyClusterQueueAndMetricsWithoutIdentity) {
   scheduler_.submit();
-  for (const std::string target : {"/", "/v1/cluster", "/v1/jobs", "/v1/nodes", "/livez", "/readyz", "/metrics"})
+  for (const std::string target : {"/", "/v1/cluster", "/v1/jobs", "/v1/nodes", "/livez", "/readyz", "/metrics", "/v1/prometheus/targets"})
     EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", target).status, 200) << target;
   for (const std::string target : {"/v1/jobs/1", "/v1/jobs/1/wait", "/v1/jobs/1/logs"})
     EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", target)).code, "not_permitted") << target;
