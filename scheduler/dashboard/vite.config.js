@@ -48,6 +48,7 @@ function compressed_beside() {
 }
 
 export default defineConfig({
+  base: "./", // `ultra dashboard` has the page below a path of its own
   plugins: [heard_sentences(), compressed_beside()],
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
   build: { outDir: process.env.ULTRAMARINE_DASHBOARD_OUT || "dist", emptyOutDir: true, target: "es2021", assetsInlineLimit: 0, modulePreload: { polyfill: false } },

@@ -79,13 +79,13 @@ export function source<T>(period_ms: number, read: () => Promise<T>): Source<T> 
   return made;
 }
 
-export const caller = source<CallerView>(600_000, () => ask("/v1/caller"));
-export const cluster = source<ClusterView>(15_000, () => ask("/v1/cluster"));
-export const nodes = source<NodeList>(3_000, () => ask("/v1/nodes"));
-export const jobs = source<Jobs>(15_000, () => read_jobs("/v1/jobs"));
-export const ended_jobs = source<Jobs>(60_000, () => read_jobs("/v1/jobs?state=completed,failed,cancelled"));
-export const report = source<ReportView>(60_000, () => ask("/v1/report"));
-export const waits = source<WaitRollUp>(60_000, () => ask("/v1/waits"));
+export const caller = source<CallerView>(600_000, () => ask("v1/caller"));
+export const cluster = source<ClusterView>(15_000, () => ask("v1/cluster"));
+export const nodes = source<NodeList>(3_000, () => ask("v1/nodes"));
+export const jobs = source<Jobs>(15_000, () => read_jobs("v1/jobs"));
+export const ended_jobs = source<Jobs>(60_000, () => read_jobs("v1/jobs?state=completed,failed,cancelled"));
+export const report = source<ReportView>(60_000, () => ask("v1/report"));
+export const waits = source<WaitRollUp>(60_000, () => ask("v1/waits"));
 
 export type { AccountReport };
 
@@ -137,7 +137,7 @@ export function look_around() {
 export function start() {
   setInterval(look_around, 500);
   document.addEventListener("visibilitychange", look_around);
-  const stream = new EventSource("/v1/events");
+  const stream = new EventSource("v1/events");
   stream.addEventListener("changed", (event) => {
     stream_open = true;
     revision = Math.max(revision, Number(JSON.parse((event as MessageEvent<string>).data).revision));

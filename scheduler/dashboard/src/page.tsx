@@ -120,7 +120,7 @@ export function Page() {
       <header>
         <div class="head">
           <h1>
-            <img src="/icon.svg" alt="" width="20" height="20" /> {now?.name ?? "Ultramarine"}
+            <img src="icon.svg" alt="" width="20" height="20" /> {now?.name ?? "Ultramarine"}
             {now?.virtual_devices ? <span class="badge">{t("virtual")}</span> : null}
           </h1>
           {now ? (

@@ -47,7 +47,7 @@ const korean: Record<string, string> = {
   "{0} GPU {1}": "{0} GPU {1}",
   "{0}: idle": "{0}: 비어 있음",
   "{0}: idle, the node is {1}": "{0}: 비어 있음, 노드 상태 {1}",
-  "{0}: job {1} ({2}, {3}), {4} % busy, at most {5} left": "{0}: 작업 {1} ({2}, {3}), 사용률 {4} %, 최대 {5} 남음",
+  "{0} {1}: job {2}, {3}, {4} % busy, at most {5} left": "{0} {1}: 작업 {2}, {3}, 사용률 {4} %, 최대 {5} 남음",
   "In each tile: the job; the upper bar is how busy the GPU is, the lower one how much of the time limit has passed.":
     "각 칸은 작업입니다. 위 막대는 GPU 사용률, 아래 막대는 시간 제한 중 지난 부분입니다.",
   "The GPUs are virtual.": "GPU는 가상입니다.",

@@ -48,7 +48,7 @@ export function BoostQuestion({ name }: { name: string }) {
   const ask_it = async () => {
     set_asking(true);
     try {
-      set_reply(await ask<WhatIfReply>("/v1/whatif", { boost: name }));
+      set_reply(await ask<WhatIfReply>("v1/whatif", { boost: name }));
       set_problem("");
     } catch (failure) {
       set_problem(failure instanceof ApiProblem ? said(failure.reply.message) : t("The scheduler doesn't answer."));

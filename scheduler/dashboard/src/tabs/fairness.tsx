@@ -20,7 +20,7 @@ export function FairnessOverTime({ newest }: { newest: ReportView }) {
     void (async () => {
       const found: ReportView[] = [];
       for (let month = month_before(newest.month); found.length < months_most - 1; month = month_before(month)) {
-        const report = await ask<ReportView>("/v1/report?month=" + month);
+        const report = await ask<ReportView>("v1/report?month=" + month);
         if (report.total.used_gpu_ms === 0) break;
         found.unshift(report);
       }

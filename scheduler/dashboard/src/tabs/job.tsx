@@ -42,7 +42,7 @@ function Facts({ row, now }: { row: JobRow; now: number }) {
 }
 
 function Waiting({ name }: { name: string }) {
-  const { value: why } = use_path<WhyReply>(`/v1/jobs/${name}/why`, 30_000);
+  const { value: why } = use_path<WhyReply>(`v1/jobs/${name}/why`, 30_000);
   if (!why) return null;
   return (
     <section>
@@ -68,7 +68,7 @@ function Waiting({ name }: { name: string }) {
 }
 
 function Waited({ name }: { name: string }) {
-  const { value } = use_path<WaitsOfJob>(`/v1/jobs/${name}/waits`, 30_000);
+  const { value } = use_path<WaitsOfJob>(`v1/jobs/${name}/waits`, 30_000);
   if (!value || (value.wait_ms < 1000 && value.overtaking.length === 0)) return null;
   return (
     <section>
@@ -86,7 +86,7 @@ function Waited({ name }: { name: string }) {
 }
 
 function Price({ name }: { name: string }) {
-  const { value } = use_path<JobPrice>(`/v1/jobs/${name}/price`, 30_000);
+  const { value } = use_path<JobPrice>(`v1/jobs/${name}/price`, 30_000);
   if (!value) return null;
   return (
     <p>
@@ -98,7 +98,7 @@ function Price({ name }: { name: string }) {
 }
 
 function Events({ name }: { name: string }) {
-  const { value } = use_path<EventList>(`/v1/jobs/${name}/events`, 30_000);
+  const { value } = use_path<EventList>(`v1/jobs/${name}/events`, 30_000);
   if (!value) return null;
   return (
     <section>
@@ -190,7 +190,7 @@ function Ranks({ view, row }: { view: JobView; row: JobRow }) {
 }
 
 function KnownJob({ name }: { name: string }) {
-  const { value: view, problem } = use_path<JobView>(`/v1/jobs/${name}`, 2_000);
+  const { value: view, problem } = use_path<JobView>(`v1/jobs/${name}`, 2_000);
   if (problem) return <p role="alert">{said(problem.message)}. {said(problem.remedy)}</p>;
   if (!view) return <Loading />;
   const row = row_of(view);

@@ -71,7 +71,7 @@ export function NodesTab() {
                 </td>
                 {hot ? <td data-title={t("hottest")} class="number">{temperature === null ? "-" : `${temperature} °C`}</td> : null}
                 {power ? <td data-title={t("power")} class="number">{number(sum(view.devices.map((device) => device.power_milliwatts)) / 1000)} W</td> : null}
-                <td data-title={t("jobs")}>{held_by.length ? held_by.map((job, i) => <span key={job}>{i ? ", " : ""}<JobLink name={names.get(job) ?? String(job)} /></span>) : "-"}</td>
+                <td data-title={t("jobs")}>{held_by.length ? <span>{held_by.map((job, i) => <span key={job}>{i ? ", " : ""}<JobLink name={names.get(job) ?? String(job)} /></span>)}</span> : "-"}</td>
                 <td data-title={t("heard")} class="number">{state === "down" ? "-" : view.heartbeat_age_ms < 3000 ? t("now") : t("{0} ago", duration(view.heartbeat_age_ms))}</td>
                 <td data-title={t("remark")}>{remark(view, now)}</td>
               </tr>

@@ -19,7 +19,8 @@ function words_of(tile: Tile, now: number): string {
   const place = t("{0} GPU {1}", tile.node.node.config.name, tile.device);
   if (!tile.job) return tile.node.node.state === "up" ? t("{0}: idle", place) : t("{0}: idle, the node is {1}", place, t(tile.node.node.state));
   const left = tile.job.end_ms ? duration(tile.job.end_ms - now) : "";
-  return t("{0}: job {1} ({2}, {3}), {4} % busy, at most {5} left", place, tile.job.name, tile.job.label, tile.job.account, Math.round(tile.busy / 10), left);
+  // Begins with what stands on the tile.
+  return t("{0} {1}: job {2}, {3}, {4} % busy, at most {5} left", tile.job.name, tile.job.account, tile.job.label, place, Math.round(tile.busy / 10), left);
 }
 
 function progress_of(job: JobRow, now: number): number {

@@ -46,7 +46,7 @@ export function Output({ name, ranks, live }: { name: string; ranks: number; liv
     };
     void (async () => {
       const query = [live ? "follow=1" : "", rank >= 0 ? `rank=${rank}` : ""].filter(Boolean).join("&");
-      const reply = await fetch(`/v1/jobs/${name}/logs${query ? "?" + query : ""}`, { signal: gone.signal, cache: "no-store" });
+      const reply = await fetch(`v1/jobs/${name}/logs${query ? "?" + query : ""}`, { signal: gone.signal, cache: "no-store" });
       if (!reply.ok || !reply.body) {
         const refusal = (await reply.json().catch(() => null)) as ErrorReply | null;
         set_problem(said(refusal?.message ?? reply.statusText));

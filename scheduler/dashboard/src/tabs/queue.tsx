@@ -11,6 +11,7 @@ import { AccountName, JobLink, Loading, StateName } from "../parts";
 type Kind = "all" | "waiting" | "running";
 
 function matches(row: JobRow, words: string[]): boolean {
+  if (words.length === 0) return true;
   const text = `${row.name} ${row.label} ${row.account} ${row.user} ${row.state} ${row.qos} ${node_names(row.nodes)}`.toLowerCase();
   return words.every((word) => text.includes(word));
 }
@@ -34,7 +35,7 @@ export function QueueTab() {
     { title: t("user"), class: "user aside", cell: (row) => row.user },
     { title: t("GPUs"), class: "number gpus", cell: (row) => number(row.gpus) },
     { title: t("state"), class: "state-cell", cell: (row) => <><StateName state={row.state} />{row.boosted ? <span class="badge">{t("boosted")}</span> : null}</> },
-    { title: t("start"), class: "start", cell: (row) => (row.start_ms === null ? "-" : waits(row) ? moment(row.start_ms, now) : moment(row.start_ms, now)) },
+    { title: t("start"), class: "start", cell: (row) => (row.start_ms === null ? "-" : moment(row.start_ms, now)) },
     { title: t("run time"), class: "number run aside", cell: (row) => (is_active(row) && row.start_ms !== null ? `${duration(now - row.start_ms)} / ${duration(row.limit_ms)}` : `- / ${duration(row.limit_ms)}`) },
     { title: t("where, or why not"), class: "why", cell: (row) => (waits(row) ? said(row.why) : node_names(row.nodes)) },
   ];
