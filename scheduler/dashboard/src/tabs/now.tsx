@@ -93,7 +93,7 @@ function Wall({ all, by_job, now }: { all: NodeView[]; by_job: Map<number, JobRo
               >
                 {job ? (
                   <>
-                    <span class="tile-job">{job.name}</span>
+                    <span class="tile-job">{job.name}</span>{" "}
                     <span class="tile-account">{first_of_job ? job.account : ""}</span>
                     <span class="tile-bars">
                       <span class="tile-busy" style={{ width: `${tile.busy / 10}%` }} />
