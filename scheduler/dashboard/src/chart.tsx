@@ -19,7 +19,7 @@ export default function Chart({ title, xs, ys, digits }: { title: string; xs: nu
         height: 170,
         legend: { show: false },
         cursor: { drag: { x: false, y: false } },
-        axes: [{ ...axis, values: (_, splits) => splits.map((at) => time_of_day(at * 1000)) }, { ...axis, size: 64, values: (_, splits) => splits.map((value) => number(value, digits)) }],
+        axes: [{ ...axis, space: 90, values: (_, splits) => splits.map((at) => time_of_day(at * 1000)) }, { ...axis, size: 64, values: (_, splits) => splits.map((value) => number(value, digits)) }],
         series: [{}, { stroke: colour("--accent"), width: 2, points: { show: xs.length < 3 } }],
       },
       [xs, ys],
