@@ -176,6 +176,7 @@ void Daemon::recover() {
   last_write_ = SteadyClock::now();
   last_write_ms_ = steady_ms();
   replayed_ = true;
+  revision_ = sequence_;
   spdlog::info("state of journal record {} (snapshot {}): {} jobs, {} nodes, hash {}", sequence_, from_snapshot, state().jobs.size(),
                state().nodes.size(), scheduler_.state_hash());
 }
@@ -275,7 +276,7 @@ void Daemon::commit() {
   if (!pending_.empty()) {
     crash_point("before_commit");
     const auto start = SteadyClock::now();
-    sequence_ = store_.append(pending_);
+    revision_ = sequence_ = store_.append(pending_);
     last_write_ = SteadyClock::now();
     last_write_ms_ = steady_ms();
     exporter_.on_commit(seconds_since(start), pending_.entries.size());

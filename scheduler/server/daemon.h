@@ -72,6 +72,7 @@ class Daemon final : public api::Backend {
   std::int64_t scheduler_uid() const override { return options_.uid; }
   bool alive() const override;
   bool replayed() const override { return replayed_; }
+  std::int64_t revision() const override { return revision_; }
   std::string why_not_ready() const override;
   void ask(std::function<void(api::SnapshotPtr)> done) override;
   void think(std::function<void()> work) override { thinker_.think(std::move(work)); }
@@ -213,6 +214,7 @@ class Daemon final : public api::Backend {
 
   // ---- read by other threads
   std::atomic<bool> replayed_ = false;
+  std::atomic<std::int64_t> revision_ = 0;  // sequence_
   std::atomic<bool> stop_asked_ = false;
   std::atomic<std::int64_t> busy_since_ms_ = 0;  // steady; 0: asleep
   std::atomic<std::int64_t> last_write_ms_ = 0;  // steady

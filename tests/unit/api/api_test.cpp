@@ -1,6 +1,7 @@
 // Requests against a real daemon with a memory store: decoding, who may do what, what is shown to whom.
 #include <gtest/gtest.h>
 
+#include "scheduler/protocol/page_messages.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -316,6 +317,29 @@ TEST_F(Api, ServesOnlyClusterQueueAndMetricsWithoutIdentity) {
     EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", target)).code, "not_permitted") << target;
   for (const std::string target : {"/v1/jobs", "/v1/jobs/1/cancel", "/v1/jobs/1/requeue", "/v1/shutdown"})
     EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "POST", target, "{}")).code, "not_permitted") << target;
+}
+
+TEST_F(Api, TellsWhoAsks) {
+  const auto unknown = protocol::from_json<protocol::CallerView>(scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/caller").body);
+  EXPECT_FALSE(unknown.identified);
+  EXPECT_EQ(unknown.user, "");
+  EXPECT_TRUE(unknown.roles.empty());
+  const auto known = protocol::from_json<protocol::CallerView>(scheduler_.ask("GET", "/v1/caller").body);
+  EXPECT_TRUE(known.identified);
+  EXPECT_EQ(known.user, "runner");
+  EXPECT_EQ(known.roles, (std::vector<std::string>{"user", "admin"}));
+}
+
+TEST_F(Api, TellsPagesWhenSomethingWasRecorded) {
+  const auto reply = scheduler_.send(api::Door::loopback, nobody, "GET", "/v1/events");
+  ASSERT_TRUE(reply->stream);
+  EXPECT_TRUE(reply->stream->text.starts_with("event: changed\n")) << reply->stream->text;
+  const std::size_t before = reply->stream->text.size();
+  scheduler_.submit();
+  scheduler_.until([&] { return reply->stream->text.size() > before; }, "the next notice");
+  const std::string notice = reply->stream->text.substr(before);
+  EXPECT_TRUE(notice.starts_with("event: changed\n") && notice.ends_with("\n\n")) << notice;
+  reply->stream->closed();
 }
 
 TEST_F(Api, AnswersToNoOtherHostOnLoopback) {
