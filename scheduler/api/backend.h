@@ -63,6 +63,9 @@ class Backend {
   /// "" when the journal has been replayed and a commit succeeded within the last 10 s; else one line that says what is amiss.
   virtual std::string why_not_ready() const = 0;
 
+  /// The newest committed record of the journal: it rises whenever something was recorded. From any thread.
+  virtual std::int64_t revision() const = 0;
+
   virtual void ask(std::function<void(SnapshotPtr)> done) = 0;
   /// Runs `work` on a thread for questions that take their time, one after the other; neither the loop nor the daemon waits for it. `work` sees
   /// only what it holds (a snapshot), and posts its answer to the loop.

@@ -1,8 +1,9 @@
-// The cluster, its nodes, and the end of the daemon.
+// The cluster, its nodes, who asks, and the end of the daemon.
 #include "scheduler/api/handlers.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/page_messages.h"
 
 namespace ultramarine::api {
 
@@ -17,6 +18,18 @@ void show_cluster(const ExchangePtr& exchange, const std::string& version) {
 
 void list_nodes(const ExchangePtr& exchange) {
   exchange->backend.ask([exchange](const SnapshotPtr& snapshot) { exchange->answer(node_list(*snapshot, exchange->caller)); });
+}
+
+void show_caller(const ExchangePtr& exchange) {
+  exchange->backend.ask([exchange](const SnapshotPtr& snapshot) {
+    const Caller& caller = exchange->caller;
+    protocol::CallerView view{caller.identified, caller.actor.name, {}};
+    constexpr std::pair<Role, const char*> words[] = {
+        {Role::user, "user"}, {Role::lead, "lead"}, {Role::manager, "manager"}, {Role::admin, "admin"}, {Role::auditor, "auditor"}};
+    for (const auto& [role, word] : words)
+      if (has_role(role, caller, *snapshot->state, exchange->backend.scheduler_uid())) view.roles.emplace_back(word);
+    exchange->answer(view);
+  });
 }
 
 void reload(const ExchangePtr& exchange) {

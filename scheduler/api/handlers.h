@@ -77,14 +77,19 @@ void show_report(const ExchangePtr& exchange);
 void show_price(const ExchangePtr& exchange, const JobName& job);
 // ---- policy.cpp
 void show_policy(const ExchangePtr& exchange);
+// ---- prometheus.cpp
+void list_prometheus_targets(const ExchangePtr& exchange);
 // ---- waits.cpp
 void show_waits(const ExchangePtr& exchange, const JobName& job);
 void list_waits(const ExchangePtr& exchange);
 // ---- cluster.cpp
 void show_cluster(const ExchangePtr& exchange, const std::string& version);
 void list_nodes(const ExchangePtr& exchange);
+void show_caller(const ExchangePtr& exchange);
 void reload(const ExchangePtr& exchange);
 void shut_down(const ExchangePtr& exchange);
+// ---- events.cpp
+void tell_changes(const ExchangePtr& exchange);
 // ---- nodes.cpp
 void drain_nodes(const ExchangePtr& exchange);
 void lose_nodes(const ExchangePtr& exchange);

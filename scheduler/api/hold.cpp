@@ -14,7 +14,7 @@ namespace {
 /// What becomes of one job: nothing (it is so already), an event, or why not.
 using Step = std::variant<std::monostate, Event, Problem>;
 
-std::string state_of(const Job& job) { return boost::describe::enum_to_string(job.state, ""); }
+std::string state_word(const Job& job) { return boost::describe::enum_to_string(job.state, ""); }
 
 Problem held_by_admin(const Job& job, const char* what) {
   return {403, "not_permitted", "", "job " + text_of(job) + " was held by " + (job.hold->actor.name.empty() ? "an admin" : job.hold->actor.name + ", an admin") + (job.hold->reason.empty() ? "" : " (" + job.hold->reason + ")"),
@@ -56,7 +56,7 @@ void hold_job(const ExchangePtr& exchange, const JobName& name) {
   check_reason(reason);
   step_each(exchange, name, [reason, actor = exchange->caller.actor](const Job& job, bool is_admin) -> Step {
     if (!core::waits(job))
-      return conflict("job " + text_of(job) + " doesn't wait: it is " + state_of(job), is_terminal(job.state) ? "" : "cancel it, or let it end; only a waiting job can be held");
+      return conflict("job " + text_of(job) + " doesn't wait: it is " + state_word(job), is_terminal(job.state) ? "" : "cancel it, or let it end; only a waiting job can be held");
     const HoldKind kind = actor.uid == job.owner.uid ? HoldKind::user : HoldKind::admin;
     if (job.hold && job.hold->kind == HoldKind::admin && kind == HoldKind::user) {
       if (!is_admin) return held_by_admin(job, "change that");
@@ -70,7 +70,7 @@ void hold_job(const ExchangePtr& exchange, const JobName& name) {
 void release_job(const ExchangePtr& exchange, const JobName& name) {
   step_each(exchange, name, [actor = exchange->caller.actor](const Job& job, bool is_admin) -> Step {
     if (job.state == JobState::queued) return {};
-    if (!job.hold) return conflict("job " + text_of(job) + " is not held: it is " + state_of(job));
+    if (!job.hold) return conflict("job " + text_of(job) + " is not held: it is " + state_word(job));
     if (job.hold->kind == HoldKind::admin && !is_admin) return held_by_admin(job, "release it");
     if (job.hold->kind == HoldKind::configuration)
       return conflict("job " + text_of(job) + " is held by the configuration: " + job.hold->reason, "it queues again when that partition is back; or cancel it");

@@ -3,6 +3,7 @@
 
 #include "scheduler/api/openapi.h"
 #include "scheduler/protocol/api_messages.h"
+#include "scheduler/protocol/page_messages.h"
 #include "scheduler/protocol/report_messages.h"
 #include "scheduler/protocol/wait_messages.h"
 
@@ -16,9 +17,10 @@ namespace json = protocol::json;
 
 constexpr const char* text_plain = "text/plain; charset=utf-8";
 constexpr const char* text_metrics = "text/plain; version=0.0.4; charset=utf-8";
+constexpr const char* text_events = "text/event-stream";
 constexpr const char* application_json = "application/json";
 constexpr const char* overview =
-    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /v1/openapi.json /metrics /livez /readyz (changes go through "
+    "Ultramarine scheduler without identity: /v1/cluster /v1/jobs /v1/nodes /v1/events /v1/prometheus/targets /v1/openapi.json /metrics /livez /readyz (changes go through "
     "the Unix socket: see `ultra`)\n";
 
 template <class T>
@@ -99,6 +101,8 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call&) {
          e->backend.metrics_text([e](std::string text) { e->answer(200, std::move(text), text_metrics); });
        }},
+      {"GET", "/v1/prometheus/targets", "list_prometheus_targets", "Where Prometheus finds metrics (http_sd_configs): this scheduler, and each agent that serves some.", true, true, {},
+       nothing, reply<std::vector<protocol::PrometheusTargets>>(), {}, [](const ExchangePtr& e, const Call&) { list_prometheus_targets(e); }},
       {"GET", "/favicon.ico", "favicon", "Nothing: browsers ask for it.", true, false, {}, nothing, nothing, {},
        [](const ExchangePtr& e, const Call&) { e->answer(204, "", text_plain); }},
       {"GET", "/v1/openapi.json", "openapi", "This document.", true, false, {}, nothing, {application_json, any_object}, {},
@@ -107,6 +111,12 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call& call) { show_cluster(e, call.version); }},
       {"GET", "/v1/nodes", "list_nodes", "All nodes, with what their devices do.", true, true, {}, nothing, reply<protocol::NodeList>(), {},
        [](const ExchangePtr& e, const Call&) { list_nodes(e); }},
+      {"GET", "/v1/caller", "show_caller", "Who asks: whether this door knows, and with which roles.", true, true, {}, nothing, reply<protocol::CallerView>(), {},
+       [](const ExchangePtr& e, const Call&) { show_caller(e); }},
+      {"GET", "/v1/events", "tell_changes",
+       "Server-sent events, without end: `changed` with {\"revision\": N} at once and whenever something was recorded since (at most twice a second); ask again what you "
+       "show. The revision is the cluster's `journal_sequence`.",
+       true, true, {}, nothing, {text_events}, {}, [](const ExchangePtr& e, const Call&) { tell_changes(e); }},
       {"POST", "/v1/nodes/drain", "drain_nodes", "Has nodes take no new gangs; what runs on them finishes.", false, true, {},
        {application_json, sent<protocol::DrainRequest>, drain_to_make}, reply<protocol::NodeList>(), {no_admin},
        [](const ExchangePtr& e, const Call&) { drain_nodes(e); }},

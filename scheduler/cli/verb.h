@@ -93,6 +93,7 @@ Verb attach_verb();
 Verb exec_verb();
 Verb queue_verb();
 Verb top_verb();
+Verb dashboard_verb();
 Verb show_verb();
 Verb logs_verb();
 Verb cancel_verb();

@@ -23,6 +23,7 @@ struct NodeLiveness {
   std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
   std::optional<NodeFacts> facts;    // from the last Hello
   Time facts_heard_ms;
+  std::string metrics;               // from the last Hello: host:port of the agent's /metrics; "" = nowhere
 };
 
 struct TrainingProgress {
@@ -32,6 +33,7 @@ struct TrainingProgress {
   std::int64_t tokens = 0;
   std::string phase;
   Time advanced_ms;  // when the step last rose
+  double flops_per_token = 0;  // of the model, forward and backward; 0 = the program doesn't say
 };
 
 struct GangLiveness {

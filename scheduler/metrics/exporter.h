@@ -3,6 +3,7 @@
 // Names, labels and units follow one catalogue (README.md); all known label values exist from the start, at 0. Knows no HTTP.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,23 +25,40 @@ struct Scrape {
   std::int64_t agent_sessions = 0;
   std::int64_t store_bytes = 0;
   std::int64_t store_wal_bytes = 0;
+  std::int64_t event_stream_clients = 0;
 };
 
 struct Build {
   std::string version, revision, compiler;
 };
 
+/// What the cluster file's section [metrics] says.
+struct Settings {
+  bool user_label = false;                          // sums of GPU time and cost also by user
+  std::map<std::string, std::int64_t> peak_tflops;  // type of GPU -> 10^12 FLOP/s of one
+};
+
 class Exporter {
  public:
-  Exporter(const Build& build, Time started_ms);
+  Exporter(const Build& build, Time started_ms, Settings settings = {});
   ~Exporter();
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
 
+  /// Goes on beside a state as it is at `now`: its running attempts and the states of its nodes are known from then on.
+  void begin(Time now, const State& state);
   /// Makes the series of these accounts and partitions, at 0. Again whenever the cluster file changes.
   void know(const ClusterConfig& cluster);
   /// After `entry` was applied: `after` is the state with it.
   void on_entry(Time now, const Entry& entry, const State& after);
+  /// What a node says of its devices; their utilization is that of the time since it last spoke of them. O(devices of the node).
+  void on_devices(Time now, const std::string& node, DeviceSource source, const std::vector<DeviceReport>& devices);
+  /// A running job got `steps` further (more than 0), which took it so long.
+  void on_steps(JobId job, std::int64_t steps, Duration took);
+  /// A complete plan of a state, newest after oldest. O(all jobs + queued jobs).
+  void on_plan(const State& state, const Plan& plan);
+  /// How long a piece of work waited for the daemon's loop.
+  void on_loop_lag(double seconds);
   /// `rows` 0: an idle scheduler proved that it can write.
   void on_commit(double seconds, std::size_t rows);
   /// `phase`: decide, commit, dispatch.
@@ -57,7 +75,9 @@ class Exporter {
 
  private:
   struct Counters;
+  struct Sums;
   std::unique_ptr<Counters> counters_;
+  std::unique_ptr<Sums> sums_;
 };
 
 }  // namespace ultramarine::metrics

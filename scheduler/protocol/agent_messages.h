@@ -72,8 +72,9 @@ struct Hello {
   std::vector<GangKey> gangs;  // all that this agent knows; a GangReport of each follows
   std::optional<NodeFacts> facts;
   bool launches_as_owner = false;  // it is root; else it starts nobody's jobs but those of its own user
+  std::string metrics;         // host:port where others reach its /metrics; "" = nowhere
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner))
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner, metrics))
 
 struct Heartbeat {
   static constexpr const char* type = "heartbeat";
@@ -92,8 +93,9 @@ struct Progress {
   double tokens_per_s = 0;
   std::int64_t tokens = 0;  // since the gang started, all ranks
   std::string phase;        // "" or what the program said last
+  double flops_per_token = 0;  // as the rank said; 0 = it didn't
 };
-BOOST_DESCRIBE_STRUCT(Progress, (), (key, rank, step, loss, tokens_per_s, tokens, phase))
+BOOST_DESCRIBE_STRUCT(Progress, (), (key, rank, step, loss, tokens_per_s, tokens, phase, flops_per_token))
 
 /// A rank says that a checkpoint is complete. Repeated until CheckpointRecorded.
 struct CheckpointReport {

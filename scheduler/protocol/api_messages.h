@@ -304,6 +304,13 @@ struct NodeList {
 };
 BOOST_DESCRIBE_STRUCT(NodeList, (), (now_ms, nodes))
 
+/// Addresses of /metrics that belong together, as http_sd_configs of Prometheus takes them.
+struct PrometheusTargets {
+  std::vector<std::string> targets;           // host:port
+  std::map<std::string, std::string> labels;  // of each series from there: job; instance where it is a node's name
+};
+BOOST_DESCRIBE_STRUCT(PrometheusTargets, (), (targets, labels))
+
 struct ClusterView {
   std::string name;
   std::string version;

@@ -55,6 +55,7 @@ ClusterFile parse_cluster_file(std::string_view text, const std::string& file_na
   check_daemon_sections(layout, reader);
   file.scheduler = layout.scheduler;
   file.agent = layout.agent;
+  file.metrics = layout.metrics;
 
   const fs::path folder = fs::absolute(file_name).lexically_normal().parent_path();
   file.folder = folder.string();

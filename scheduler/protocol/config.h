@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/describe.hpp>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,7 @@ struct AgentSection {
   std::string state_directory;     // agents/NODE beside the file: job folders and logs, 0700
   std::string scheduler;           // host:port of the scheduler's `agents`; "" = [scheduler].agents
   std::string metrics;             // host:port of the agent's own /metrics; "" = none
+  bool dcgm_names = false;         // there, real GPUs also under the names of NVIDIA's dcgm-exporter, for dashboards that know those
   std::string secret_file;         // as the scheduler's
   std::int64_t log_bytes_max = 0;  // of the output that is kept of a job that doesn't say itself; 0 = 1 GiB
   std::string containment = "auto";  // what holds a gang together: auto, cgroup_v2, cgroup_v1 or process_groups
@@ -46,14 +48,23 @@ struct AgentSection {
   Duration device_release_ms{30'000};    // how long a job's end waits for the driver to let go of its GPUs; then the node is drained
   std::int64_t device_tolerance_bytes = std::int64_t{1} << 30;  // of a GPU's memory that may be in use while nobody has it
 };
-BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, secret_file, log_bytes_max, containment, processes_max, minimum_uid,
+BOOST_DESCRIBE_STRUCT(AgentSection, (), (state_directory, scheduler, metrics, dcgm_names, secret_file, log_bytes_max, containment, processes_max, minimum_uid,
                                          root_jobs, private_tmp, prolog, epilog, script_deadline_ms, health_check, health_interval_ms, nvml_library, kernel_log,
                                          device_release_ms, device_tolerance_bytes))
+
+/// [metrics] of the cluster file: what the scheduler's /metrics says beyond what it always does. Nothing is decided by it.
+struct MetricsSection {
+  bool user_label = false;  // sums of GPU time and cost also by user; whoever reads /metrics then sees who uses how much
+  std::map<std::string, std::int64_t> peak_tflops;  // type of GPU -> what one can do in the precision that jobs train in, dense, 10^12 FLOP/s
+  bool operator==(const MetricsSection&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(MetricsSection, (), (user_label, peak_tflops))
 
 struct ClusterFile {
   ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in
   SchedulerSection scheduler;
   AgentSection agent;
+  MetricsSection metrics;
   std::string folder;     // absolute; where the defaults of both sections lie
 };
 

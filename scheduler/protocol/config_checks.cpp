@@ -392,6 +392,7 @@ void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader
   check_endpoint(layout.agent.metrics, true, "agent.metrics", reader);
   check_known(layout.agent.containment, {"auto", "cgroup_v1", "cgroup_v2", "process_groups"}, "kind of containment", "agent.containment", reader,
               "auto takes the best that the node has");
+  for (const auto& [type, peak] : layout.metrics.peak_tflops) check_range(peak, 1, 1'000'000, "metrics.peak_tflops." + type, reader);
   check_not_negative(layout.agent.processes_max, "agent.processes_max", reader);
   check_range(layout.agent.minimum_uid, 1, 4'000'000'000, "agent.minimum_uid", reader);
   check_range(layout.agent.script_deadline_ms.ms, 100, 50'000, "agent.script_deadline_ms", reader);

@@ -22,8 +22,9 @@ struct ClusterLayout {
   TimeoutsConfig timeouts;
   SchedulerSection scheduler;
   AgentSection agent;
+  MetricsSection metrics;
 };
-BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, hang, money, timeouts, scheduler, agent))
+BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, hang, money, timeouts, scheduler, agent, metrics))
 
 /// Hostlists expanded, defaults filled in, everything checked. Throws ConfigError.
 ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& reader);

@@ -18,8 +18,9 @@ struct StepProgress {
   double loss = 0;
   double tokens_per_s = 0;
   std::int64_t tokens = 0;  // so far, all ranks
+  double flops_per_token = 0;  // floating point operations of the model's forward and backward pass for one token; 0 = not said
 };
-BOOST_DESCRIBE_STRUCT(StepProgress, (), (rank, step, loss, tokens_per_s, tokens))
+BOOST_DESCRIBE_STRUCT(StepProgress, (), (rank, step, loss, tokens_per_s, tokens, flops_per_token))
 
 struct PhaseProgress {
   static constexpr const char* type = "phase";

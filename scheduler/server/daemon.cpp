@@ -18,6 +18,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr auto touch_interval = std::chrono::seconds(4);  // an idle daemon proves that often that its store can be written
 constexpr Duration longest_sleep{5'000};  // an idle daemon wakes more often than that
+constexpr Duration lag_interval{1'000};
 constexpr std::int64_t stuck_after_ms = 15'000;
 constexpr std::int64_t write_silence_max_ms = 10'000;
 constexpr std::int64_t jobs_per_record_of_snapshot = 5;
@@ -51,7 +52,7 @@ Daemon::Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ende
       store_(store),
       options_(std::move(options)),
       ended_(std::move(ended)),
-      exporter_(options_.build, clock.now()),
+      exporter_(options_.build, clock.now(), options_.metrics),
       clock_(std::move(clock)),
       dispatch_(options_.cluster_secret, [this](JobId job, std::int64_t gang) {
         if (auto environment = store_.environment({job, gang})) return *environment;
@@ -167,6 +168,7 @@ void Daemon::recover() {
   liveness_.started_ms = now_;
   for (const auto& [name, node] : state().nodes)
     if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.cluster.timeouts.agents_return_ms;
+  exporter_.begin(now_, state());
   exporter_.know(options_.cluster);
   record_configuration();
   record_period();
@@ -174,6 +176,7 @@ void Daemon::recover() {
   last_write_ = SteadyClock::now();
   last_write_ms_ = steady_ms();
   replayed_ = true;
+  revision_ = sequence_;
   spdlog::info("state of journal record {} (snapshot {}): {} jobs, {} nodes, hash {}", sequence_, from_snapshot, state().jobs.size(),
                state().nodes.size(), scheduler_.state_hash());
 }
@@ -199,6 +202,14 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   dispatch();
   save_snapshot_when_due();
   touch_store();
+  measure_loop_lag();
+}
+
+/// How long work waits for the loop's thread: something that takes its time there holds up every request and every agent.
+void Daemon::measure_loop_lag() {
+  if (now_ - lag_measured_ms_ < lag_interval) return;
+  lag_measured_ms_ = now_;
+  loop_.post([this, asked = SteadyClock::now()] { exporter_.on_loop_lag(seconds_since(asked)); });
 }
 
 /// The machine slept, its clock was set, or this process did not get to run: no agent was silent for that long.
@@ -265,7 +276,7 @@ void Daemon::commit() {
   if (!pending_.empty()) {
     crash_point("before_commit");
     const auto start = SteadyClock::now();
-    sequence_ = store_.append(pending_);
+    revision_ = sequence_ = store_.append(pending_);
     last_write_ = SteadyClock::now();
     last_write_ms_ = steady_ms();
     exporter_.on_commit(seconds_since(start), pending_.entries.size());

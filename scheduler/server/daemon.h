@@ -42,6 +42,7 @@ struct DaemonOptions {
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
   std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   metrics::Build build;
+  metrics::Settings metrics = {};
 };
 
 class Daemon final : public api::Backend {
@@ -71,6 +72,7 @@ class Daemon final : public api::Backend {
   std::int64_t scheduler_uid() const override { return options_.uid; }
   bool alive() const override;
   bool replayed() const override { return replayed_; }
+  std::int64_t revision() const override { return revision_; }
   std::string why_not_ready() const override;
   void ask(std::function<void(api::SnapshotPtr)> done) override;
   void think(std::function<void()> work) override { thinker_.think(std::move(work)); }
@@ -118,6 +120,7 @@ class Daemon final : public api::Backend {
   void record_open_waits(const std::vector<AccountedWait>& waits);
   void record_all_waits();
   void touch_store();
+  void measure_loop_lag();
   bool awaits_agents();
   bool finish_shutdown();
   std::chrono::steady_clock::time_point next_moment();
@@ -165,7 +168,8 @@ class Daemon final : public api::Backend {
   OutputStreams output_streams_{sessions_};
   metrics::Exporter exporter_;
   Thinker thinker_{loop_};
-  Follower follower_{[this](const std::vector<core::Slip>& slips) { exporter_.on_slips(slips); }};
+  Follower follower_{[this](const std::vector<core::Slip>& slips) { exporter_.on_slips(slips); },
+                     [this](const State& state, const Plan& plan) { exporter_.on_plan(state, plan); }};
   std::thread thread_;
 
   // ---- the daemon's thread only
@@ -191,6 +195,7 @@ class Daemon final : public api::Backend {
   std::optional<Time> awaits_agents_until_;
   std::optional<Time> shutdown_deadline_;
   std::int64_t liveness_version_ = 0;
+  Time lag_measured_ms_;  // how far behind the loop is
   std::chrono::steady_clock::time_point last_write_;
   /// A second fold over the same entries, for questions: brought up to date when somebody asks and nobody reads it, copied afresh when somebody
   /// still does. A copy of everything after each change would hold up the next.
@@ -209,6 +214,7 @@ class Daemon final : public api::Backend {
 
   // ---- read by other threads
   std::atomic<bool> replayed_ = false;
+  std::atomic<std::int64_t> revision_ = 0;  // sequence_
   std::atomic<bool> stop_asked_ = false;
   std::atomic<std::int64_t> busy_since_ms_ = 0;  // steady; 0: asleep
   std::atomic<std::int64_t> last_write_ms_ = 0;  // steady

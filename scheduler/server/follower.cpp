@@ -98,6 +98,7 @@ void Follower::look_at(Time time) {
   const Plan plan = scheduler_.plan(time);
   waits_.on_plan(scheduler_.state(), plan);
   count_slips(plan);
+  if (is_live_) on_plan_(scheduler_.state(), plan);
 }
 
 /// What moved before this life of the scheduler was counted then.

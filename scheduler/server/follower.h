@@ -28,8 +28,10 @@ class Follower {
   using Entries = std::vector<std::pair<Time, Entry>>;
   using Question = std::function<void(const api::Followed&)>;
 
-  /// `on_slips` is called on the follower's thread.
-  explicit Follower(std::function<void(const std::vector<core::Slip>&)> on_slips) : on_slips_(std::move(on_slips)) {}
+  using OnPlan = std::function<void(const State& state, const Plan& plan)>;
+
+  /// Both are called on the follower's thread: of plans that it makes anyway, none of times before this life of the scheduler.
+  Follower(std::function<void(const std::vector<core::Slip>&)> on_slips, OnPlan on_plan) : on_slips_(std::move(on_slips)), on_plan_(std::move(on_plan)) {}
   ~Follower() { stop(); }
 
   // ---- the daemon's thread
@@ -56,6 +58,7 @@ class Follower {
   void publish();
 
   const std::function<void(const std::vector<core::Slip>&)> on_slips_;
+  const OnPlan on_plan_;
   Inbox inbox_;
   std::thread thread_;
 

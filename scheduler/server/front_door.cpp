@@ -70,7 +70,7 @@ api::Caller relayed_caller(std::int64_t uid, const std::string& user, const std:
   return caller;
 }
 
-FrontDoor::FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version)
+FrontDoor::FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version, PageFiles page)
     : loop_(loop), api_(daemon, version, [&daemon](const api::Answered& answered) {
         daemon.exporter().on_request(answered.route, answered.method, answered.status, answered.seconds);
         if (answered.status == 403) daemon.exporter().on_refused("peercred");
@@ -80,12 +80,14 @@ FrontDoor::FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version
           spdlog::info("request {}: {} {} {} uid {} ({})", answered.request, answered.method, answered.route, answered.status, answered.uid,
                        answered.problem);
         else spdlog::debug("request {}: {} {} {} uid {}", answered.request, answered.method, answered.route, answered.status, answered.uid);
-      }) {}
+      }),
+      page_(std::move(page)) {}
 
 std::unique_ptr<net::Server> FrontDoor::listen_unix(const std::string& path) {
   net::Endpoint endpoint;
   endpoint.path = path;
   return net::listen(loop_, endpoint, [this](net::Request request, std::shared_ptr<net::Reply> reply) {
+    if (auto file = page_.answer(request)) return reply->send(std::move(*file));
     api::Caller caller = caller_of(request.peer);
     api_.handle(api::Door::socket, std::move(caller), std::move(request), std::move(reply));
   });
@@ -97,6 +99,7 @@ std::unique_ptr<net::Server> FrontDoor::listen_loopback(const net::Endpoint& end
   return net::listen(
       loop_, endpoint,
       [this](net::Request request, std::shared_ptr<net::Reply> reply) {
+        if (auto file = page_.answer(request)) return reply->send(std::move(*file));
         api_.handle(api::Door::loopback, {}, std::move(request), std::move(reply));
       },
       options);

@@ -1,5 +1,5 @@
 // The two doors of the API: the Unix socket, where the kernel says who asks, and loopback TCP, where nobody knows. Turns peers into
-// callers, logs what was answered and counts it.
+// callers, logs what was answered and counts it; hands out the files of the web page.
 #pragma once
 
 #include <memory>
@@ -8,12 +8,13 @@
 #include "scheduler/api/api.h"
 #include "scheduler/net/http.h"
 #include "scheduler/server/daemon.h"
+#include "scheduler/server/page_files.h"
 
 namespace ultramarine::server {
 
 class FrontDoor {
  public:
-  FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version);
+  FrontDoor(net::Loop& loop, Daemon& daemon, const std::string& version, PageFiles page);
 
   /// The Unix socket at `path`. Throws NetError.
   std::unique_ptr<net::Server> listen_unix(const std::string& path);
@@ -25,6 +26,7 @@ class FrontDoor {
  private:
   net::Loop& loop_;
   api::Api api_;
+  const PageFiles page_;
 };
 
 /// Name of a user, "" when there is none.

@@ -148,6 +148,13 @@ metrics::Build build() {
   return {ULTRAMARINE_VERSION, ULTRAMARINE_REVISION, compiler};
 }
 
+/// The web page lies where the programs lie: PREFIX/bin, PREFIX/share; the same in the build folder.
+std::filesystem::path page_folder() {
+  std::error_code unknown;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  return program.parent_path().parent_path() / "share" / "ultramarine" / "dashboard";
+}
+
 int serve(const ProgramOptions& options) {
   const std::string armed = armed_crash_point();
   const protocol::ClusterFile file = protocol::load_cluster_file(options.config);
@@ -162,6 +169,7 @@ int serve(const ProgramOptions& options) {
   daemon_options.user_name = user_name(::geteuid());
   daemon_options.from_journal = options.from_journal;
   daemon_options.build = build();
+  daemon_options.metrics = {file.metrics.user_label, file.metrics.peak_tflops};
   daemon_options.read_configuration = [path = options.config, running = section] { return read_anew(path, running); };
   make_state_directory(section.state_directory);
   const std::unique_ptr<store::Store> store = open_store(section.state_directory);
@@ -180,7 +188,9 @@ int serve(const ProgramOptions& options) {
     loop.post([&] { last_answers = loop.after(linger, [&] { loop.stop(); }); });
   };
   Daemon daemon(loop, *store, daemon_options, ended);
-  FrontDoor front_door(loop, daemon, ULTRAMARINE_VERSION);
+  const std::filesystem::path page = page_folder();
+  FrontDoor front_door(loop, daemon, ULTRAMARINE_VERSION, PageFiles(page));
+  if (!std::filesystem::exists(page / "index.html")) spdlog::info("the web page was not built: there is none in {}", page.string());
   AgentDoor agent_door(loop, daemon, daemon_options.cluster_secret, front_door.api());
   std::vector<std::unique_ptr<net::Server>> servers;
   servers.push_back(listen("[scheduler].socket", section.socket, [&] { return front_door.listen_unix(section.socket); }));

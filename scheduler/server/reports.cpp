@@ -78,6 +78,7 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   live.known_gangs = hello.gangs;
   live.facts = hello.facts;
   live.facts_heard_ms = now_;
+  live.metrics = hello.metrics;
   // What the agent said in an earlier session counts only as far as it still knows of it, or as an end that is already certain.
   for (auto& [key, gang] : liveness_.gangs) {
     gang.stillness.erase(hello.node);  // said again after the welcome
@@ -134,7 +135,9 @@ bool Daemon::owes_an_end(const Agent& agent) const {
 
 void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
   heard(agent);
-  liveness_.nodes[agent.node].devices = heartbeat.devices;
+  core::NodeLiveness& live = liveness_.nodes[agent.node];
+  live.devices = heartbeat.devices;
+  exporter_.on_devices(now_, agent.node, live.source, live.devices);
   sessions_.send(agent.node, protocol::Heard{heartbeat.sequence});
 }
 
@@ -163,9 +166,11 @@ void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   if (!core::is_open_gang(state(), progress.key)) return;
   auto& newest = liveness_.gangs[progress.key].progress;
   if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
+  if (newest && progress.step > newest->step) exporter_.on_steps(progress.key.job, progress.step - newest->step, now_ - newest->advanced_ms);
   const Time advanced = !newest || progress.step > newest->step ? now_ : newest->advanced_ms;
   newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,
-                                  std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase, advanced};
+                                  std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase, advanced,
+                                  progress.flops_per_token};
 }
 
 void Daemon::take(const Agent& agent, const GangStillness& stillness) {

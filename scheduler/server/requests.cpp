@@ -76,7 +76,8 @@ void Daemon::metrics_text(std::function<void(std::string)> done) {
       const std::int64_t bytes = sizes.store_bytes, wal_bytes = sizes.store_wal_bytes;
       loop_.post([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes] {
         const auto sessions = static_cast<std::int64_t>(sessions_.numbers().size());
-        done(exporter_.text({*answer->state, *answer->plan, *answer->liveness, answer->now_ms, sessions, bytes, wal_bytes}));
+        done(exporter_.text({*answer->state, *answer->plan, *answer->liveness, answer->now_ms, sessions, bytes, wal_bytes,
+                             static_cast<std::int64_t>(output_streams_.open_clients())}));
       });
     });
   });

@@ -30,6 +30,8 @@ foreach(folder clusters policies monitoring examples)
   install(DIRECTORY configs/${folder} DESTINATION share/ultramarine COMPONENT ultramarine USE_SOURCE_PERMISSIONS)
 endforeach()
 install(FILES configs/README.md DESTINATION share/ultramarine COMPONENT ultramarine)
+# The web page, where it was built.
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/ultramarine/dashboard DESTINATION share/ultramarine COMPONENT ultramarine OPTIONAL)
 # Made by the build from the table of options, where there is one.
 install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION share/man COMPONENT ultramarine OPTIONAL PATTERN "ultra-agent.*" EXCLUDE)
 foreach(language . ko)
@@ -102,7 +104,12 @@ set(CPACK_DEBIAN_ULTRAMARINE-CUDA_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/scripts/debian/versions.cmake)
 include(CPack)
 
+get_property(page_words GLOBAL PROPERTY ULTRAMARINE_PAGE)
+set(ultramarine_page "")
+if(NOT page_words MATCHES "^no ")
+  set(ultramarine_page dashboard)
+endif()
 # cmake --build build/release --target installable    all that `cmake --install` needs, and nothing else
 # cmake --build build/release --target packages       build/release/packages/*.deb
-add_custom_target(installable DEPENDS ${ultramarine_programs})
-add_custom_target(packages COMMAND ${CMAKE_CPACK_COMMAND} DEPENDS ${ultramarine_programs} WORKING_DIRECTORY ${CMAKE_BINARY_DIR} USES_TERMINAL)
+add_custom_target(installable DEPENDS ${ultramarine_programs} ${ultramarine_page})
+add_custom_target(packages COMMAND ${CMAKE_CPACK_COMMAND} DEPENDS ${ultramarine_programs} ${ultramarine_page} WORKING_DIRECTORY ${CMAKE_BINARY_DIR} USES_TERMINAL)

@@ -198,6 +198,8 @@ void Agent::on_message(std::string_view text) {
     if (const std::string why = state_.why_no_room(); !why.empty())
       return handle([this, launch = prepare->launch.key, why] { return machine_.on_unlaunchable(now(), launch, why); });
   }
+  if (const auto* const heard = std::get_if<protocol::Heard>(&message); heard && heard->sequence == heartbeat_sent_.first)
+    metrics_.on_heartbeat_answered(std::chrono::duration<double>(std::chrono::steady_clock::now() - heartbeat_sent_.second).count());
   handle([this, message = std::move(message)] { return machine_.on_scheduler(now(), message); });
 }
 
@@ -249,6 +251,7 @@ void Agent::act(Remember& action) { state_.save(action.change); }
 void Agent::act(Send& action) {
   if (auto* hello = std::get_if<Hello>(&action.message)) {
     hello->devices = samples_;
+    hello->metrics = metrics_for_others(metrics_endpoint(), options_.address);
     hello->facts = node_facts(options_.state_directory, agent_version());
     const launcher::Containment* const containment = launcher_->containment();
     hello->facts->containment = containment ? containment->kind() : "process_groups";
@@ -256,7 +259,10 @@ void Agent::act(Send& action) {
     if (devices::RealInventory* const real = inventory_->real(); real && !real->driver_version().empty())
       hello->facts->driver = "NVIDIA " + real->driver_version();
   }
-  if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) heartbeat->devices = samples_;
+  if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) {
+    heartbeat->devices = samples_;
+    heartbeat_sent_ = {heartbeat->sequence, std::chrono::steady_clock::now()};
+  }
   if (const auto* report = std::get_if<GangReport>(&action.message))
     spdlog::info("event=gang_report {} phase={} outcome={} detail=\"{}\"", text_of(report->key), word(report->phase),
                  report->outcome ? word(*report->outcome) : "none", report->failure ? report->failure->detail : "");
@@ -353,8 +359,20 @@ void Agent::watch_devices() {
       if (alive.lock()) tell_watch(work);
     });
   };
-  real->start([this, post](const devices::DeviceLook& look) { post([this, look](DeviceWatch& watch) { watch.on_look(now(), look); }); },
-              [this, post](std::int64_t device, std::int64_t xid) { post([this, device, xid](DeviceWatch& watch) { watch.on_xid(now(), device, xid); }); });
+  real->start(
+      [this, post](const devices::DeviceLook& look) {
+        post([this, look](DeviceWatch& watch) {
+          for (std::size_t i = 0; i < look.healths.size(); ++i) details_[static_cast<std::int64_t>(i)].health = look.healths[i];
+          watch.on_look(now(), look);
+        });
+      },
+      [this, post](std::int64_t device, std::int64_t xid) {
+        post([this, device, xid](DeviceWatch& watch) {
+          ++details_[device].xids[xid];
+          details_[device].newest_xid = xid;
+          watch.on_xid(now(), device, xid);
+        });
+      });
 }
 
 void Agent::follow_kernel_log() {
@@ -408,6 +426,17 @@ void Agent::sample_devices() {
 
 void Agent::refresh_metrics() {
   worker_metrics::NodeSnapshot snapshot{.node = options_.node.name, .source = inventory_->source(), .devices = samples_};
+  if (devices::RealInventory* const real = inventory_->real()) {
+    snapshot.driver = real->driver_version();
+    snapshot.with_dcgm_names = options_.dcgm_names;
+    snapshot.details = details_;
+    for (std::size_t i = 0; i < real->devices().size(); ++i) {
+      worker_metrics::DeviceDetails& details = snapshot.details[static_cast<std::int64_t>(i)];
+      details.pci = real->devices()[i].pci;
+      details.minor = real->devices()[i].minor;
+      details.is_healthy = real->devices()[i].present && (!device_watch_ || !device_watch_->refusal(static_cast<std::int64_t>(i)));
+    }
+  }
   for (const auto& [key, gang] : machine_.gangs()) {
     if (!gang.live()) continue;
     for (const std::int64_t device : gang.record.devices) snapshot.jobs[device] = {key.job, gang.record.account};

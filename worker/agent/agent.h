@@ -85,6 +85,7 @@ class Agent {
   std::unique_ptr<launcher::Launcher> launcher_;
   SchedulerLink link_;
   LogReader logs_;
+  std::pair<std::int64_t, std::chrono::steady_clock::time_point> heartbeat_sent_;  // the newest: its number, and when
   bool is_welcome_ = false;  // the scheduler listens to this agent
   ApiRelay relay_;
   std::unique_ptr<net::Server> metrics_server_;
@@ -92,6 +93,7 @@ class Agent {
   std::unique_ptr<launcher::NodeScript> health_check_;  // while it runs
   // Of real devices only.
   std::unique_ptr<DeviceWatch> device_watch_;
+  std::map<std::int64_t, worker_metrics::DeviceDetails> details_;  // by device
   std::unique_ptr<devices::KernelLog> kernel_log_;
   std::unique_ptr<net::Loop::Watch> kernel_watch_;
   std::unique_ptr<net::Loop::Timer> device_timer_;

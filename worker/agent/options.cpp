@@ -59,6 +59,7 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
                                                    : endpoint(file.agent.scheduler, "agent.scheduler", true);
   if (!command_line.metrics.empty()) options.metrics = endpoint(command_line.metrics, "--metrics", false);
   else if (!file.agent.metrics.empty()) options.metrics = endpoint(file.agent.metrics, "agent.metrics", false);
+  options.dcgm_names = file.agent.dcgm_names;
   options.state_directory = protocol::agent_state_directory(file, options.node.name);
   if (file.agent.log_bytes_max < 0)
     throw AgentError(exit_usage, command_line.config + ": agent.log_bytes_max: must not be negative; 0 means 1 GiB");
@@ -80,6 +81,14 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
   options.processes_max = file.agent.processes_max > 0 ? file.agent.processes_max : default_processes_max();
   options.secret = read_secret(file.agent.secret_file);
   return options;
+}
+
+std::string metrics_for_others(const std::optional<net::Endpoint>& listens, const std::string& address) {
+  if (!listens || listens->is_unix()) return "";
+  const bool everywhere = listens->host == "0.0.0.0" || listens->host == "::";
+  if (everywhere) return net::Endpoint{.host = address, .port = listens->port}.text();
+  if (net::is_loopback(*listens) && !net::is_loopback({.host = address})) return "";
+  return listens->text();
 }
 
 std::string why_no_private_tmp(bool is_root, const std::string& state_directory, const std::string& shim_program) {

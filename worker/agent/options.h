@@ -30,6 +30,7 @@ struct AgentOptions {
   std::string address;  // where the ranks of other nodes reach this one
   net::Endpoint scheduler;
   std::optional<net::Endpoint> metrics;
+  bool dcgm_names = false;  // there, real GPUs also under these
   std::string secret;
   std::string state_directory;
   std::int64_t log_bytes_max = 1 << 30;  // of a job's output that is kept
@@ -48,6 +49,10 @@ struct AgentOptions {
 
 /// Throws AgentError, or protocol::ConfigError for what is wrong in the file itself. `host_name`: of this machine.
 AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLine& command_line, const std::string& host_name);
+
+/// Where others reach /metrics that listens at `listens`, on a node that they reach at `address`; "" = they can't: a Unix socket, or a loopback address
+/// of a node that is not this machine for them.
+std::string metrics_for_others(const std::optional<net::Endpoint>& listens, const std::string& address);
 
 /// What stands against jobs that have a /tmp and /dev/shm of their own, in one sentence; "" = nothing. Who isn't root can't give them any, and in these
 /// places nothing may lie that the jobs need: our folder (`state_directory`) and the program that supervises them.

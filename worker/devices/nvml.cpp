@@ -49,6 +49,7 @@ constexpr unsigned long long xid_unknown = 999;
 constexpr int init_no_gpus = 1;  // a machine without GPUs is no error
 constexpr int temperature_of_gpu = 0;
 constexpr int ecc_kind_corrected = 0, ecc_kind_uncorrected = 1, ecc_volatile = 0;
+constexpr int clock_of_sm = 1, clock_of_memory = 2;
 constexpr std::size_t uuid_size = 96, name_size = 96, version_size = 80;
 
 }  // namespace
@@ -71,6 +72,11 @@ struct Nvml::Calls {
   int (*power)(NvmlDevice, unsigned int*);
   int (*temperature)(NvmlDevice, int, unsigned int*);
   int (*ecc)(NvmlDevice, int, int, unsigned long long*);
+  int (*power_limit)(NvmlDevice, unsigned int*);
+  int (*energy)(NvmlDevice, unsigned long long*);
+  int (*clock)(NvmlDevice, int, unsigned int*);
+  int (*slowed_by)(NvmlDevice, unsigned long long*);
+  int (*remapped_rows)(NvmlDevice, unsigned int*, unsigned int*, unsigned int*, unsigned int*);
   int (*processes)(NvmlDevice, unsigned int*, ProcessInfo*);
   int (*event_set)(void**);
   int (*event_set_free)(void*);
@@ -95,6 +101,12 @@ struct Nvml::Calls {
     find(power, "nvmlDeviceGetPowerUsage");
     find(temperature, "nvmlDeviceGetTemperature");
     find(ecc, "nvmlDeviceGetTotalEccErrors");
+    find(power_limit, "nvmlDeviceGetEnforcedPowerLimit");
+    find(energy, "nvmlDeviceGetTotalEnergyConsumption");
+    find(clock, "nvmlDeviceGetClockInfo");
+    find(slowed_by, "nvmlDeviceGetCurrentClocksEventReasons");
+    if (!slowed_by) find(slowed_by, "nvmlDeviceGetCurrentClocksThrottleReasons");  // its name in older drivers
+    find(remapped_rows, "nvmlDeviceGetRemappedRows");
     find(processes, "nvmlDeviceGetComputeRunningProcesses_v3");
     find(event_set, "nvmlEventSetCreate");
     find(event_set_free, "nvmlEventSetFree");
@@ -192,6 +204,19 @@ NvmlReading Nvml::read(NvmlDevice device) const {
   unsigned long long errors = 0;
   if (heard(call(calls_->ecc, device, ecc_kind_corrected, ecc_volatile, &errors))) reading.ecc_corrected = static_cast<std::int64_t>(errors);
   if (heard(call(calls_->ecc, device, ecc_kind_uncorrected, ecc_volatile, &errors))) reading.ecc_uncorrected = static_cast<std::int64_t>(errors);
+  if (heard(call(calls_->power_limit, device, &number))) reading.power_limit_milliwatts = number;
+  unsigned long long wide = 0;
+  if (heard(call(calls_->energy, device, &wide))) reading.energy_millijoules = static_cast<std::int64_t>(wide);
+  if (heard(call(calls_->clock, device, clock_of_sm, &number))) reading.sm_clock_mhz = number;
+  if (heard(call(calls_->clock, device, clock_of_memory, &number))) reading.memory_clock_mhz = number;
+  if (heard(call(calls_->slowed_by, device, &wide))) reading.slowed_by = wide;
+  unsigned int corrected = 0, uncorrected = 0, pending = 0, failed = 0;
+  if (heard(call(calls_->remapped_rows, device, &corrected, &uncorrected, &pending, &failed))) {
+    reading.rows_corrected = corrected;
+    reading.rows_uncorrected = uncorrected;
+    reading.row_remap_pending = pending != 0;
+    reading.row_remap_failed = failed != 0;
+  }
 
   // More may start between the question how many there are and the list: some room to spare, and another try.
   constexpr unsigned int slack = 16, processes_max = 4096;

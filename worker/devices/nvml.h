@@ -47,6 +47,11 @@ struct NvmlReading {
   bool reset_required = false;  // or that it does nothing before it is reset
   std::optional<std::int64_t> utilization_percent, memory_total_bytes, memory_used_bytes, power_milliwatts, temperature_celsius;
   std::optional<std::int64_t> ecc_corrected, ecc_uncorrected;
+  std::optional<std::int64_t> power_limit_milliwatts, energy_millijoules;  // the energy since the driver was loaded
+  std::optional<std::int64_t> sm_clock_mhz, memory_clock_mhz;
+  std::optional<std::uint64_t> slowed_by;  // a bit for each reason why the clocks are lower than they could be
+  std::optional<std::int64_t> rows_corrected, rows_uncorrected;  // remapped rows of memory, by the errors that were the cause
+  std::optional<bool> row_remap_pending, row_remap_failed;       // at the next reset; it could not be done
   std::vector<NvmlProcess> processes;  // that compute there, and live
 };
 

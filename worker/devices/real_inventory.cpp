@@ -20,6 +20,9 @@ constexpr auto xid_patience = 200ms;
 /// After a wait that didn't work, as when a device is lost.
 constexpr auto xid_pause = 500ms;
 
+/// The driver's bits, in the order of SlowedBy.
+constexpr std::array<std::uint64_t, slowdown_reasons> slowdown_bits{0x40, 0x20, 0x08, 0x80, 0x04};
+
 std::string counted_gpus(std::int64_t count) { return count == 1 ? "1 GPU" : std::to_string(count) + " GPUs"; }
 
 class NvmlInventory final : public RealInventory {
@@ -27,6 +30,7 @@ class NvmlInventory final : public RealInventory {
   NvmlInventory(const NodeConfig& node, const std::string& library, const std::vector<std::string>& known) {
     devices_.resize(static_cast<std::size_t>(std::max<std::int64_t>(0, node.gpus)));
     handles_.resize(devices_.size());
+    slowed_.resize(devices_.size());
     try {
       nvml_ = std::make_unique<Nvml>(library.empty() ? "libnvidia-ml.so.1" : library);
       list(node, known);
@@ -112,7 +116,13 @@ class NvmlInventory final : public RealInventory {
   }
 
   DeviceLook look() {
-    DeviceLook look{.number = begun_, .reports = {}, .uses = std::vector<DeviceUse>(devices_.size())};
+    DeviceLook look{.number = begun_,
+                    .reports = {},
+                    .uses = std::vector<DeviceUse>(devices_.size()),
+                    .healths = std::vector<DeviceHealth>(devices_.size())};
+    const auto at = std::chrono::steady_clock::now();
+    const auto since_last = looked_at_ ? std::chrono::duration_cast<std::chrono::milliseconds>(at - *looked_at_) : 0ms;
+    looked_at_ = at;
     for (std::size_t i = 0; i < devices_.size(); ++i) {
       if (!handles_[i]) continue;
       const NvmlReading reading = nvml_->read(handles_[i]);
@@ -133,6 +143,20 @@ class NvmlInventory final : public RealInventory {
       report.temperature_celsius = reading.temperature_celsius;
       report.ecc_corrected = reading.ecc_corrected;
       report.ecc_uncorrected = reading.ecc_uncorrected;
+      look.healths[i] = {.power_limit_milliwatts = reading.power_limit_milliwatts,
+                         .energy_millijoules = reading.energy_millijoules,
+                         .sm_clock_mhz = reading.sm_clock_mhz,
+                         .memory_clock_mhz = reading.memory_clock_mhz,
+                         .slowed = {},
+                         .rows_corrected = reading.rows_corrected,
+                         .rows_uncorrected = reading.rows_uncorrected,
+                         .row_remap_pending = reading.row_remap_pending,
+                         .row_remap_failed = reading.row_remap_failed};
+      if (!reading.slowed_by) continue;
+      // What the driver says now is taken for all of the time since the last look.
+      for (std::size_t reason = 0; reason < slowdown_reasons; ++reason)
+        if (*reading.slowed_by & slowdown_bits[reason]) slowed_[i][reason] = slowed_[i][reason] + milliseconds(since_last.count());
+      look.healths[i].slowed = slowed_[i];
     }
     return look;
   }
@@ -177,6 +201,8 @@ class NvmlInventory final : public RealInventory {
   std::vector<NvmlDevice> handles_;    // by index; null where the device isn't present
   std::vector<std::string> problems_;
   std::string driver_version_;
+  std::vector<std::array<Duration, slowdown_reasons>> slowed_;  // by index; of whoever looks
+  std::optional<std::chrono::steady_clock::time_point> looked_at_;
 
   std::mutex mutex_;
   std::condition_variable changed_;

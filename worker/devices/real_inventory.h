@@ -3,8 +3,11 @@
 // doesn't. Whoever listens is told of each look and of each Xid. Decides nothing.
 #pragma once
 
+#include <array>
+#include <boost/describe/enum.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,11 +34,27 @@ struct DeviceUse {
   std::optional<std::int64_t> memory_used_bytes;
 };
 
+/// Why a GPU's clocks are lower than they could be: too hot, for the hardware or for the driver; slowed by the hardware for another reason; the power
+/// supply asks for it; at its power limit.
+BOOST_DEFINE_FIXED_ENUM_CLASS(SlowedBy, std::uint8_t, hw_thermal, sw_thermal, hw_slowdown, power_brake, power_cap)
+constexpr std::size_t slowdown_reasons = 5;
+
+/// What is worth watching of a device but changes nothing by itself. What the driver doesn't say is left out.
+struct DeviceHealth {
+  std::optional<std::int64_t> power_limit_milliwatts;
+  std::optional<std::int64_t> energy_millijoules;  // since the driver was loaded
+  std::optional<std::int64_t> sm_clock_mhz, memory_clock_mhz;
+  std::optional<std::array<Duration, slowdown_reasons>> slowed;  // by SlowedBy: since the agent started, to a look exactly
+  std::optional<std::int64_t> rows_corrected, rows_uncorrected;  // remapped rows of its memory, by the errors that were the cause
+  std::optional<bool> row_remap_pending, row_remap_failed;
+};
+
 /// One look at all devices, by index.
 struct DeviceLook {
   std::int64_t number = 0;  // rises; see `look_soon`
   std::vector<DeviceReport> reports;  // of those present
   std::vector<DeviceUse> uses;        // one for each index
+  std::vector<DeviceHealth> healths;  // one for each index; empty of those that aren't present
 };
 
 /// UUIDs by index and what is wrong with them, in sentences for people.

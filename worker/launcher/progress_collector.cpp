@@ -115,6 +115,7 @@ void ProgressCollector::on(const protocol::StepProgress& step, const std::string
   newest_.loss = step.loss;
   newest_.tokens_per_s = step.tokens_per_s;
   newest_.tokens = step.tokens;
+  newest_.flops_per_token = step.flops_per_token;
   say_soon();
 }
 

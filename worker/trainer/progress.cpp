@@ -60,10 +60,16 @@ bool ProgressReporter::send(const Message& message, bool important) {
   return size == static_cast<ssize_t>(text.size());
 }
 
-void ProgressReporter::step(std::int64_t step, double loss, double tokens_per_s, std::int64_t tokens, bool last) {
+void ProgressReporter::step(std::int64_t step, double loss, double tokens_per_s, std::int64_t tokens,
+                            double flops_per_token, bool last) {
   if (!due(next_step_, std::chrono::milliseconds(100), last)) return;
   send(
-      protocol::StepProgress{.rank = rank_, .step = step, .loss = loss, .tokens_per_s = tokens_per_s, .tokens = tokens},
+      protocol::StepProgress{.rank = rank_,
+                             .step = step,
+                             .loss = loss,
+                             .tokens_per_s = tokens_per_s,
+                             .tokens = tokens,
+                             .flops_per_token = flops_per_token},
       last);
 }
 

@@ -19,8 +19,9 @@ class ProgressReporter {
   ProgressReporter(const ProgressReporter&) = delete;
   ProgressReporter& operator=(const ProgressReporter&) = delete;
 
-  /// At most ten a second, but every one with `last`.
-  void step(std::int64_t step, double loss, double tokens_per_s, std::int64_t tokens, bool last);
+  /// At most ten a second, but every one with `last`. `flops_per_token`: of the model, forward and backward.
+  void step(std::int64_t step, double loss, double tokens_per_s, std::int64_t tokens, double flops_per_token,
+            bool last);
   /// What this rank's communicator has counted. At most one a second, but every one with `last`, which may wait up to 2
   /// s for room.
   void collectives(const collectives::Counters& counters, bool last);

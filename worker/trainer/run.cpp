@@ -138,7 +138,8 @@ class Run {
     if (since_message >= 0.1 || last) {
       const double speed =
           static_cast<double>((result.step - message_step_) * trainer_.tokens_per_step()) / since_message;
-      progress_.step(result.step, result.loss, speed, result.step * trainer_.tokens_per_step(), last);
+      progress_.step(result.step, result.loss, speed, result.step * trainer_.tokens_per_step(),
+                     trainer_.flops_per_token(), last);
       message_mark_ = now;
       message_step_ = result.step;
     }

@@ -52,6 +52,13 @@ class Trainer {
   std::int64_t tokens_per_step() const { return options_.global_batch * options_.model.context; }
   std::uint64_t parameter_hash() const;
   std::size_t parameter_count() const { return model_.layout().parameter_count(); }
+  /// Floating point operations of one token's forward and backward pass: 6 for each parameter and, in the attention, 12
+  /// for each layer, position of the context and unit of the width (PaLM, Chowdhery 2022, appendix B).
+  double flops_per_token() const {
+    const ModelConfig& model = options_.model;
+    return 6.0 * static_cast<double>(parameter_count()) +
+           12.0 * static_cast<double>(model.layers * model.context * model.width);
+  }
   CheckpointManifest manifest() const;
   /// Copies on the host.
   Arena<float> parameters() const { return on_host(parameters_); }

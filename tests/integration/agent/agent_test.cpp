@@ -174,6 +174,7 @@ TEST_F(AgentRoom, ServesItsMetrics) {
   ASSERT_TRUE(connects());
   run_gang(key_of(7));
   const net::Endpoint endpoint = *agent->metrics_endpoint();
+  EXPECT_EQ(scheduler->received<Hello>().at(0).metrics, endpoint.text()) << "the scheduler tells Prometheus";
   net::Response metrics, other;
   std::thread client([&] {
     metrics = net::fetch(endpoint, {.method = "GET", .path = "/metrics"});

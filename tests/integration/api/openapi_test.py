@@ -73,8 +73,8 @@ class OpenApi(unittest.TestCase):
         with_body = {} if body is None else {"content-type": "application/json"}
         connection.request(method, target, None if body is None else json.dumps(body), {**with_body, **(headers or {})})
         reply = connection.getresponse()
-        text = reply.read().decode()
         kind = reply.headers.get("content-type")
+        text = (reply.read1() if kind == "text/event-stream" else reply.read()).decode()  # events have no end
         connection.close()
         return reply.status, kind, text
 

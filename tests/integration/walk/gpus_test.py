@@ -261,8 +261,8 @@ class Gpus(unittest.TestCase):
         self.assertIn("the driver lists 2 GPUs on node node01, the cluster file says gpus = 3", until(self.drain, "the node is drained"))
 
     def test_samples_reach_people_and_prometheus(self):
-        self.machine(gpu0_util=50, gpu0_used=8 << 30, gpu0_power=300000, gpu0_temp=61, gpu1_power="none", gpu1_util="none")
-        self.start()
+        self.machine(gpu0_util=50, gpu0_used=8 << 30, gpu0_power=300000, gpu0_temp=61, gpu0_pending=1, gpu0_sm=1755, gpu1_power="none", gpu1_util="none")
+        self.start("dcgm_names = true")
         devices = until(lambda: self.node().get("devices"), "the node has told of its GPUs")
         self.assertEqual([device["uuid"] for device in devices], ["GPU-a", "GPU-b"])
         self.assertEqual((devices[0]["utilization_permille"], devices[0]["memory_used_bytes"], devices[0]["power_milliwatts"], devices[0]["temperature_celsius"]),
@@ -275,6 +275,8 @@ class Gpus(unittest.TestCase):
         for line in ('ultramarine_gpu_power_watts{node="node01",gpu="0"} 300', 'ultramarine_gpu_temperature_celsius{node="node01",gpu="0"} 61',
                      'ultramarine_gpu_memory_used_bytes{node="node01",gpu="0"} 8589934592', 'ultramarine_agent_source{node="node01",source="nvml"} 1'):
             self.assertIn(line + "\n", text)
+        self.assertIn('ultramarine_gpu_row_remap_pending{node="node01",gpu="0"} 1\n', text)
+        self.assertRegex(text, r'(?m)^DCGM_FI_DEV_SM_CLOCK\{gpu="0",UUID="GPU-a",.*Hostname="node01"\} 1755$')
         self.assertNotIn('ultramarine_gpu_power_watts{node="node01",gpu="1"}', text)
 
 

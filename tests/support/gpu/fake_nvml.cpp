@@ -6,6 +6,9 @@
 //   1.lost 1             every call says that it is lost                 1.reset 1    or that it needs a reset
 //   1.used 1000          bytes of its memory in use     1.total 1000
 //   1.util 50  1.power 300000  1.temp 40  1.ecc 3       "none": this GPU can't say
+//   1.limit 700000  1.energy 5000  1.sm 1980  1.mem 2619   power limit in mW, energy in mJ, clocks in MHz
+//   1.slow 64            bits of the reasons why its clocks are low
+//   1.rows 2  1.bad_rows 1  1.pending 1  1.remap_failed 1   remapped rows after corrected and uncorrected errors; one waits; one failed
 //   1.pid 1234           a process that computes there; any number of such lines
 //   1.xid 79             an Xid; each such line is reported once to those who wait
 // It declares what it needs of NVIDIA's interface itself: nothing is shared with the program under test.
@@ -189,6 +192,42 @@ FAKE_API int nvmlDeviceGetTotalEccErrors(void* device, int kind, int, unsigned l
   const int code = say(device, "ecc", 0, value);
   *count = kind == 0 ? static_cast<unsigned long long>(value) : 0;
   return code;
+}
+FAKE_API int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned int* milliwatts) {
+  long long value = 0;
+  const int code = say(device, "limit", 700'000, value);
+  *milliwatts = static_cast<unsigned int>(value);
+  return code;
+}
+FAKE_API int nvmlDeviceGetTotalEnergyConsumption(void* device, unsigned long long* millijoules) {
+  long long value = 0;
+  const int code = say(device, "energy", 0, value);
+  *millijoules = static_cast<unsigned long long>(value);
+  return code;
+}
+FAKE_API int nvmlDeviceGetClockInfo(void* device, int kind, unsigned int* megahertz) {
+  if (kind < 0 || kind > 3) return invalid_argument;
+  long long value = 0;
+  const int code = kind == 2 ? say(device, "mem", 2'619, value) : say(device, "sm", 1'980, value);
+  *megahertz = static_cast<unsigned int>(value);
+  return code;
+}
+FAKE_API int nvmlDeviceGetCurrentClocksEventReasons(void* device, unsigned long long* reasons) {
+  long long value = 0;
+  const int code = say(device, "slow", 1, value);
+  *reasons = static_cast<unsigned long long>(value);
+  return code;
+}
+FAKE_API int nvmlDeviceGetRemappedRows(void* device, unsigned int* corrected, unsigned int* uncorrected, unsigned int* pending, unsigned int* failed) {
+  long long values[4] = {};
+  const char* const keys[4] = {"rows", "bad_rows", "pending", "remap_failed"};
+  for (int i = 0; i < 4; ++i)
+    if (const int code = say(device, keys[i], 0, values[i])) return code;
+  *corrected = static_cast<unsigned int>(values[0]);
+  *uncorrected = static_cast<unsigned int>(values[1]);
+  *pending = static_cast<unsigned int>(values[2]);
+  *failed = static_cast<unsigned int>(values[3]);
+  return success;
 }
 FAKE_API int nvmlDeviceGetComputeRunningProcesses_v3(void* device, unsigned int* count, Process* processes) {
   const State state;

@@ -135,6 +135,16 @@ TEST_F(AgentOptionsTest, MalformedMetricsAddressIsAUsageError) {
   EXPECT_THAT(refused().what(), HasSubstr("--metrics: expected HOST:PORT"));
 }
 
+TEST(MetricsForOthers, IsNamedOnlyWhereOthersReachIt) {
+  EXPECT_EQ(metrics_for_others(std::nullopt, "10.0.0.1"), "");
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("0.0.0.0:8644"), "10.0.0.1"), "10.0.0.1:8644");
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("[::]:8644"), "node01"), "node01:8644");
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("10.1.0.1:8644"), "10.0.0.1"), "10.1.0.1:8644");
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("127.0.0.1:8644"), "127.0.0.1"), "127.0.0.1:8644");
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("127.0.0.1:8644"), "node01"), "") << "Prometheus would ask its own machine";
+  EXPECT_EQ(metrics_for_others(net::parse_endpoint("unix:/run/metrics"), "127.0.0.1"), "");
+}
+
 TEST_F(AgentOptionsTest, SecretThatOthersCanReadNamesTheRemedy) {
   secret("s3cret", 0644);
   const AgentError error = refused();

@@ -1,6 +1,7 @@
 // Requests against a real daemon with a memory store: decoding, who may do what, what is shown to whom.
 #include <gtest/gtest.h>
 
+#include "scheduler/protocol/page_messages.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -165,6 +166,26 @@ TEST_F(Api, GivesTheSameJobForTheSameKey) {
   EXPECT_EQ(scheduler_.submit(), JobId{2});
 }
 
+TEST_F(TwoNodes, TellsPrometheusWhereMetricsAre) {
+  const auto targets = [&] {
+    const net::Response answer = scheduler_->ask(api::Door::loopback, nobody, "GET", "/v1/prometheus/targets");
+    EXPECT_EQ(answer.content_type, "application/json") << "http_sd takes no other";
+    return answer.body;
+  };
+  const std::string scheduler = R"({"targets":["127.0.0.1:8642"],"labels":{"job":"ultramarine-scheduler"}})";
+  EXPECT_EQ(targets(), "[" + scheduler + "]");
+  one_.join();  // serves no metrics
+  two_.connect();
+  protocol::Hello hello = two_.hello();
+  hello.metrics = "10.0.0.2:8644";
+  two_.say(hello);
+  EXPECT_TRUE(two_.expect<protocol::Welcome>().accepted);
+  const std::string both = "[" + scheduler + R"(,{"targets":["10.0.0.2:8644"],"labels":{"instance":"node02","job":"ultramarine-agent"}}])";
+  EXPECT_EQ(targets(), both);
+  two_.leave();
+  EXPECT_EQ(targets(), both) << "a silent agent stays a target: that it doesn't answer is what is to be seen";
+}
+
 TEST_F(TwoNodes, OtherUsersMaySubmitWhereTheAgentsAreRoot) {
   const std::string body = R"({"spec":{"command":["x"],"working_directory":"/","resources":{"gpus":1}}})";
   const auto answer = [&](const char* target) {
@@ -290,12 +311,35 @@ TEST_F(Api, SaysWhatIsWrongWithTheRequestItself) {
 
 TEST_F(Api, ServesOnlyClusterQueueAndMetricsWithoutIdentity) {
   scheduler_.submit();
-  for (const std::string target : {"/", "/v1/cluster", "/v1/jobs", "/v1/nodes", "/livez", "/readyz", "/metrics"})
+  for (const std::string target : {"/", "/v1/cluster", "/v1/jobs", "/v1/nodes", "/livez", "/readyz", "/metrics", "/v1/prometheus/targets"})
     EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", target).status, 200) << target;
   for (const std::string target : {"/v1/jobs/1", "/v1/jobs/1/wait", "/v1/jobs/1/logs"})
     EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", target)).code, "not_permitted") << target;
   for (const std::string target : {"/v1/jobs", "/v1/jobs/1/cancel", "/v1/jobs/1/requeue", "/v1/shutdown"})
     EXPECT_EQ(refused(403, scheduler_.ask(api::Door::loopback, nobody, "POST", target, "{}")).code, "not_permitted") << target;
+}
+
+TEST_F(Api, TellsWhoAsks) {
+  const auto unknown = protocol::from_json<protocol::CallerView>(scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/caller").body);
+  EXPECT_FALSE(unknown.identified);
+  EXPECT_EQ(unknown.user, "");
+  EXPECT_TRUE(unknown.roles.empty());
+  const auto known = protocol::from_json<protocol::CallerView>(scheduler_.ask("GET", "/v1/caller").body);
+  EXPECT_TRUE(known.identified);
+  EXPECT_EQ(known.user, "runner");
+  EXPECT_EQ(known.roles, (std::vector<std::string>{"user", "admin"}));
+}
+
+TEST_F(Api, TellsPagesWhenSomethingWasRecorded) {
+  const auto reply = scheduler_.send(api::Door::loopback, nobody, "GET", "/v1/events");
+  ASSERT_TRUE(reply->stream);
+  EXPECT_TRUE(reply->stream->text.starts_with("event: changed\n")) << reply->stream->text;
+  const std::size_t before = reply->stream->text.size();
+  scheduler_.submit();
+  scheduler_.until([&] { return reply->stream->text.size() > before; }, "the next notice");
+  const std::string notice = reply->stream->text.substr(before);
+  EXPECT_TRUE(notice.starts_with("event: changed\n") && notice.ends_with("\n\n")) << notice;
+  reply->stream->closed();
 }
 
 TEST_F(Api, AnswersToNoOtherHostOnLoopback) {

@@ -135,6 +135,43 @@ TEST_F(Machine, ListsItsGpusWithoutMakingAnythingUp) {
   EXPECT_EQ(reports[1].temperature_celsius, 30);
 }
 
+TEST_F(Machine, TellsHowItsGpusFeel) {
+  lines["0.limit"] = "650000";
+  lines["0.energy"] = "123456";
+  lines["0.sm"] = "1755";
+  lines["0.mem"] = "1593";
+  lines["0.slow"] = "68";  // too hot for the hardware (64), at the power limit (4)
+  lines["0.rows"] = "3";
+  lines["0.bad_rows"] = "1";
+  lines["0.pending"] = "1";
+  lines["1.slow"] = lines["1.rows"] = lines["1.energy"] = "none";
+  write();
+  Witness witness;
+  const auto gpus = inventory();
+  witness.listen(*gpus);
+  ASSERT_TRUE(witness.sees([&] { return witness.looks.size() >= 2; }));
+  const DeviceLook look = witness.looks[1];
+  ASSERT_THAT(look.healths, SizeIs(2));
+  const DeviceHealth& first = look.healths[0];
+  EXPECT_EQ(first.power_limit_milliwatts, 650'000);
+  EXPECT_EQ(first.energy_millijoules, 123'456);
+  EXPECT_EQ(first.sm_clock_mhz, 1755);
+  EXPECT_EQ(first.memory_clock_mhz, 1593);
+  EXPECT_EQ(first.rows_corrected, 3);
+  EXPECT_EQ(first.rows_uncorrected, 1);
+  EXPECT_EQ(first.row_remap_pending, true);
+  EXPECT_EQ(first.row_remap_failed, false);
+  ASSERT_TRUE(first.slowed);
+  const auto slowed = [&](SlowedBy reason) { return (*first.slowed)[static_cast<std::size_t>(reason)].ms; };
+  EXPECT_GT(slowed(SlowedBy::hw_thermal), 0);
+  EXPECT_EQ(slowed(SlowedBy::power_cap), slowed(SlowedBy::hw_thermal));
+  EXPECT_EQ(slowed(SlowedBy::power_brake), 0);
+  EXPECT_FALSE(look.healths[1].slowed);
+  EXPECT_FALSE(look.healths[1].rows_corrected);
+  EXPECT_FALSE(look.healths[1].energy_millijoules);
+  EXPECT_EQ(look.healths[1].sm_clock_mhz, 1980);
+}
+
 TEST_F(Machine, KeepsIndicesWhenTheDriverListsInAnotherOrder) {
   lines["order"] = "1,0";
   write();
@@ -219,5 +256,17 @@ TEST(RealGpu, IsListedByTheDriver) {
     EXPECT_GT(report.memory_total_bytes, 1LL << 30);
     EXPECT_LE(report.memory_used_bytes.value_or(0), report.memory_total_bytes);
     EXPECT_LE(report.utilization_permille.value_or(0), 1000);
+  }
+  for (std::int64_t index = 0; index < nvml->device_count(); ++index) {
+    int code = 0;
+    const NvmlReading reading = nvml->read(nvml->device(index, code));
+    // Watts, not kilowatts; megahertz, not hertz: a field that was read wrongly would be far off.
+    EXPECT_GT(reading.power_limit_milliwatts.value_or(300'000), 10'000);
+    EXPECT_LT(reading.power_limit_milliwatts.value_or(300'000), 2'000'000);
+    EXPECT_GT(reading.sm_clock_mhz.value_or(1'000), 0);
+    EXPECT_LT(reading.sm_clock_mhz.value_or(1'000), 10'000);
+    EXPECT_LT(reading.memory_clock_mhz.value_or(1'000), 50'000);
+    EXPECT_GE(reading.energy_millijoules.value_or(0), 0);
+    EXPECT_LT(reading.rows_corrected.value_or(0), 10'000);
   }
 }

@@ -125,6 +125,9 @@ capital_cost = 1_500_000
 lifetime_years = 5
 monthly_running_cost = 20_000.5
 cloud_price_per_gpu_hour = 3.1
+[metrics]
+user_label = true
+peak_tflops = { A100 = 312 }
 [timeouts]
 heartbeat = "100ms"
 suspect = "500ms"
@@ -169,6 +172,8 @@ metrics = "0.0.0.0:65535"
   const MoneyConfig money{.currency = "EUR", .price_per_gpu_hour_milli = 2357, .capital_cost_milli = 1'500'000'000, .lifetime_years = 5,
                           .monthly_running_cost_milli = 20'000'500, .cloud_price_per_gpu_hour_milli = 3100};
   EXPECT_EQ(cluster.money, money);
+  const MetricsSection metrics{.user_label = true, .peak_tflops = {{"A100", 312}}};
+  EXPECT_EQ(file.metrics, metrics);
   const TimeoutsConfig tenth{.heartbeat_ms{100}, .suspect_ms{500}, .unreachable_ms = seconds(1), .self_stop_ms = seconds(1), .self_stop_margin_ms{200}, .launch_ms = seconds(6),
                              .agents_return_ms{500}, .restart_delay_ms{500}, .restart_delay_max_ms = seconds(60), .unkillable_ms = seconds(1)};
   EXPECT_EQ(cluster.timeouts, tenth);
@@ -273,6 +278,7 @@ TEST(ClusterFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
       {"[money]\ncurrency = \"KRW\"\ncapital_cost = 8_000_000_000",
        "f.toml:6:16: money.capital_cost: over how many years 8000000000 is spread isn't said; add lifetime_years = 4"},
       {"[money]\nlifetime_years = 4", "f.toml:5:18: money.lifetime_years: there is no capital_cost that is spread over it; add capital_cost, or leave lifetime_years out"},
+      {"[metrics]\npeak_tflops = { H100 = 0 }", "f.toml:5:24: metrics.peak_tflops.H100: 0 is out of range; use 1 to 1000000"},
       {"[money]\nlifetime_years = 1000", "f.toml:5:18: money.lifetime_years: 1000 is out of range; use 0 to 100"},
       {"[money]\nlifetime_years = 2.5", "f.toml:5:18: money.lifetime_years: expected a whole number, got 2.5"},
       {"[timeouts]\nsuspect = \"50ms\"", "f.toml:5:11: timeouts.suspect: 50ms is out of range; use 100ms to 1d"},

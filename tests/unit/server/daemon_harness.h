@@ -105,7 +105,7 @@ class Scheduler {
         api(daemon, "test", [this](const api::Answered& answered) { answers.push_back(answered); }),
         agent_door(loop, daemon, secret, api) {
     agents_server = agent_door.listen(*net::parse_endpoint("127.0.0.1:0"));
-    daemon.set_addresses("", agents_server->endpoint().text());
+    daemon.set_addresses("127.0.0.1:8642", agents_server->endpoint().text());
   }
 
   static DaemonOptions options(ClusterConfig cluster, std::function<Configuration()> read_configuration = {}) {

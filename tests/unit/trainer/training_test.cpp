@@ -357,6 +357,8 @@ TEST(Progress, TellsStepsPhasesCheckpointsAndEqualCollectivesOfAllRanks) {
   EXPECT_EQ(last_step.step, 7);
   EXPECT_EQ(last_step.tokens, 7 * 8 * 12);
   EXPECT_GT(last_step.tokens_per_s, 0);
+  const auto& model = options.model;
+  EXPECT_EQ(last_step.flops_per_token, static_cast<double>(6 * static_cast<std::int64_t>(Layout(model).parameter_count()) + 12 * model.layers * model.context * model.width));
   EXPECT_LT(last_step.loss, 5.6);
   // All ranks say that they evaluate: each node looks at its own. One saves. Every phase is ended.
   EXPECT_THAT(phases, testing::UnorderedElementsAre("evaluating", "evaluating", "evaluating", "evaluating", "saving a checkpoint", "", "", "", "", ""));
@@ -379,12 +381,12 @@ TEST(Progress, ReachesASocketWhosePathIsTooLongForAnAddressAndNeedsNoListener) {
   {
     ProgressReporter progress(deep + "/p.sock", 3);
     progress.collectives({.collectives = 5, .bytes = 60}, true);
-    progress.step(1, 2.0, 3.0, 4, true);
+    progress.step(1, 2.0, 3.0, 4, 600.0, true);
     EXPECT_FALSE(progress.recorded());
   }
   EXPECT_EQ(listener.finish().size(), 2U);
   ProgressReporter nobody(folder / "gone.sock", 0);
-  nobody.step(1, 2.0, 3.0, 4, true);
+  nobody.step(1, 2.0, 3.0, 4, 600.0, true);
   nobody.checkpoint(1, "x");
   EXPECT_FALSE(nobody.recorded(std::chrono::hours(1))) << "no answer is awaited when the message didn't arrive";
 }

@@ -1,0 +1,4 @@
+declare module "virtual:heard-ko" {
+  const pairs: [string, string][];
+  export default pairs;
+}
