@@ -62,12 +62,16 @@ class Screen:
 
     # What is seen
 
+    def lines(self):
+        """The rows as text; the second column of a wide character is empty. (pyte's own `display` fails where half of one has been overwritten.)"""
+        return ["".join(self.screen.buffer[row][column].data for column in range(self.screen.columns)) for row in range(self.screen.lines)]
+
     def text(self):
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        return "\n".join(line.rstrip() for line in self.lines())
 
     def row_of(self, wanted):
         """The number of the first row that has this text, or None."""
-        return next((i for i, line in enumerate(self.screen.display) if wanted in line), None)
+        return next((i for i, line in enumerate(self.lines()) if wanted in line), None)
 
     def colours(self):
         return {cell.fg for row in self.screen.buffer.values() for cell in row.values() if cell.data.strip()} - {"default"}
@@ -101,8 +105,14 @@ class Screen:
         return bool(piece)
 
     def until(self, condition, what):
+        """Reads until the condition holds, and still holds when nothing more comes: a frame arrives in pieces."""
         deadline = time.monotonic() + PATIENCE_S
-        while not condition():
+        while True:
+            if condition():
+                while self.read(0.02):
+                    pass
+                if condition():
+                    return self
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited in vain for: {what}\n{self.text()}")
             if self.ended():
@@ -112,7 +122,6 @@ class Screen:
                     return self
                 raise AssertionError(f"ended ({self.status}) before: {what}\n{self.text()}")
             self.read(0.05)
-        return self
 
     def shows(self, *wanted):
         return self.until(lambda: all(one in self.text() for one in wanted), f"the screen shows {wanted}")

@@ -61,9 +61,9 @@ class OnOneCluster(unittest.TestCase):
         self.assertEqual(len(re.findall(letters[self.idle] + "[▁▂▃▄▅▆▇█]", wall)), 8, screen.text())
         self.assertEqual(len(re.findall(letters[self.busy] + "[▁▂▃▄▅▆▇█]", wall)), 2, screen.text())
         self.assertEqual(wall.count("·"), 14, screen.text())
-        row = screen.screen.display[screen.row_of("sleeper")]
+        row = screen.lines()[screen.row_of("sleeper")]
         self.assertEqual(row.split()[:2], [letters[self.idle], str(self.idle)])
-        waiting = screen.screen.display[screen.row_of("everything")]
+        waiting = screen.lines()[screen.row_of("everything")]
         self.assertIn("queued", waiting)
         self.assertRegex(waiting, r"in \d+[hm]")
         self.assertIn("Waits for 24 GPUs; 14 are free", waiting)
