@@ -148,4 +148,9 @@ std::vector<std::string> changes(const State& before, const ClusterConfig& clust
   return lines;
 }
 
+std::vector<std::string> changes(const protocol::MetricsSection& before, const protocol::MetricsSection& after) {
+  if (before == after) return {};
+  return {"metrics: " + difference(before, after)};
+}
+
 }  // namespace ultramarine::api

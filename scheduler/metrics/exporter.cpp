@@ -183,12 +183,10 @@ struct Exporter::Counters {
 struct Exporter::Sums {
   std::mutex mutex;
   Books books;
-  const Settings settings;
+  Settings settings;
   std::map<std::string, NodeState> node_states;
   std::map<JobId, Time> promised;  // of jobs that wait: the start that their first plan of this wait gave them
   std::map<JobId, std::unique_ptr<prometheus::Histogram>> steps;  // of running jobs
-
-  explicit Sums(Settings settings_) : settings(std::move(settings_)) {}
 
   void note_nodes(const State& state) {
     for (const auto& [name, node] : state.nodes) {
@@ -219,8 +217,7 @@ struct Exporter::Sums {
   }
 };
 
-Exporter::Exporter(const Build& build, Time started_ms, Settings settings)
-    : counters_(std::make_unique<Counters>()), sums_(std::make_unique<Sums>(std::move(settings))) {
+Exporter::Exporter(const Build& build, Time started_ms) : counters_(std::make_unique<Counters>()), sums_(std::make_unique<Sums>()) {
   Counters& c = *counters_;
   prometheus::BuildGauge()
       .Name("ultramarine_build_info")
@@ -249,6 +246,11 @@ Exporter::Exporter(const Build& build, Time started_ms, Settings settings)
 Exporter::~Exporter() = default;
 
 void Exporter::know(const ClusterConfig& cluster) { counters_->know(cluster); }
+
+void Exporter::obey(Settings settings) {
+  const std::lock_guard lock(sums_->mutex);
+  sums_->settings = std::move(settings);
+}
 
 void Exporter::on_entry(Time now, const Entry& entry, const State& after) {
   std::visit([&](const auto& one) { counters_->on(now, one, after); }, entry);
@@ -334,13 +336,15 @@ std::string Exporter::text(const Scrape& scrape) const {
   for (prometheus::MetricFamily& family : families)
     std::sort(family.metric.begin(), family.metric.end(), [](const auto& a, const auto& b) { return a.label < b.label; });
   Books books;
+  Settings settings;
   {
     const std::lock_guard lock(sums_->mutex);
+    settings = sums_->settings;
     sums_->books.gpu_time.settle(scrape.now_ms);
     books = sums_->books;
     if (!sums_->steps.empty()) families.push_back(sums_->step_family());
   }
-  for (prometheus::MetricFamily& family : Gauges(scrape, books, sums_->settings).Collect()) families.push_back(std::move(family));
+  for (prometheus::MetricFamily& family : Gauges(scrape, books, settings).Collect()) families.push_back(std::move(family));
   std::sort(families.begin(), families.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return prometheus::TextSerializer().Serialize(families);
 }

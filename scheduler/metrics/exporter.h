@@ -40,7 +40,7 @@ struct Settings {
 
 class Exporter {
  public:
-  Exporter(const Build& build, Time started_ms, Settings settings = {});
+  Exporter(const Build& build, Time started_ms);
   ~Exporter();
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
@@ -49,6 +49,8 @@ class Exporter {
   void begin(Time now, const State& state);
   /// Makes the series of these accounts and partitions, at 0. Again whenever the cluster file changes.
   void know(const ClusterConfig& cluster);
+  /// From the next scrape on.
+  void obey(Settings settings);
   /// After `entry` was applied: `after` is the state with it.
   void on_entry(Time now, const Entry& entry, const State& after);
   /// What a node says of its devices; their utilization is that of the time since it last spoke of them. O(devices of the node).

@@ -52,7 +52,7 @@ Daemon::Daemon(net::Loop& loop, store::Store& store, DaemonOptions options, Ende
       store_(store),
       options_(std::move(options)),
       ended_(std::move(ended)),
-      exporter_(options_.build, clock.now(), options_.metrics),
+      exporter_(options_.build, clock.now()),
       clock_(std::move(clock)),
       dispatch_(options_.cluster_secret, [this](JobId job, std::int64_t gang) {
         if (auto environment = store_.environment({job, gang})) return *environment;
@@ -170,6 +170,7 @@ void Daemon::recover() {
     if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.cluster.timeouts.agents_return_ms;
   exporter_.begin(now_, state());
   exporter_.know(options_.cluster);
+  obey(options_.metrics);
   record_configuration();
   record_period();
   commit();
@@ -203,6 +204,11 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   save_snapshot_when_due();
   touch_store();
   measure_loop_lag();
+}
+
+void Daemon::obey(const protocol::MetricsSection& metrics) {
+  metrics_ = metrics;
+  exporter_.obey({metrics.user_label, metrics.peak_tflops});
 }
 
 /// How long work waits for the loop's thread: something that takes its time there holds up every request and every agent.

@@ -16,6 +16,7 @@
 #include "scheduler/api/backend.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/metrics/exporter.h"
+#include "scheduler/protocol/config.h"
 #include "scheduler/server/clock.h"
 #include "scheduler/server/dispatch.h"
 #include "scheduler/server/follower.h"
@@ -30,6 +31,7 @@ namespace ultramarine::server {
 struct Configuration {
   ClusterConfig cluster;
   PolicyConfig policy;
+  protocol::MetricsSection metrics;
 };
 
 struct DaemonOptions {
@@ -42,7 +44,7 @@ struct DaemonOptions {
   bool from_journal = false;      // replay all of the journal, whatever the snapshots say
   std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   metrics::Build build;
-  metrics::Settings metrics = {};
+  protocol::MetricsSection metrics = {};
 };
 
 class Daemon final : public api::Backend {
@@ -106,6 +108,7 @@ class Daemon final : public api::Backend {
   void run();
   void recover();
   void record_configuration();
+  void obey(const protocol::MetricsSection& metrics);
   void one_round(std::vector<Inbox::Work> work);
   void excuse_silence(Time previous);
   void record(const Entry& entry);
@@ -196,6 +199,7 @@ class Daemon final : public api::Backend {
   std::optional<Time> shutdown_deadline_;
   std::int64_t liveness_version_ = 0;
   Time lag_measured_ms_;  // how far behind the loop is
+  protocol::MetricsSection metrics_;
   std::chrono::steady_clock::time_point last_write_;
   /// A second fold over the same entries, for questions: brought up to date when somebody asks and nobody reads it, copied afresh when somebody
   /// still does. A copy of everything after each change would hold up the next.

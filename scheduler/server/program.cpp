@@ -81,7 +81,7 @@ Configuration read_anew(const std::string& path, const protocol::SchedulerSectio
     if (!api::is_time_zone(file.cluster.time_zone))
       throw api::bad_request("", path + ": time_zone: this machine knows no time zone " + file.cluster.time_zone, zone_remedy);
     check_needs_no_restart(running, file.scheduler);
-    return {file.cluster, protocol::load_policy(file.scheduler.policy)};
+    return {file.cluster, protocol::load_policy(file.scheduler.policy), file.metrics};
   } catch (const protocol::ConfigError& error) {
     std::string message = error.where;
     for (const std::string* part : {&error.field, &error.problem})
@@ -169,7 +169,7 @@ int serve(const ProgramOptions& options) {
   daemon_options.user_name = user_name(::geteuid());
   daemon_options.from_journal = options.from_journal;
   daemon_options.build = build();
-  daemon_options.metrics = {file.metrics.user_label, file.metrics.peak_tflops};
+  daemon_options.metrics = file.metrics;
   daemon_options.read_configuration = [path = options.config, running = section] { return read_anew(path, running); };
   make_state_directory(section.state_directory);
   const std::unique_ptr<store::Store> store = open_store(section.state_directory);

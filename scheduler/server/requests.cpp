@@ -166,9 +166,11 @@ void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done)
     try {
       const Configuration read = options_.read_configuration();
       protocol::ReloadReply reply{api::changes(state(), read.cluster, read.policy)};
+      for (std::string& line : api::changes(metrics_, read.metrics)) reply.changes.push_back(std::move(line));
       if (!check) {
         if (state().cluster != read.cluster) record(ClusterConfigured{read.cluster, actor});
         if (state().policy != read.policy) record(PolicyChanged{read.policy, actor});
+        obey(read.metrics);
         for (const std::string& line : reply.changes) spdlog::info("reloaded by uid {}: {}", actor.uid, line);
       }
       reloaded = std::move(reply);

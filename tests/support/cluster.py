@@ -56,6 +56,14 @@ def processes_that_mention(text):
     return found
 
 
+def program_of(pid):
+    """The name of the program that a process runs; "" when it has ended meanwhile."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return ""
+
+
 class Cluster:
     def __init__(self, nodes=2, gpus_per_node=None, environment=None, folder_in="/tmp"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir=folder_in))
@@ -148,7 +156,7 @@ class Cluster:
         if self.scheduler is not None and self.scheduler.poll() is None:
             return self.scheduler.pid
         for pid in processes_that_mention(str(self.home)):
-            if os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("ultra-scheduler"):
+            if program_of(pid).startswith("ultra-scheduler"):
                 return pid
         return None
 

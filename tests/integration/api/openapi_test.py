@@ -19,7 +19,7 @@ import urllib.parse
 import jsonschema
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import Cluster, processes_that_mention, until  # noqa: E402
+from cluster import Cluster, processes_that_mention, program_of, until  # noqa: E402
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -199,7 +199,7 @@ class OpenApi(unittest.TestCase):
         """The node is unreachable until the test is over."""
         state = lambda: next(one["node"]["state"] for one in json.loads(self.ask("loopback", "GET", "/v1/nodes")[2])["nodes"] if one["node"]["config"]["name"] == node)  # noqa: E731
         agent = next(pid for pid in processes_that_mention(str(self.cluster.home))
-                     if os.readlink(f"/proc/{pid}/exe").endswith("/ultra-agent") and node in pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+                     if program_of(pid) == "ultra-agent" and node in pathlib.Path(f"/proc/{pid}/cmdline").read_text())
         os.kill(agent, signal.SIGSTOP)
         self.addCleanup(until, lambda: state() == "up", f"{node} is back")
         self.addCleanup(os.kill, agent, signal.SIGCONT)

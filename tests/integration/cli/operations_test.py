@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
@@ -306,6 +307,20 @@ class Reload(unittest.TestCase):
         # A restart finds the same.
         self.cluster.kill_scheduler()
         self.assertEqual(self.cluster.ultra("cluster", "up").code, 0)
+        self.assertEqual(self.reload().out, "")
+
+    def test_what_the_metrics_say_is_taken_over_too(self):
+        def users():
+            with urllib.request.urlopen(f"http://{self.cluster.http()}/metrics") as answer:
+                return [line for line in answer.read().decode().split("\n") if line.startswith("ultramarine_allocated_gpu_seconds_total{") and 'user="' in line]
+
+        self.assertEqual(self.cluster.wait(self.cluster.submit("--gpus", 1, "--", "true")), 0)
+        self.assertEqual(users(), [])
+        self.file.write_text(self.text.replace("user_label = false", "user_label = true"))
+        self.assertEqual(self.reload("--check").out, "metrics: user_label false -> true\n")
+        self.assertEqual(users(), [], "only checked")
+        self.assertEqual(self.reload().out, "metrics: user_label false -> true\n")
+        self.assertNotEqual(users(), [])
         self.assertEqual(self.reload().out, "")
 
     def test_a_mistake_is_named_by_its_place_and_changes_nothing(self):

@@ -56,7 +56,8 @@ struct Site {
   Exporter exporter;
   Time now = start;
 
-  explicit Site(ClusterConfig cluster = two_nodes(), Settings settings = {}) : exporter({"1.2.3", "abc", "g++ 12.2"}, start, std::move(settings)) {
+  explicit Site(ClusterConfig cluster = two_nodes(), Settings settings = {}) : exporter({"1.2.3", "abc", "g++ 12.2"}, start) {
+    exporter.obey(std::move(settings));
     exporter.begin(now, scheduler.state());
     exporter.know(cluster);
     record(ClusterConfigured{cluster, {}});
