@@ -14,6 +14,7 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/policy_words_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/sparkline_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/terminal_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/timeline_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/top_model_test.cpp
