@@ -12,6 +12,7 @@ ultramarine_test(cli_test LABELS unit SOURCES
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/planning_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/priority_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/policy_words_test.cpp
+  ${CMAKE_SOURCE_DIR}/tests/unit/cli/report_plots_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/report_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/script_test.cpp
   ${CMAKE_SOURCE_DIR}/tests/unit/cli/sparkline_test.cpp
