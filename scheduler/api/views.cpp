@@ -243,6 +243,7 @@ protocol::ClusterView cluster_view(const Snapshot& snapshot, const std::string& 
   view.journal_sequence = snapshot.sequence;
   view.http = snapshot.http;
   view.agents = snapshot.agents;
+  view.time_zone = state.cluster.time_zone;
   std::map<std::string, std::int64_t> held;
   for (const auto& [id, job] : state.jobs) {
     if (is_terminal(job.state)) ++view.jobs_ended;

@@ -162,6 +162,8 @@ bool is_language(std::string_view locale, std::string_view language) {
           std::string_view("_.@").find(locale[language.size()]) != std::string_view::npos);
 }
 
+}  // namespace
+
 bool is_utf8_locale(std::string_view locale) {
   const std::size_t dot = locale.find('.');
   if (dot == std::string_view::npos) return true;
@@ -171,8 +173,6 @@ bool is_utf8_locale(std::string_view locale) {
   }
   return encoding == "utf8";
 }
-
-}  // namespace
 
 Language language_of(const std::map<std::string, std::string>& environment) {
   std::string locale;

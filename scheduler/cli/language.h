@@ -18,6 +18,8 @@ enum class Language { english, korean };
 /// LC_ALL, else LC_MESSAGES, else LANG; if that is no C locale, the first language of LANGUAGE that is known goes
 /// before it. A locale whose encoding isn't UTF-8 gets English.
 Language language_of(const std::map<std::string, std::string>& environment);
+/// Whether a locale's encoding is UTF-8; one that names none is taken for that.
+bool is_utf8_locale(std::string_view locale);
 /// Of this process, until the next call.
 void speak(Language language);
 Language language();

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "scheduler/cli/environment.h"
+#include "scheduler/cli/language.h"
 
 namespace ultramarine::cli {
 bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string, std::string>& environment) {
@@ -17,6 +18,14 @@ bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string,
   return is_terminal && value_of(environment, "TERM") != "dumb";
 }
 
+bool shows_utf8(const std::map<std::string, std::string>& environment) {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const std::string locale = value_of(environment, name);
+    if (!locale.empty()) return locale != "C" && locale != "POSIX" && is_utf8_locale(locale);
+  }
+  return true;
+}
+
 Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::string>& environment) {
   Terminal terminal;
   terminal.out_is_terminal = isatty(STDOUT_FILENO) == 1;
@@ -24,6 +33,7 @@ Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::strin
   terminal.can_ask = terminal.error_is_terminal && isatty(STDIN_FILENO) == 1;
   terminal.out_colour = wants_colour(terminal.out_is_terminal, mode, environment);
   terminal.error_colour = wants_colour(terminal.error_is_terminal, mode, environment);
+  terminal.utf8 = shows_utf8(environment);
   measure(terminal, environment);
   return terminal;
 }
@@ -55,6 +65,12 @@ std::string tinted(std::string_view text, Tint tint, bool colour) {
       break;
     case Tint::blue:
       code = "34";
+      break;
+    case Tint::magenta:
+      code = "35";
+      break;
+    case Tint::cyan:
+      code = "36";
       break;
     case Tint::dim:
       code = "2";

@@ -22,16 +22,19 @@ struct Terminal {
   bool can_ask = false;  // stdin and stderr are terminals: a person can be asked
   bool out_colour = false;
   bool error_colour = false;
+  bool utf8 = true;  // it is said to show more than ASCII
   std::size_t columns = 80, rows = 24;
 };
 
 /// --color, then NO_COLOR, then CLICOLOR_FORCE, then: a terminal that isn't TERM=dumb.
 bool wants_colour(bool is_terminal, ColourMode mode, const std::map<std::string, std::string>& environment);
+/// Not where LC_ALL, LC_CTYPE or LANG (the first of these that is set) names C, POSIX or another encoding.
+bool shows_utf8(const std::map<std::string, std::string>& environment);
 Terminal detect_terminal(ColourMode mode, const std::map<std::string, std::string>& environment);
 /// Columns and rows anew: people resize windows.
 void measure(Terminal& terminal, const std::map<std::string, std::string>& environment);
 
-enum class Tint { none, red, green, yellow, blue, dim, bold };
+enum class Tint { none, red, green, yellow, blue, magenta, cyan, dim, bold };
 std::string tinted(std::string_view text, Tint tint, bool colour);
 
 struct Cell {

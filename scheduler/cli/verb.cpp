@@ -168,7 +168,7 @@ std::string group_summary(const std::string& first_word) {
 
 std::vector<Verb> all_verbs() {
   std::vector<Verb> verbs{cluster_up_verb(), cluster_down_verb(), cluster_status_verb(), submit_verb(),  run_verb(),     shell_verb(), attach_verb(), exec_verb(),
-                          queue_verb(),      top_verb(),          dashboard_verb(), show_verb(),           why_verb(),     events_verb(),  logs_verb(),  cancel_verb(), hold_verb(),
+                          queue_verb(),      timeline_verb(), top_verb(),          dashboard_verb(), show_verb(),           why_verb(),     events_verb(),  logs_verb(),  cancel_verb(), hold_verb(),
                           release_verb(),    requeue_verb(),      reorder_verb(),        wait_verb(),    wait_report_verb()};
   for (Verb& verb : whatif_verbs()) verbs.push_back(std::move(verb));
   for (Verb& verb : std::vector<Verb>{boost_verb(), extend_verb(), nodes_verb(), priority_verb(), shares_verb(), report_verb(), drain_verb(), resume_verb(), lost_verb(), reserve_verb(),

@@ -92,6 +92,7 @@ Verb shell_verb();
 Verb attach_verb();
 Verb exec_verb();
 Verb queue_verb();
+Verb timeline_verb();
 Verb top_verb();
 Verb dashboard_verb();
 Verb show_verb();

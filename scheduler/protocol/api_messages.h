@@ -325,9 +325,10 @@ struct ClusterView {
   std::int64_t journal_sequence = 0;
   std::string http;    // where the API without identity really listens; "" = nowhere
   std::string agents;  // where agents connect
+  std::string time_zone = "UTC";  // of its months, and of its clocks
 };
 BOOST_DESCRIBE_STRUCT(ClusterView, (), (name, version, now_ms, started_ms, policy, nodes, nodes_up, gpus, gpus_allocated, gpus_idle, gpus_down,
-                                        jobs_queued, jobs_running, jobs_ended, virtual_devices, state_hash, journal_sequence, http, agents))
+                                        jobs_queued, jobs_running, jobs_ended, virtual_devices, state_hash, journal_sequence, http, agents, time_zone))
 
 /// A piece of output, in order within each rank and stream.
 struct LogLine {

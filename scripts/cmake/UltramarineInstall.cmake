@@ -92,7 +92,7 @@ endmacro()
 ultramarine_package(ultramarine "launcher, scheduler and public ledger of a GPU cluster"
   "Queues, places and starts gangs of ranks over the nodes of a cluster, with a\nplanned start and a reason for every job that waits.\n.\nThis package has the command line (ultra), the scheduler and the trainer.")
 set(CPACK_DEBIAN_ULTRAMARINE_PACKAGE_DEPENDS "adduser, tzdata")
-set(CPACK_DEBIAN_ULTRAMARINE_PACKAGE_SUGGESTS "ultramarine-agent, prometheus, gnuplot-nox")
+set(CPACK_DEBIAN_ULTRAMARINE_PACKAGE_SUGGESTS "ultramarine-agent, prometheus, gnuplot-nox, fonts-noto-cjk")
 ultramarine_package(ultramarine-agent "launcher and scheduler of a GPU cluster - agent of a node"
   "Starts and supervises the ranks of jobs on one node, as the scheduler says.\nRanks outlive the agent: it can be upgraded while jobs run.")
 set(CPACK_DEBIAN_ULTRAMARINE-AGENT_PACKAGE_RECOMMENDS "openmpi-bin")

@@ -40,7 +40,7 @@ OUTSIDE = {
     r"boost/(asio|beast)": {NET},
     r"openssl/": {NET},
     r"sqlite3\.h": {"scheduler/store"},
-    r"date/": {"scheduler/api"},
+    r"date/": {"scheduler/api", "scheduler/cli"},
     r"prometheus/": {"scheduler/metrics", "worker/metrics"},
     r"toml\+\+/": {PROTOCOL},
     r"mpi\.h": {"collectives"},

@@ -46,6 +46,8 @@ void TopModel::take(protocol::ClusterView cluster, protocol::NodeList nodes, pro
   cluster_ = std::move(cluster);
   nodes_ = std::move(nodes);
   jobs_ = std::move(jobs);
+  if (away_) history_.add_gap();
+  history_.add(cluster_, nodes_);
   std::set<std::string> accounts;
   for (const protocol::JobView& view : jobs_.jobs) accounts.insert(view.details.spec.account);
   accounts_.assign(accounts.begin(), accounts.end());

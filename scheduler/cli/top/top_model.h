@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/cli/top/top_history.h"
 #include "scheduler/protocol/api_messages.h"
 
 namespace ultramarine::cli {
@@ -51,6 +52,8 @@ class TopModel {
   const protocol::ClusterView& cluster() const { return cluster_; }
   const protocol::NodeList& nodes() const { return nodes_; }
   const protocol::JobList& jobs() const { return jobs_; }
+  /// A sample for each take(); a gap where the scheduler was away in between.
+  const TopHistory& history() const { return history_; }
   /// A letter for each job, the same as long as it lives, in the wall and in the list.
   static char letter_of(JobId job);
   /// A number for each account, for colours: its place in the alphabet of those that are seen.
@@ -79,6 +82,7 @@ class TopModel {
   protocol::ClusterView cluster_;
   protocol::NodeList nodes_;
   protocol::JobList jobs_;
+  TopHistory history_;
   std::vector<const protocol::JobView*> rows_;
   std::vector<std::string> accounts_;
   std::optional<JobId> selected_;

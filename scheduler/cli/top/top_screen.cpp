@@ -1,5 +1,4 @@
 #include "scheduler/cli/top/top_screen.h"
-#include "scheduler/cli/job_name.h"
 
 #define NCURSES_WIDECHAR 1
 #include <curses.h>
@@ -9,6 +8,7 @@
 #include "scheduler/cli/job_name.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/text_width.h"
+#include "scheduler/cli/top/sparkline.h"
 #include "scheduler/cli/words.h"
 
 namespace ultramarine::cli {
@@ -17,6 +17,10 @@ namespace {
 // Pairs 1 to 6 are for accounts, by their number; the named ones follow.
 constexpr short account_colours[] = {COLOR_GREEN, COLOR_CYAN, COLOR_YELLOW, COLOR_MAGENTA, COLOR_BLUE, COLOR_RED};
 constexpr short red_pair = 7, yellow_pair = 8, green_pair = 9;
+
+// How much of the past there is room for.
+constexpr std::size_t history_rows_least = 10;  // of the window, for the line about the whole cluster
+constexpr std::size_t history_columns_least = 4, history_columns_most = 60, node_history_columns_most = 20;
 
 class Pen {
  public:
@@ -56,12 +60,6 @@ short pair_of(Tint tint) {
                                 : static_cast<short>(0);
 }
 
-/// How busy a GPU is, one column high: blank, then eighths.
-std::string level(std::int64_t permille) {
-  static constexpr const char* levels[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  return levels[static_cast<std::size_t>(std::clamp<std::int64_t>(permille, 0, 999) * 8 / 1000)];
-}
-
 std::string sort_name(TopSort sort) {
   switch (sort) {
     case TopSort::mine_first:
@@ -82,6 +80,8 @@ std::vector<std::string> help_lines() {
   return {spoken("The wall: a line of GPUs for each node. A letter is a job, as in the list;"),
           spoken("the sign after it shows how busy the GPU is. Colours are accounts."),
           spoken("A dot is an idle GPU, an x one of a node that isn't up."),
+          spoken("The lines of heights are the past, one look after the other: GPUs that jobs had,"),
+          spoken("and how busy all GPUs were; behind each node how busy its own were."),
           "",
           spoken("up, down, page up, page down, home, end: choose a job"),
           spoken("enter: everything about it"),
@@ -97,16 +97,16 @@ std::vector<std::string> help_lines() {
 void TopScreen::draw(TopModel& model, Time now) {
   prepare_colours(screen_);
   erase();
-  draw_head(model, now);
+  const std::size_t row = draw_head(model, now);
   if (model.mode() == TopMode::page)
     draw_page(model);
   else
-    draw_list(model, draw_wall(model, 1));
+    draw_list(model, draw_wall(model, row));
   draw_foot(model);
   refresh();
 }
 
-void TopScreen::draw_head(const TopModel& model, Time now) {
+std::size_t TopScreen::draw_head(const TopModel& model, Time now) {
   const Pen pen(screen_);
   const protocol::ClusterView& cluster = model.cluster();
   std::string text = "ultra top  " + printable(cluster.name) + "  " +
@@ -121,6 +121,28 @@ void TopScreen::draw_head(const TopModel& model, Time now) {
   const std::string clock = local_time(now).substr(11);
   if (display_width(text) + clock.size() + 2 <= pen.columns())
     pen.put(0, pen.columns() - clock.size(), clock, clock.size());
+  return draw_history(model, 1);
+}
+
+/// How the cluster went, where there is room for a line of it.
+std::size_t TopScreen::draw_history(const TopModel& model, std::size_t row) {
+  const Pen pen(screen_);
+  if (screen_.rows() < history_rows_least || model.mode() == TopMode::page) return row;
+  std::size_t column = 0;
+  const auto put_history = [&](const std::string& title, const History& history) {
+    const std::string share =
+        history.empty() || !history.back() ? "-" : std::to_string((*history.back() + 5) / 10) + "%";
+    const std::size_t words = display_width(title) + 7, half = pen.columns() / 2;
+    if (words + history_columns_least > half) return;
+    const std::size_t width = std::min(half - words, history_columns_most);
+    pen.put(row, column, title, display_width(title), A_DIM);
+    pen.put(row, column + display_width(title) + 1, sparkline(history, width, utf8_), width, A_NORMAL, green_pair);
+    pen.put(row, column + display_width(title) + 2 + width, share, 4, A_DIM);
+    column += words + width;
+  };
+  put_history(spoken("allocated"), model.history().allocated());
+  put_history(spoken("busy"), model.history().busy());
+  return column > 0 ? row + 1 : row;
 }
 
 /// Nodes side by side as wide as the window; returns the row after the wall. At most half of the window.
@@ -139,37 +161,44 @@ std::size_t TopScreen::draw_wall(const TopModel& model, std::size_t row) {
   const std::size_t shown =
       std::min(nodes.size(), rows_max * side_by_side - (nodes.size() > rows_max * side_by_side ? side_by_side : 0));
   const std::size_t rows = (shown + side_by_side - 1) / side_by_side;
+  // What the nodes leave of the width is their past, in equal parts.
+  const std::size_t sides = rows > 0 ? (shown + rows - 1) / rows : 1, part = (pen.columns() + 2) / sides;
+  const std::size_t history_room = part > width + 2 ? std::min(part - width - 2, node_history_columns_most + 1) : 0;
+  const std::size_t history_width = history_room > history_columns_least ? history_room - 1 : 0;
+  const std::size_t cell = width + 2 + (history_width > 0 ? history_room : 0);
   std::map<std::int64_t, std::size_t> account_of_job;
   for (const protocol::JobView& view : model.jobs().jobs)
     account_of_job[view.details.job.value] = model.number_of_account(view.details.spec.account);
   for (std::size_t i = 0; i < shown; ++i) {
     const protocol::NodeView& node = nodes[i];
-    const std::size_t at_row = row + i % rows, at_column = (i / rows) * (width + 2);
+    const std::size_t at_row = row + i % rows, at_column = (i / rows) * cell;
     const bool is_up = node.node.state == NodeState::up;
     pen.put(at_row, at_column, printable(node.node.config.name), name_width, A_NORMAL,
             is_up ? static_cast<short>(0) : pair_of(tint_of(node.node.state)));
-    std::int64_t sum = 0;
     for (std::size_t gpu = 0; gpu < static_cast<std::size_t>(node.node.config.gpus); ++gpu) {
       const std::size_t column = at_column + name_width + 1 + gpu * signs;
       const auto job = gpu < node.device_jobs.size() ? node.device_jobs[gpu] : std::nullopt;
       const std::int64_t busy =
           gpu < node.device_utilization_permille.size() ? node.device_utilization_permille[gpu] : 0;
-      sum += busy;
       if (!job) {
-        pen.put(at_row, column, is_up ? "·" : "x", 1, A_DIM);
+        pen.put(at_row, column, !is_up ? "x" : utf8_ ? "·" : ".", 1, A_DIM);
         continue;
       }
       const auto account = account_of_job.find(job->value);
       const short pair = account == account_of_job.end() ? static_cast<short>(0) : pen.account(account->second);
       const bool selected = model.selected_job() && model.selected_job()->details.job == *job;
       pen.put(at_row, column, std::string(1, TopModel::letter_of(*job)), 1, selected ? A_REVERSE : A_BOLD, pair);
-      if (signs == 2) pen.put(at_row, column + 1, level(busy), 1, A_NORMAL, pair);
+      if (signs == 2) pen.put(at_row, column + 1, level(busy, utf8_), 1, A_NORMAL, pair);
     }
-    const std::int64_t mean = node.node.config.gpus > 0 ? sum / node.node.config.gpus : 0;
+    const std::int64_t mean = busy_permille(node).value_or(0);
     const std::string note = is_up ? std::to_string((mean + 5) / 10) + "%" : word(node.node.state);
     pen.put(at_row, at_column + name_width + 1 + signs * gpus_max + (is_up && note.size() < 5 ? 5 - note.size() : 1),
             note, is_up ? note.size() : std::max<std::size_t>(4, display_width(note)), is_up ? A_DIM : A_NORMAL,
             is_up ? static_cast<short>(0) : pair_of(tint_of(node.node.state)));
+    if (history_width > 0 && is_up)
+      pen.put(at_row, at_column + width + 1,
+              sparkline(model.history().busy(node.node.config.name), history_width, utf8_), history_width, A_NORMAL,
+              green_pair);
   }
   row += rows;
   if (shown < nodes.size())

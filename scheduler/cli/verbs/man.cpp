@@ -1,13 +1,11 @@
 // ultra man: writes the manual pages of this program and of those beside it.
-#include <sys/wait.h>
-
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "scheduler/cli/child_program.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/local_cluster.h"
 #include "scheduler/cli/manual.h"
@@ -28,14 +26,8 @@ std::string help_of(const std::string& program) {
   std::error_code error;
   const std::string path = programs_folder() + "/" + program;
   if (!std::filesystem::exists(path, error)) return "";
-  std::string quoted = "'";
-  for (const char byte : path) quoted += byte == '\'' ? std::string("'\\''") : std::string(1, byte);
-  FILE* pipe = popen((quoted + "' --help 2>/dev/null </dev/null").c_str(), "re");
-  if (!pipe) return "";
-  std::string text;
-  char piece[4096];
-  for (std::size_t got = 0; (got = fread(piece, 1, sizeof piece, pipe)) > 0;) text.append(piece, got);
-  return pclose(pipe) == 0 ? text : "";
+  const auto end = run_program({path, "--help"}, "");
+  return end && end->code == 0 && end->signal == 0 ? end->out : "";
 }
 
 int man(const Arguments& arguments, Context& context) {

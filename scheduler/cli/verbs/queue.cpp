@@ -1,14 +1,14 @@
 // ultra queue: who runs, who waits, until when and why.
-#include <algorithm>
 #include <boost/describe/enumerators.hpp>
 #include <boost/mp11.hpp>
 #include <sstream>
 
 #include "scheduler/cli/client.h"
-#include "scheduler/cli/interrupt.h"
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/nearest.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/job_choice.h"
+#include "scheduler/cli/verbs/watching.h"
 #include "scheduler/cli/words.h"
 
 namespace ultramarine::cli {
@@ -18,13 +18,7 @@ JobFilter filter_of(const Arguments& arguments) {
   JobFilter filter;
   filter.all = arguments.has("--all");
   filter.all_members = arguments.has("--json");
-  filter.account = arguments.text("--account").value_or("");
-  filter.user = arguments.text("--user").value_or("");
-  if (arguments.has("--me")) {
-    if (!filter.user.empty())
-      usage_error("--me", spoken("can't be combined with {0}", "--user"), spoken("give one of them"));
-    filter.user = own_user_name();
-  }
+  choose_owner(arguments, filter);
   if (const auto state = arguments.text("--state")) {
     std::vector<std::string> words;
     boost::mp11::mp_for_each<boost::describe::describe_enumerators<JobState>>([&](auto enumerator) {
@@ -82,78 +76,27 @@ std::string nothing_found(Client& client, const JobFilter& filter) {
   std::string text = filter.state.empty() && filter.user.empty() && filter.account.empty()
                          ? spoken("The queue is empty.")
                          : spoken("No such jobs.");
-  if (!filter.user.empty() || !filter.account.empty()) {
-    JobFilter everybody;
-    everybody.all = true;
-    std::vector<std::string> users, accounts;
-    for (const protocol::JobView& view : client.jobs(everybody).value.jobs) {
-      users.push_back(view.details.owner.name);
-      accounts.push_back(view.details.spec.account);
-    }
-    const auto suggest = [&](const std::string& option, const std::string& name,
-                             const std::vector<std::string>& known) {
-      const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
-      const std::string near = name.empty() || is_known ? "" : did_you_mean(name, known, "");
-      if (!near.empty()) text += " " + option + " " + name + ": " + near;
-    };
-    suggest("--user", filter.user, users);
-    suggest("--account", filter.account, accounts);
-  }
+  text += near_owners(client, filter);
   return filter.all ? text : text + " " + spoken("Ended jobs: '{0}'.", "ultra queue --all");
 }
 
-std::string clock_text(Time now) { return local_time(now).substr(11); }
-
-/// A new table each `interval` until Ctrl-C; waits for a scheduler that went away.
-int watch(const Arguments& arguments, const JobFilter& filter, Duration interval, Context& context) {
-  const Interrupt interrupt;
-  Client client(context.socket, &interrupt);
-  LiveText live(context.out, context.environment, context.terminal);
-  std::string shown;  // the last table
-  try {
-    for (;;) {
-      const Terminal& terminal = live.terminal();
-      std::ostringstream text;
-      try {
-        const auto answer = client.jobs(filter);
-        if (arguments.has("--json")) {
-          text << answer.body << '\n';
-        } else {
-          Totals totals;
-          const Table table = table_of(answer.value, terminal, totals);
-          if (terminal.out_is_terminal)
-            text << tinted(clock_text(context.now()) + "  " + summary(totals), Tint::dim, terminal.out_colour) << '\n';
-          table.write(text, terminal);
-          if (!terminal.out_is_terminal) text << '\n';
-        }
-        shown = text.str();
-        live.show(shown);
-      } catch (const Unreachable&) {
-        if (shown.empty()) throw;
-        const std::string away = spoken("The scheduler doesn't answer; reconnecting ...");
-        if (terminal.out_is_terminal)
-          live.show(tinted(clock_text(context.now()) + "  " + away, Tint::yellow, terminal.out_colour) +
-                    shown.substr(shown.find('\n')));
-        else
-          context.err << away << '\n' << std::flush;
-      }
-      interrupt.wait(static_cast<int>(interval.ms));
-      interrupt.check();
-    }
-  } catch (const Interrupted&) {
-    return exit_code::interrupted;
-  }
+/// One look of --watch.
+Seen look(const Arguments& arguments, const JobFilter& filter, Client& client, const Terminal& terminal) {
+  const auto answer = client.jobs(filter);
+  if (arguments.has("--json")) return {"", answer.body + "\n"};
+  Totals totals;
+  const Table table = table_of(answer.value, terminal, totals);
+  std::ostringstream text;
+  table.write(text, terminal);
+  if (!terminal.out_is_terminal) text << '\n';
+  return {summary(totals), text.str()};
 }
 
 int queue(const Arguments& arguments, Context& context) {
   const JobFilter filter = filter_of(arguments);
-  const auto interval = arguments.duration("--interval");
-  if (interval && !arguments.has("--watch"))
-    usage_error("--interval", spoken("says how often to look again"), spoken("add {0}", "--watch"));
-  if (interval && (interval->ms < 100 || interval->ms > 86'400'000))
-    usage_error("--interval", spoken("{0} is out of range", *arguments.text("--interval")),
-                spoken("give {0} to {1}", "100ms", "1d"));
-  if (arguments.has("--watch")) return watch(arguments, filter, interval.value_or(seconds(2)), context);
+  if (const auto interval = watch_interval(arguments))
+    return watch(*interval, context,
+                 [&](Client& client, const Terminal& terminal) { return look(arguments, filter, client, terminal); });
   Client client(context.socket);
   const auto answer = client.jobs(filter);
   if (arguments.has("--json")) {
@@ -181,8 +124,8 @@ Verb queue_verb() {
                       {"--account", "NAME", "Only this account's"},
                       {"--state", "STATE",
                        "Only queued, held, starting, running, stopping, unknown, completed, failed or cancelled ones"},
-                      {"--watch", "", "Look again and again until Ctrl-C; on a terminal in place", "-w"},
-                      {"--interval", "LENGTH", "With --watch: how often (default 2s)"},
+                      watch_option(),
+                      interval_option(),
                       json_option("the API's list")},
           .details =
               "TIME is elapsed / limit; START is the planned start of a job that waits. On a pipe the columns are "

@@ -5,6 +5,7 @@
 #include "scheduler/cli/language.h"
 #include "scheduler/cli/money.h"
 #include "scheduler/cli/verb.h"
+#include "scheduler/cli/verbs/report_plots.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -143,6 +144,9 @@ void write_csv(const ReportView& report, std::ostream& out) {
 int report(const Arguments& arguments, Context& context) {
   if (arguments.has("--csv") && arguments.has("--json"))
     usage_error("--csv", spoken("can't be combined with {0}", "--json"), spoken("give one of them"));
+  for (const char* other : {"--csv", "--json"})
+    if (arguments.has("--plots") && arguments.has(other))
+      usage_error("--plots", spoken("can't be combined with {0}", other), spoken("give one of them"));
   const auto answer = Client(context.socket).report(arguments.text("--account").value_or(""), arguments.text("--month"));
   if (arguments.has("--json")) {
     context.out << answer.body << '\n';
@@ -150,6 +154,10 @@ int report(const Arguments& arguments, Context& context) {
   }
   if (arguments.has("--csv")) {
     write_csv(answer.value, context.out);
+    return exit_code::ok;
+  }
+  if (const auto path = arguments.text("--plots")) {
+    for (const std::string& file : draw_report(answer.value, *path)) context.out << printable(file) << '\n';
     return exit_code::ok;
   }
   context.err << printable(summary(answer.value)) << '\n';
@@ -168,6 +176,9 @@ Verb report_verb() {
           .options = {{"--account", "NAME", "Only this account and those under it", "-A"},
                       {"--month", "YYYY-MM", "This month of the cluster's time zone (default: the current one, until now)", "-m"},
                       {"--csv", "", "Print comma-separated values with a line of column names"},
+                      {"--plots", "FOLDER|FILE",
+                       "Draw charts for each account: into a FILE.png or FILE.svg, or each as PNG and SVG into a "
+                       "folder; prints the names of the files"},
                       json_option("the API's report")},
           .details =
               "USED is GPUs x time from the decision to start a job until its GPUs are free again; only what lies in the month counts.\n"
@@ -176,7 +187,10 @@ Verb report_verb() {
               "TRIED are jobs that first started in the month; COMPLETED and FAILED ended in it; EARLY failed after ten minutes of running at most; "
               "EACH is the cost for each completed job.\n"
               "BOOSTS are favours to the account's jobs, DELAYED is what these cost others (GPUs x delay), SUFFERED what favours cost the account's own jobs.\n"
-              "Examples:\n  ultra report\n  ultra report -A vision --month 2026-10\n  ultra report --csv > 2026-11.csv",
+              "--plots draws shares used and entitled, GPU-hours used and wasted, cost and cloud (if the cluster file "
+              "has prices) and median waits (if jobs started). "
+              "It needs gnuplot (Debian: gnuplot-nox); files that are there are replaced.\n"
+              "Examples:\n  ultra report\n  ultra report -A vision --month 2026-10\n  ultra report --csv > 2026-11.csv\n  ultra report --plots 2026-11.png",
           .run = report};
 }
 

@@ -47,7 +47,7 @@ int top(const Arguments& arguments, Context& context) {
   {
     FullScreen screen(context.terminal.out_colour);
     TopFeed feed(context, interval, arguments.has("--all"));
-    TopScreen drawn(screen);
+    TopScreen drawn(screen, context.terminal.utf8);
     bool running = true;
     while (running) {
       drawn.draw(model, context.now());

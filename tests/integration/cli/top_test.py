@@ -32,7 +32,7 @@ class OnOneCluster(unittest.TestCase):
         cls.cluster.until_state(cls.idle, "running")
 
     def top(self, *words, rows=24, columns=110, **environment):
-        screen = Screen([ULTRA, *(words or ["top", "--interval", "200ms"])], self.cluster.environment(**{"TERM": "xterm-256color", **environment}),
+        screen = Screen([ULTRA, *(words or ["top", "--interval", "200ms"])], self.cluster.environment(**{"TERM": "xterm-256color", "LANG": "C.UTF-8", **environment}),
                         cwd=self.cluster.work, rows=rows, columns=columns)
         self.addCleanup(screen.close)
         return screen
@@ -86,6 +86,20 @@ class OnOneCluster(unittest.TestCase):
         screen = self.top()
         screen.until(lambda: re.search(letter + "[▂▃▄▅▆▇█]", screen.text()), "the busy job's GPUs show activity")
         self.assertIsNone(re.search(chr(ord("a") + self.idle - 1) + "[▃▄▅▆▇█]", screen.text()))
+
+    def test_the_past_gives_way_to_narrow_windows(self):
+        screen = self.top(rows=24, columns=60).shows("allocated", "sleeper")
+        self.assertIsNone(re.search("% +[▁▂▃▄▅▆▇█]", screen.text().split("\n", 2)[2]), "no room behind the nodes")
+        screen.resize(9, 60).hides("allocated").shows("sleeper")
+        screen.resize(24, 24).hides("allocated").shows("node01")
+        screen.resize(24, 140).shows("allocated", "busy", "sleeper").type("q")
+        self.assertEqual(screen.end(), 0)
+
+    def test_without_utf8_heights_are_ascii(self):
+        screen = self.top(LANG="en_US.ISO-8859-1", columns=140).shows("allocated", "sleeper")
+        screen.until(lambda: re.search(r"^allocated +-{2,} 42%", screen.lines()[1]), "ten GPUs of 24 in ASCII")
+        self.assertFalse(set("▁▂▃▄▅▆▇█·") & set(screen.text()), screen.text())
+        self.assertRegex(screen.text(), "(" + chr(ord("a") + self.idle - 1) + "_){8}")
 
     def test_filter_shows_some_and_escape_all(self):
         screen = self.top().shows("sleeper", "everything").type("/")
@@ -204,6 +218,41 @@ class OnOneCluster(unittest.TestCase):
         self.assertTrue(program.stdout.readline().startswith('{"now_ms":'))
         program.send_signal(signal.SIGINT)
         program.communicate(timeout=60)
+
+
+class ThePast(unittest.TestCase):
+    """Two small nodes, so that one busy rank on each GPU is much of a node."""
+
+    def test_it_rises_with_a_busy_job_and_stays_flat_with_an_idle_one(self):
+        home = Home()
+        self.addCleanup(home.close)
+        self.assertEqual(home.ultra("cluster", "up", "--nodes", "2", "--gpus-per-node", "2", "--http", "127.0.0.1:0").code, 0)
+        idle = home.submit("--gpus", "2", "--name", "sleeper", "--", "sleep", "100000")
+        home.until_state(idle, "running")
+        screen = Screen([ULTRA, "top", "--interval", "200ms"], home.environment(TERM="xterm-256color", LANG="C.UTF-8"), cwd=home.work, rows=24, columns=100)
+        self.addCleanup(screen.close)
+
+        def node_of(job):
+            return home.job(job)["details"]["attempts"][0]["allocation"][0]["node"]
+
+        def past(node):
+            found = re.search(node + r"[^\n]*?\d% *([▁▂▃▄▅▆▇█]*)", screen.text())  # a frame comes in pieces
+            return found.group(1) if found else ""
+
+        quiet = node_of(idle)
+        other = {"node01": "node02", "node02": "node01"}[quiet]
+        screen.until(lambda: re.search("allocated +▅{3,} 50% +busy +▁{3,} +\\d%", screen.lines()[1]), "half of the GPUs are allocated, none is busy")
+        screen.until(lambda: set(past(quiet)) == set(past(other)) == {"▁"}, "both nodes are flat")
+        busy = home.submit("--gpus", "2", "--name", "loops", "--", "sh", "-c", "while :; do :; done")
+        home.until_state(busy, "running")
+        self.assertEqual(node_of(busy), other)
+        screen.until(lambda: re.search("▅+█+ 100%", screen.lines()[1]), "all GPUs are allocated")
+        screen.until(lambda: max(past(other), default="") > "▁", "its node is busier than before")
+        screen.until(lambda: re.search("busy +▁+[▂▃▄▅▆▇]+", screen.lines()[1]), "and so is the cluster")
+        self.assertEqual(set(past(quiet)), {"▁"}, screen.text())
+        screen.type("q")
+        self.assertEqual(screen.end(), 0)
+        self.assertEqual(screen.restored(), [])
 
 
 class SchedulerThatGoesAway(unittest.TestCase):
