@@ -16,6 +16,7 @@
 #include "scheduler/core/scheduler.h"
 #include "scheduler/model/event.h"
 #include "scheduler/model/gang_report.h"
+#include "scheduler/model/progress.h"
 #include "scheduler/net/http.h"
 #include "scheduler/net/loop.h"
 #include "scheduler/protocol/agent_messages.h"
@@ -100,6 +101,14 @@ class Backend {
 
   /// The entries about these jobs and nodes, in order, each once.
   virtual void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<PastEntry>)> done) = 0;
+
+  /// The newest `count` entries before the sequence `before` (nullopt: of all), in order.
+  virtual void newest_entries(std::optional<std::int64_t> before, std::int64_t count,
+                              std::function<void(std::vector<PastEntry>)> done) = 0;
+
+  /// How a job's training went, in the order of time; empty when its ranks said nothing since the scheduler began, or
+  /// it has ended long ago.
+  virtual void progress(JobId job, std::function<void(std::vector<ProgressPoint>)> done) = 0;
 
   /// Calls `then` once, as soon as `until` holds for the job (also at once). `until` runs on the daemon's thread and sees only its
   /// argument. Dropping the handle ends the watch.

@@ -42,6 +42,8 @@ void ask_favour(const ExchangePtr& exchange);
 std::vector<Event> billed(const core::Scheduler& scheduler, Time now, const protocol::FavourRequest& request, const Caller& caller, std::int64_t scheduler_uid);
 // ---- history.cpp
 void show_history(const ExchangePtr& exchange, const JobName& job);
+void show_past(const ExchangePtr& exchange);
+void show_progress(const ExchangePtr& exchange, const JobName& job);
 // ---- submit.cpp
 void submit_job(const ExchangePtr& exchange);
 /// What a single field can tell; the rest (does it fit, may this account) is the core's to judge. Throws Problem.

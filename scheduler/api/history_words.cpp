@@ -10,6 +10,7 @@
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/api/phrases.h"
+#include "scheduler/api/planning_words.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/limits.h"
@@ -260,7 +261,106 @@ class Story {
   std::vector<protocol::EventView> events_;
 };
 
+std::string because(const std::string& reason) { return reason.empty() ? "" : ": " + reason; }
+
+/// What happened to the cluster itself.
+class ClusterTeller {
+ public:
+  explicit ClusterTeller(const State& state) : state_(state) {}
+
+  std::string operator()(const NodeJoined& event) const { return event.node + " is up"; }
+  std::string operator()(const NodeUnreachable& event) const { return event.node + " does not answer"; }
+  std::string operator()(const NodeDrained& event) const {
+    return who(event.actor) + " drained " + event.node + because(event.reason);
+  }
+  std::string operator()(const NodeResumed& event) const { return who(event.actor) + " resumed " + event.node; }
+  std::string operator()(const NodeLost& event) const {
+    return who(event.actor) + " says that " + event.node + " is off" + because(event.reason);
+  }
+  std::string operator()(const ReservationMade& event) const {
+    const Reservation& made = event.reservation;
+    const std::string whom = made.accounts.empty() ? "nobody" : joined(made.accounts, ", ");
+    return who(event.actor) + " reserved " + protocol::fold_hostlist(made.nodes) + " for " + whom +
+           because(made.reason);
+  }
+  std::string operator()(const ReservationEnded& event) const { return "reservation " + event.name + " has ended"; }
+  std::string operator()(const ClusterConfigured& event) const {
+    return who(event.actor) + " changed the cluster file";
+  }
+  std::string operator()(const PolicyChanged& event) const { return who(event.actor) + " changed the policy"; }
+  std::string operator()(const FavourBilled& event) const {
+    const Bill& bill = event.bill;
+    const std::string cost = bill.delayed.empty() ? "nobody starts later for it"
+                                                  : "it costs others " + gpu_hours_in_words(bill.displaced_gpu_ms);
+    return who(event.actor) + " was granted to " + favour_in_words(bill, state_) + "; " + cost + because(bill.reason);
+  }
+
+ private:
+  const State& state_;
+};
+
+template <class Kind, class... Kinds>
+constexpr bool is_one_of_kinds = (std::is_same_v<Kind, Kinds> || ...);
+/// Of a job, what others want to know, too.
+template <class Kind>
+constexpr bool concerns_all =
+    is_one_of_kinds<Kind, JobSubmitted, JobCancelled, JobRequeued, JobHeld, JobReleased, GangFailed, GangStalled,
+                    GangWentOn, AttemptEnded, StartJob, RejectJob, PreemptJob>;
+
+class Chronicle {
+ public:
+  Chronicle(const State& state, const std::function<bool(const Job&)>& may_see) : state_(state), may_see_(may_see) {}
+
+  std::vector<protocol::PastView> tell(const std::vector<PastEntry>& entries) {
+    for (const PastEntry& past : entries) {
+      const auto tell_one = [&](const auto& kind) { add(past, kind); };
+      if (const auto* round = std::get_if<Round>(&past.entry))
+        for (const Decision& decision : round->decisions) std::visit(tell_one, decision);
+      else
+        std::visit(tell_one, past.entry);
+    }
+    return std::move(views_);
+  }
+
+ private:
+  template <class Kind>
+  void add(const PastEntry& past, const Kind& kind) {
+    protocol::PastView view{.sequence = past.sequence, .at_ms = past.at, .type = Kind::type, .actor = actor_of(kind)};
+    if constexpr (concerns_all<Kind>) {
+      const auto job = state_.jobs.find(kind.job);
+      if (job == state_.jobs.end()) return;
+      describe_job(job->second, view);
+      if constexpr (std::is_same_v<Kind, JobSubmitted>)
+        if (job->second.array && !kind.array_indices.empty())
+          view.job_name = std::to_string(kind.job.value);  // all of it
+      view.sentence = Teller(state_, job->second, may_see_(job->second))(kind);
+    } else if constexpr (requires(const ClusterTeller& teller) { teller(kind); }) {
+      if constexpr (requires { kind.node; }) view.node = kind.node;
+      if constexpr (std::is_same_v<Kind, FavourBilled>)
+        if (const auto job = state_.jobs.find(kind.bill.job); job != state_.jobs.end()) describe_job(job->second, view);
+      view.sentence = ClusterTeller(state_)(kind);
+    }
+    if (!view.sentence.empty()) views_.push_back(std::move(view));
+  }
+
+  static void describe_job(const Job& job, protocol::PastView& view) {
+    view.job = job.job;
+    view.job_name = text_of(job);
+    view.label = job.spec.name;
+    view.account = job.spec.account;
+  }
+
+  const State& state_;
+  const std::function<bool(const Job&)>& may_see_;
+  std::vector<protocol::PastView> views_;
+};
+
 }  // namespace
+
+std::vector<protocol::PastView> told_of_cluster(const State& state, const std::vector<PastEntry>& entries,
+                                                const std::function<bool(const Job&)>& may_see) {
+  return Chronicle(state, may_see).tell(entries);
+}
 
 std::vector<protocol::EventView> told(const State& state, const std::vector<const Job*>& jobs, const std::vector<PastEntry>& entries, bool all) {
   return Story(state, jobs, all).tell(entries);

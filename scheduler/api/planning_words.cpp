@@ -53,6 +53,12 @@ std::string moved_in_words(const MovedStart& moved, const State& state, Time now
   return text + " would start " + length_in_words(by) + (is_later ? " later, " : " sooner, ") + when(*moved.after_ms, now) + " instead of " + when(*moved.before_ms, now);
 }
 
+std::string part_of_hundred(std::int64_t permille) {
+  return std::to_string(permille / 10) + (permille % 10 ? "." + std::to_string(permille % 10) : "") + " %";
+}
+
+}  // namespace
+
 std::string favour_in_words(const Bill& bill, const State& state) {
   const auto found = state.jobs.find(bill.job);
   const std::string job = found == state.jobs.end() ? "" : job_in_words(found->second);
@@ -66,12 +72,6 @@ std::string favour_in_words(const Bill& bill, const State& state) {
   }
   return "keep " + bill.detail;
 }
-
-std::string part_of_hundred(std::int64_t permille) {
-  return std::to_string(permille / 10) + (permille % 10 ? "." + std::to_string(permille % 10) : "") + " %";
-}
-
-}  // namespace
 
 std::string gpu_hours_in_words(std::int64_t gpu_ms) {
   constexpr std::int64_t minute_ms = 60'000, tenth_ms = 360'000;

@@ -16,6 +16,9 @@ std::string gpu_hours_in_words(std::int64_t gpu_ms);
 /// "job 12 (train, lab-a) of ann"; without a user where nobody is to be named.
 std::string job_in_words(const Job& job, bool with_user = true);
 
+/// What a bill is for: "put job 12 (train, lab-a) of ann ahead of all others".
+std::string favour_in_words(const Bill& bill, const State& state);
+
 /// Who starts later: "Nobody else would start later." or "This delays 2 other jobs, by 3h at most: 41.5 GPU-hours in all (lab-b 40, lab-c 1.5)."
 std::string delays_in_words(const std::vector<MovedStart>& delayed, std::int64_t displaced_gpu_ms);
 

@@ -117,6 +117,13 @@ std::vector<Route> make_routes() {
        "Server-sent events, without end: `changed` with {\"revision\": N} at once and whenever something was recorded since (at most twice a second); ask again what you "
        "show. The revision is the cluster's `journal_sequence`.",
        true, true, {}, nothing, {text_events}, {}, [](const ExchangePtr& e, const Call&) { tell_changes(e); }},
+      {"GET", "/v1/history", "show_past",
+       "What happened in the cluster, newest first, one sentence an event: jobs submitted, started, ended; favours with their bills; nodes lost, drained, resumed. A page of it: "
+       "ask again with the `before` of the answer.",
+       false, true,
+       {{"limit", ParameterKind::number, "so many events (100), or a few more or less", 1, 500},
+        {"before", ParameterKind::number, "only what is older than this place in the journal", 1, INT64_MAX}},
+       nothing, reply<protocol::PastList>(), {}, [](const ExchangePtr& e, const Call&) { show_past(e); }},
       {"POST", "/v1/nodes/drain", "drain_nodes", "Has nodes take no new gangs; what runs on them finishes.", false, true, {},
        {application_json, sent<protocol::DrainRequest>, drain_to_make}, reply<protocol::NodeList>(), {no_admin},
        [](const ExchangePtr& e, const Call&) { drain_nodes(e); }},
@@ -194,6 +201,9 @@ std::vector<Route> make_routes() {
        [](const ExchangePtr& e, const Call& call) { stream_job_output(e, call.job); }},
       {"GET", "/v1/jobs/ID/events", "job_history", "What happened to a job, one sentence an event. Details only for its owner and administrators.",
        false, true, {}, nothing, reply<protocol::EventList>(), {}, [](const ExchangePtr& e, const Call& call) { show_history(e, call.job); }},
+      {"GET", "/v1/jobs/ID/progress", "show_progress",
+       "Loss and throughput of a job over time, as its ranks said: few points, evenly thinned out, since the scheduler began. Kept for a while after the end.", false, true, {},
+       nothing, reply<protocol::ProgressList>(), {}, [](const ExchangePtr& e, const Call& call) { show_progress(e, call.job); }},
       {"POST", "/v1/jobs/ID/gangs", "request_gang",
        "Starts one more gang over the nodes of a running script, as `ultra run` does. The environment is the caller's.", false, true, {},
        {application_json, sent<protocol::GangRequest>, gang_to_run}, reply<protocol::GangReply>(),

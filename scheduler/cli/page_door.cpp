@@ -70,10 +70,19 @@ bool PageDoor::names_this_door(const net::Request& request) const {
   return host == here || host == "localhost" + here.substr(here.rfind(':'));
 }
 
+/// Whether a page of somebody else's may be behind it. Browsers say with every request that changes something which
+/// page it comes from. A link somewhere else may lead here, as long as it only leads to the page.
+bool PageDoor::is_from_elsewhere(const net::Request& request) {
+  const std::string origin = request.header("origin"), site = request.header("sec-fetch-site");
+  if (!site.empty() && site != "same-origin" && site != "none" && request.header("sec-fetch-mode") != "navigate")
+    return true;
+  const bool only_reads = request.method == "GET" || request.method == "HEAD";
+  return origin.empty() ? !only_reads : origin != "http://" + request.header("host");
+}
+
 void PageDoor::take(net::Request request, std::shared_ptr<net::Reply> reply) {
   if (!names_this_door(request)) return reply->send(refusal(421, spoken("this address answers only to {0}", server_->endpoint().text())));
-  const std::string origin = request.header("origin");
-  if (!origin.empty() && origin != "http://" + request.header("host")) return reply->send(refusal(403, spoken("another page asks")));
+  if (is_from_elsewhere(request)) return reply->send(refusal(403, spoken("another page asks")));
   if (request.path == "/") {
     const auto token = request.query.find("token");
     if (token == request.query.end() || token_.empty() || !net::equal_in_constant_time(token->second, token_))

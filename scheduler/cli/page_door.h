@@ -1,6 +1,8 @@
-// The web page for one user: a port on this machine that passes requests to the scheduler's Unix socket, where the kernel says whose they are.
-// Whoever can name the door's secret path is let in, and nobody else: the path is in no cookie, which pages on other ports of this machine
-// would be sent too. The address that is printed works once; it leads to the secret path.
+// The web page for one user: a port on this machine that passes requests to the scheduler's Unix socket, where the
+// kernel says whose they are. Whoever can name the door's secret path is let in, and nobody else: the path is in no
+// cookie, which pages on other ports of this machine would be sent too (SameSite tells no ports apart). The address
+// that is printed works once; it leads to the secret path. Requests that change something must say besides that they
+// come from this door's own page.
 #pragma once
 
 #include <atomic>
@@ -31,6 +33,7 @@ class PageDoor {
   void take(net::Request request, std::shared_ptr<net::Reply> reply);
   void pass(net::Request request, std::shared_ptr<net::Reply> reply);
   bool names_this_door(const net::Request& request) const;
+  static bool is_from_elsewhere(const net::Request& request);
 
   net::Loop& loop_;
   const std::string socket_;

@@ -24,6 +24,7 @@ constexpr std::int64_t write_silence_max_ms = 10'000;
 constexpr std::int64_t jobs_per_record_of_snapshot = 5;
 constexpr std::size_t follower_entries_max = 20'000;
 constexpr auto follower_patience = std::chrono::seconds(5);
+constexpr std::size_t ended_progress_max = 100;  // jobs whose curves are kept after their end
 constexpr Duration shutdown_patience{30'000};  // beyond the longest grace of the jobs that are being stopped
 
 std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(SteadyClock::now().time_since_epoch()).count(); }
@@ -239,6 +240,7 @@ void Daemon::record(const Entry& entry) {
     touched_.insert(id);
     know_active(id);
     forget_environment_of(id);
+    forget_old_progress(id);
   };
   touch(job_of(entry));
   if (const auto* round = std::get_if<Round>(&entry))
@@ -259,6 +261,16 @@ void Daemon::forget_environment_of(JobId id) {
   if (job == state().jobs.end() || !is_terminal(job->second.state)) return;
   if (core::all_elements(state(), job->second, [](const Job& element) { return is_terminal(element.state); }))
     pending_.forget_environments.push_back(job->second.array ? job->second.array->array : id);
+}
+
+/// Curves of jobs that ended last are kept a while; `ended`: a job that may have ended just now.
+void Daemon::forget_old_progress(JobId ended) {
+  const auto job = state().jobs.find(ended);
+  if (job == state().jobs.end() || !is_terminal(job->second.state) || progress_.count(ended) == 0) return;
+  ended_progress_.push_back(ended);
+  if (ended_progress_.size() <= ended_progress_max) return;
+  progress_.erase(ended_progress_.front());
+  ended_progress_.pop_front();
 }
 
 void Daemon::record_due_events() {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "scheduler/api/backend.h"
+#include "scheduler/core/progress_history.h"
 #include "scheduler/core/scheduler.h"
 #include "scheduler/metrics/exporter.h"
 #include "scheduler/protocol/config.h"
@@ -90,6 +92,9 @@ class Daemon final : public api::Backend {
   void shut_down(bool requeue, Actor actor, Changed done) override;
   void ask_follower(Time now, std::function<void(const api::Followed&)> question) override { follower_.ask(now, std::move(question)); }
   void history(std::vector<JobId> jobs, std::vector<std::string> nodes, std::function<void(std::vector<api::PastEntry>)> done) override;
+  void newest_entries(std::optional<std::int64_t> before, std::int64_t count,
+                      std::function<void(std::vector<api::PastEntry>)> done) override;
+  void progress(JobId job, std::function<void(std::vector<ProgressPoint>)> done) override;
   std::shared_ptr<void> watch(JobId job, std::function<bool(const Job&)> until, std::function<void()> then) override;
   void stream_output(api::OutputQuestion question, std::shared_ptr<net::Stream> stream) override;
 
@@ -134,6 +139,7 @@ class Daemon final : public api::Backend {
   Actor scheduler_actor() const { return {options_.uid, options_.user_name, "scheduler"}; }
 
   void forget_environment_of(JobId job);
+  void forget_old_progress(JobId ended);
 
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
@@ -181,6 +187,8 @@ class Daemon final : public api::Backend {
   core::Scheduler scheduler_;
   std::set<JobId> active_;  // the jobs that hold devices
   core::Liveness liveness_;
+  std::map<JobId, core::ProgressHistory> progress_;
+  std::deque<JobId> ended_progress_;  // of those, the ones that have ended, in that order
   Dispatch dispatch_;
   std::map<std::int64_t, Agent> agents_by_session_;
   std::int64_t sequence_ = 0;           // of the newest committed record

@@ -21,12 +21,14 @@ constexpr std::array<std::pair<std::string_view, const char*>, 5> page_types{{{"
 constexpr const char* page_that_is_missing = R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Ultramarine</title></head>
 <body><h1>Ultramarine</h1>
-<p>This scheduler was built without its web page, because there was no Node.js (18 or later, with npm) where it was built. To get the page:</p>
+<p>This scheduler was built without its web page, because there was no Node.js (18 or later, with npm) where it was built, or no network for the
+packages that the page is made of. To get the page:</p>
 <pre>sudo apt-get install --no-install-recommends nodejs npm
 cmake --build build/release --target dashboard</pre>
 <p>and restart the scheduler; one that was installed needs <code>cmake --install build/release</code>, too. On the command line,
 <code>ultra top</code> shows the same.</p>
-<p lang="ko">이 스케줄러는 Node.js(18 이상, npm 포함) 없이 빌드되어 웹 페이지가 없습니다. 위의 두 명령을 실행한 뒤 스케줄러를 다시 시작하십시오. 명령줄에서는
+<p lang="ko">이 스케줄러가 빌드된 곳에 Node.js(18 이상, npm 포함)나 웹 페이지의 패키지를 받을 네트워크가 없어 웹 페이지가 없습니다. 위의 두 명령을 실행한 뒤 스케줄러를
+다시 시작하십시오. 명령줄에서는
 <code>ultra top</code>이 같은 것을 보여 줍니다.</p>
 </body></html>
 )";

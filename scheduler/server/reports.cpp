@@ -167,10 +167,13 @@ void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   auto& newest = liveness_.gangs[progress.key].progress;
   if (newest && progress.step < newest->step) return;  // each node says its own: the one that is ahead counts
   if (newest && progress.step > newest->step) exporter_.on_steps(progress.key.job, progress.step - newest->step, now_ - newest->advanced_ms);
-  const Time advanced = !newest || progress.step > newest->step ? now_ : newest->advanced_ms;
+  const bool is_new_step = !newest || progress.step > newest->step;
+  const Time advanced = is_new_step ? now_ : newest->advanced_ms;
   newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,
                                   std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase, advanced,
                                   progress.flops_per_token};
+  if (is_new_step)
+    progress_[progress.key.job].add({now_, progress.key.attempt, progress.step, progress.loss, progress.tokens_per_s});
 }
 
 void Daemon::take(const Agent& agent, const GangStillness& stillness) {

@@ -222,6 +222,29 @@ void Daemon::history(std::vector<JobId> jobs, std::vector<std::string> nodes, st
   });
 }
 
+void Daemon::newest_entries(std::optional<std::int64_t> before, std::int64_t count,
+                            std::function<void(std::vector<api::PastEntry>)> done) {
+  inbox_->post([this, before, count, done = std::move(done)] {
+    after_commit_.push_back([this, before, count, done] {
+      const std::int64_t last = std::min(before.value_or(sequence_ + 1) - 1, sequence_);
+      std::vector<api::PastEntry> entries;
+      store_.read_between(last - count + 1, last, [&](const store::Record& record) {
+        entries.push_back({record.sequence, record.at_ms, record.entry});
+      });
+      loop_.post([done, entries = std::move(entries)] { done(entries); });
+    });
+  });
+}
+
+void Daemon::progress(JobId job, std::function<void(std::vector<ProgressPoint>)> done) {
+  inbox_->post([this, job, done = std::move(done)] {
+    const auto found = progress_.find(job);
+    loop_.post([done, points = found == progress_.end() ? std::vector<ProgressPoint>() : found->second.points()] {
+      done(points);
+    });
+  });
+}
+
 std::shared_ptr<void> Daemon::watch(JobId id, std::function<bool(const Job&)> until, std::function<void()> then) {
   // The number is made on the daemon's thread and the handle here: a small box carries it over.
   auto number = std::make_shared<std::int64_t>(0);

@@ -37,10 +37,11 @@ class MemoryStore final : public Store {
 
   std::int64_t last_sequence() const override { return static_cast<std::int64_t>(lines_.size()); }
 
-  void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const override {
-    for (std::int64_t sequence = std::max<std::int64_t>(first_sequence, 1); sequence <= last_sequence(); ++sequence) {
+  void read_between(std::int64_t first, std::int64_t last,
+                    const std::function<void(const Record&)>& visit) const override {
+    for (std::int64_t sequence = std::max<std::int64_t>(first, 1); sequence <= std::min(last, last_sequence());
+         ++sequence)
       visit(record(sequence));
-    }
   }
 
   void read_about(const std::string& subject, const std::function<void(const Record&)>& visit) const override {

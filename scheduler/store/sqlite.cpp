@@ -96,10 +96,11 @@ class SqliteStore final : public Store {
 
   std::int64_t last_sequence() const override { return last_sequence_; }
 
-  void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const override {
+  void read_between(std::int64_t first_sequence, std::int64_t last_sequence,
+                    const std::function<void(const Record&)>& visit) const override {
     const std::string doing = "can't read the journal " + path_;
     std::int64_t expected = std::max<std::int64_t>(first_sequence, 1);
-    const std::int64_t end = last_sequence_;
+    const std::int64_t end = std::min(last_sequence, last_sequence_);
     Statement rows(database_.get(), "SELECT sequence, at_ms, entry, checksum FROM journal WHERE sequence >= ? ORDER BY sequence");
     rows.bind(1, expected);
     for (; expected <= end; ++expected) {

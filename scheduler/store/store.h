@@ -64,7 +64,12 @@ class Store {
   virtual void prove_writable() = 0;
   virtual std::int64_t last_sequence() const = 0;
   /// In order, from `first_sequence` on. Throws StoreError for a record that can't be read, naming it; nothing is skipped.
-  virtual void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const = 0;
+  void read(std::int64_t first_sequence, const std::function<void(const Record&)>& visit) const {
+    read_between(first_sequence, last_sequence(), visit);
+  }
+  /// The same up to and with `last_sequence`, or to the end when there are fewer.
+  virtual void read_between(std::int64_t first_sequence, std::int64_t last_sequence,
+                            const std::function<void(const Record&)>& visit) const = 0;
   /// Those about one subject, in order; finds them without reading the others.
   virtual void read_about(const std::string& subject, const std::function<void(const Record&)>& visit) const = 0;
   virtual void save_snapshot(const Snapshot& snapshot) = 0;  // keeps the newest two

@@ -107,7 +107,7 @@ include(CPack)
 get_property(page_words GLOBAL PROPERTY ULTRAMARINE_PAGE)
 set(ultramarine_page "")
 if(NOT page_words MATCHES "^no ")
-  set(ultramarine_page dashboard)
+  set(ultramarine_page dashboard_where_possible)
 endif()
 # cmake --build build/release --target installable    all that `cmake --install` needs, and nothing else
 # cmake --build build/release --target packages       build/release/packages/*.deb

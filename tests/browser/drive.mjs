@@ -14,6 +14,7 @@ const sizes = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height
 const open_tabs = ["now", "queue", "timeline", "nodes", "history"];
 const identity_tabs = ["teams", "waste"];
 const first_view_bytes_max = 200_000;
+const frame_ms_max = 100;
 const patience = { timeout: 30_000 };
 mkdirSync(given.pictures, { recursive: true });
 
@@ -43,7 +44,11 @@ async function visit(base, { size = "wide", language = "en", theme = "light" } =
   });
   const page = await context.newPage();
   const where = `${size} ${language}`;
-  page.on("console", (message) => message.type() === "error" && wrong.push(`${where}: the console says ${message.text()} (${page.url()})`));
+  page.refusals_expected = 0; // the browser itself writes each refused request to the console
+  page.on("console", (message) => {
+    if (message.type() !== "error" || (/status of 409/.test(message.text()) && page.refusals_expected-- > 0)) return;
+    wrong.push(`${where}: the console says ${message.text()} (${page.url()})`);
+  });
   page.on("pageerror", (error) => wrong.push(`${where}: ${error.message} (${page.url()})`));
   page.on("request", (request) => {
     if (!request.url().startsWith(base) && !request.url().startsWith("blob:")) wrong.push(`${where}: asks elsewhere: ${request.url()}`);
@@ -141,7 +146,7 @@ async function compare_queue(page) {
 async function compare_nodes(page) {
   await page.show("nodes");
   const nodes = (await page.ask("v1/nodes")).nodes;
-  const rows = await page.locator("table.nodes tbody tr").evaluateAll((all) => all.map((row) => [row.querySelector("th").textContent, row.querySelector(".state").textContent, row.querySelector("td.number").textContent, row.lastElementChild.textContent]));
+  const rows = await page.locator("table.nodes tbody tr").evaluateAll((all) => all.map((row) => [row.querySelector("th").textContent, row.querySelector(".state").textContent, row.querySelector("td.number").textContent, row.querySelector("td.remark").textContent]));
   same(rows.map((row) => row.slice(0, 3)), nodes.map((node) => [node.node.config.name, node.node.state, String(node.allocated)]), "nodes");
   nodes.forEach((node, i) => node.node.drain && check(rows[i][3].startsWith(node.node.drain.reason), `why ${rows[i][0]} is drained: ${rows[i][3]}`));
   check(nodes.some((node) => node.node.drain), "a node is drained");
@@ -171,6 +176,13 @@ async function compare_waste(page) {
 
 async function compare_history(page) {
   await page.show("history");
+  const past = await page.ask("v1/history?limit=200");
+  await page.waitForFunction((count) => document.querySelectorAll("table.long tbody tr:not(.space)").length >= Math.min(count, 20), past.events.length, patience);
+  const told = await page.locator("table.long tbody tr:not(.space)").evaluateAll((all) => all.map((row) => [row.querySelector("td.job").textContent.trim(), row.querySelector("td.why").textContent]));
+  same(told, past.events.slice(0, told.length).map((event) => [event.job_name ? `${event.job_name} ${event.label}` : event.node || "the cluster", event.sentence]), "what happened");
+  for (const word of ["submitted it", "started on", "failed with exit code 3", "drained node08: a fan is to be replaced", "node01 is up"])
+    check(past.events.some((event) => event.sentence.includes(word)), `the history has: ${word}`);
+  await page.getByRole("button", { name: "Jobs that ended" }).click();
   const ended = (await page.ask("v1/jobs?state=completed,failed,cancelled")).jobs;
   same(
     await page.locator("table.long tbody tr:not(.space)").evaluateAll((all) => all.map((row) => [row.querySelector(".job-link").textContent, row.querySelector(".state").textContent])),
@@ -200,6 +212,10 @@ async function compare_job(page) {
   await page.waitForSelector(".events li", patience);
   same((await page.locator(".events li").allTextContents()).map((text) => text.replace(/^\S+, \S+ /, "")).reverse(), events.map((event) => event.sentence), "what happened to it");
   await page.waitForSelector(".chart canvas", patience);
+  const points = (await page.ask(`v1/jobs/${given.running}/progress`)).points;
+  check(points.length > 3 && points[0].step === 1 && points.every((point, i) => i === 0 || point.step > points[i - 1].step), "the curve has all steps from the first on");
+  const drawn = numbers_of(await page.locator(".chart [role=img]").first().getAttribute("aria-label"))[0];
+  check(drawn >= points.length - 3 && drawn <= points.length + 3, `the chart has ${drawn} points, the API ${points.length}`);
   await page.getByRole("button", { name: "Show what the ranks write" }).click();
   await page.waitForFunction(() => /step \d+/.test(document.querySelector("pre.output")?.textContent ?? ""), null, patience);
 }
@@ -224,6 +240,35 @@ async function use_keys(page) {
   same(await page.evaluate(() => document.activeElement.type), "search", "/ goes to the filter");
 }
 
+async function use_keys_on_the_timeline(page) {
+  await page.show("timeline");
+  await page.waitForSelector('rect.bar[tabindex="0"]', patience);
+  same(await page.locator('rect.bar[tabindex="0"]').count(), 1, "one bar is in the order of tabs");
+  await page.locator('.choice button[aria-pressed="true"]').focus();
+  await page.keyboard.press("Tab");
+  while (await page.evaluate(() => document.activeElement.closest(".choice") !== null)) await page.keyboard.press("Tab");
+  check(await page.evaluate(() => document.activeElement.matches("rect.bar")), "Tab goes from the choice to the bars");
+  const here = () => page.evaluate(() => [document.activeElement.getAttribute("aria-label"), ...["x", "y"].map((name) => Number(document.activeElement.getAttribute(name)))]);
+  await page.keyboard.press("Home");
+  const first = await here();
+  await page.keyboard.press("ArrowDown");
+  const below = await here();
+  check(below[2] > first[2], `down goes to a lower GPU, from ${first} to ${below}`);
+  await page.keyboard.press("ArrowUp");
+  same((await here())[2], first[2], "up goes back");
+  await page.keyboard.press("End");
+  const last = await here();
+  check(last[2] > below[2] && (await page.locator('rect.bar[tabindex="0"]').count()) === 1, "End goes to the last bar");
+  await page.keyboard.press("ArrowLeft");
+  check((await here())[1] <= last[1], "left goes back in time");
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).stroke);
+  check(outline !== "none", "the bar with the keyboard is marked");
+  const label = (await here())[0];
+  await page.keyboard.press("Enter");
+  const opened = await page.locator(".chosen-job h2").textContent({ timeout: patience.timeout });
+  check(label.startsWith(opened.split(" ").slice(0, 2).join(" ")), `Enter explains ${label}: ${opened}`);
+}
+
 async function see_it_live(page) {
   await page.show("queue");
   const name = ultra("submit", "--quiet", "--hold", "--account", "speech", "--name", "seen-live", "--", "true").trim();
@@ -234,38 +279,151 @@ async function see_it_live(page) {
   await page.waitForSelector(`a.job-link[href="#/job/${name}"]`, { ...patience, state: "detached" });
 }
 
+/// Asks the API until it says so; what it said last.
+async function until_said(page, path, holds, what) {
+  const end = Date.now() + patience.timeout;
+  let value = null;
+  while (Date.now() < end) {
+    value = await page.ask(path);
+    if (holds(value)) break;
+    await page.waitForTimeout(100);
+  }
+  check(holds(value), `${what}: ${JSON.stringify(value).slice(0, 300)}`);
+  return value;
+}
+const submit = (...words) => ultra("submit", "--quiet", "--account", "vision", ...words).trim();
+const state_of = (value) => value.details.state;
+/// Enter, once the keyboard is where the dialog's question ends.
+async function say_yes(page) {
+  await page.waitForFunction(() => document.activeElement?.closest("dialog[open] form"), null, patience);
+  await page.keyboard.press("Enter");
+}
+const closed = (page) => page.waitForFunction(() => !document.querySelector("dialog[open]"), null, patience);
+
+async function act_on_jobs(page) {
+  // By the keyboard alone, from the queue.
+  const acted = submit("--hold", "--name", "acted", "--time", "10m", "--gpus", "56", "--", "true");
+  await page.show("queue");
+  const row = page.locator("table.long tbody tr", { has: page.locator(`a.job-link[href="#/job/${acted}"]`) });
+  await row.locator(".row-actions").focus(patience);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open]", patience);
+  check(await page.evaluate(() => document.querySelector("dialog[open]").contains(document.activeElement)), "the keyboard is in the dialog");
+  await page.keyboard.press("2");
+  await page.keyboard.press("Escape");
+  await closed(page);
+  check(await row.locator(".row-actions").evaluate((button) => button === document.activeElement), "Escape goes back to where the dialog was opened");
+  await page.keyboard.press("Enter");
+  await page.locator('dialog[open] [data-act="release"]').focus(patience);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement?.type === "submit", null, patience);
+  await page.keyboard.press("Enter");
+  await until_said(page, `v1/jobs/${acted}`, (job) => state_of(job) === "queued", "released from the queue");
+  await page.waitForFunction((name) => document.querySelector(".announcement").textContent === `Job ${name} is released.`, acted, patience);
+  await page.keyboard.press("Escape");
+  await closed(page);
+
+  // On its own page: held with a reason, boosted by its bill, refused in the scheduler's words, cancelled.
+  await page.show("job/" + acted);
+  await page.locator('[data-act="hold"]').click(patience);
+  await page.locator("dialog[open] input").fill("data is missing");
+  await page.keyboard.press("Enter");
+  const held = await until_said(page, `v1/jobs/${acted}`, (job) => state_of(job) === "held", "held");
+  same(held.details.hold.reason, "data is missing", "the reason of the hold");
+  await page.locator('[data-act="release"]').click(patience);
+  await say_yes(page);
+  await until_said(page, `v1/jobs/${acted}`, (job) => state_of(job) === "queued", "released");
+  await page.locator('[data-act="boost"]').click(patience);
+  await page.locator("dialog[open] input").fill("a demonstration tomorrow");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open] .bill li", patience);
+  check((await page.ask(`v1/jobs/${acted}`)).details.boost === null, "the bill alone changes nothing");
+  await page.locator("dialog[open] button[type=submit]").click(patience);
+  await until_said(page, `v1/jobs/${acted}`, (job) => job.details.boost !== null, "boosted");
+  await page.locator('[data-act="hold"]').click(patience);
+  await page.waitForSelector("dialog[open] button[type=submit]", patience);
+  ultra("cancel", acted);
+  page.refusals_expected = 1;
+  await page.locator("dialog[open] button[type=submit]").click(patience);
+  await page.waitForSelector("dialog[open] [role=alert]", patience);
+  check((await page.locator("dialog[open] [role=alert]").textContent()).includes(`ob ${acted} doesn't wait: it is cancelled`), "a refusal in the scheduler's words");
+  await page.keyboard.press("Escape");
+  await closed(page);
+
+  // One of the smallest changes that let a job start, from the queue.
+  const long = submit("--name", "long-run", "--gpus", "12", "--time", "20h", "--", "sleep", "10000");
+  await until_said(page, `v1/jobs/${long}/why`, (why) => why.ways.length > 0, "a way to start");
+  await page.show("queue");
+  await page.locator("table.long tbody tr", { has: page.locator(`a.job-link[href="#/job/${long}"]`) }).locator(".row-actions").click(patience);
+  await page.locator("dialog[open] [data-way]").first().click(patience);
+  await page.locator("dialog[open] button[type=submit]").click(patience);
+  await until_said(page, `v1/jobs/${long}`, (job) => state_of(job) === "running", "it starts when it is changed so");
+  await page.show("job/" + long);
+  await page.locator('[data-act="requeue"]').click(patience);
+  await say_yes(page);
+  await until_said(page, `v1/jobs/${long}`, (job) => job.details.attempts.length > 1 || state_of(job) === "queued", "queued again");
+  await page.locator('[data-act="cancel"]').click(patience);
+  await say_yes(page);
+  await until_said(page, `v1/jobs/${long}`, (job) => state_of(job) === "cancelled", "cancelled");
+}
+
+async function act_on_nodes(page) {
+  const node07 = (list) => list.nodes.find((one) => one.node.config.name === "node07").node;
+  await page.show("nodes");
+  await page.locator('tr[data-node="node07"] [data-act="drain"]').click(patience);
+  await say_yes(page); // without a reason: the browser asks for one
+  await page.locator("dialog[open] input").fill("its disk is to be replaced");
+  await page.keyboard.press("Enter");
+  await until_said(page, "v1/nodes", (list) => node07(list).drain?.reason === "its disk is to be replaced", "node07 is drained");
+  await page.locator('tr[data-node="node07"] [data-act="resume"]').click(patience);
+  await say_yes(page);
+  await until_said(page, "v1/nodes", (list) => node07(list).drain === null, "node07 is resumed");
+}
+
+/// Processor time of each task of the pages' main threads in a trace, in ms.
+function work_of_main_threads(events) {
+  const mains = new Set(events.filter((one) => one.name === "thread_name" && one.args.name === "CrRendererMain").map((one) => `${one.pid} ${one.tid}`));
+  return events.filter((one) => one.name === "RunTask" && one.ph === "X" && one.tdur !== undefined && mains.has(`${one.pid} ${one.tid}`)).map((one) => one.tdur / 1000);
+}
+
 async function scroll_a_long_queue(page) {
   ultra("submit", "--quiet", "--hold", "--account", "speech", "--name", "long", "--array", "0-9999", "--", "true");
   await page.show("queue");
   await page.waitForFunction(() => Number(document.querySelector("table.long")?.getAttribute("aria-rowcount")) > 10_000, null, { timeout: 120_000 });
+  // What the page itself does: the processor time of each piece of work of its main thread, from a trace of the browser's, and not when a crowded machine
+  // lets it. The best of at most three: caches, too, are shared with others.
   let best = null;
-  for (let attempt = 0; attempt < 5 && (best === null || best.worst > 100); ++attempt) {
+  for (let attempt = 0; attempt < 3 && (best === null || best.longest > frame_ms_max); ++attempt) {
+    await browser.startTracing(page, { categories: ["__metadata", "disabled-by-default-devtools.timeline"] });
     const seen = await page.evaluate(
       () =>
         new Promise((done) => {
           const begin = performance.now();
           const height = document.documentElement.scrollHeight;
+          const seen = { interval: 0, frames: 0, nodes: 0, at: 0 };
           let last = begin;
-          let worst = 0;
-          let nodes = 0;
           const frame = (now) => {
-            worst = Math.max(worst, now - last);
+            seen.interval = Math.max(seen.interval, now - last);
             last = now;
-            nodes = Math.max(nodes, document.getElementsByTagName("*").length);
-            if (now - begin >= 5000) return done({ worst: Math.round(worst), nodes, at: scrollY });
+            seen.frames += 1;
+            seen.nodes = Math.max(seen.nodes, document.getElementsByTagName("*").length);
+            if (now - begin >= 5000) return done({ ...seen, at: scrollY });
             scrollTo(0, ((now - begin) / 5000) * height);
             requestAnimationFrame(frame);
           };
-          requestAnimationFrame((now) => {
-            last = now;
-            frame(now);
-          });
+          requestAnimationFrame(frame);
         }),
     );
-    if (best === null || seen.worst < best.worst) best = seen;
+    const work = work_of_main_threads(JSON.parse((await browser.stopTracing()).toString()).traceEvents);
+    seen.longest = Math.max(...work);
+    console.log(
+      `10,000 rows, 5 s of scrolling: ${seen.frames} frames, ${work.length} pieces of work, ${(work.reduce((sum, one) => sum + one, 0) / seen.frames).toFixed(1)} ms a frame, the longest ` +
+        `${seen.longest.toFixed(1)} ms; the longest time between frames ${Math.round(seen.interval)} ms; at most ${seen.nodes} elements`,
+    );
+    check(work.length > seen.frames, `a trace of ${work.length} pieces of work for ${seen.frames} frames`);
+    if (best === null || seen.longest < best.longest) best = seen;
   }
-  console.log(`10,000 rows: worst frame ${best.worst} ms, ${best.nodes} elements`);
-  check(best.worst <= 100, `a frame of ${best.worst} ms`);
+  check(best.longest <= frame_ms_max, `the page worked for ${best.longest} ms in one frame`);
   check(best.nodes < 2000, `${best.nodes} elements in the document`);
   check(best.at > 100_000, "the whole queue was scrolled");
   await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
@@ -279,7 +437,7 @@ try {
   const bytes = await page.evaluate(() => [performance.getEntriesByType("navigation")[0], ...performance.getEntriesByType("resource")].filter((one) => !/\/v1\//.test(one.name)).reduce((sum, one) => sum + one.encodedBodySize, 0));
   console.log(`first view: ${bytes} bytes of page`);
   check(bytes > 10_000 && bytes <= first_view_bytes_max, `the first view takes ${bytes} bytes`);
-  for (const compare of [compare_now, compare_queue, compare_nodes, compare_teams, compare_waste, compare_history, compare_timeline, compare_job, use_keys, see_it_live]) await compare(page);
+  for (const compare of [compare_now, compare_queue, compare_nodes, compare_teams, compare_waste, compare_history, compare_timeline, compare_job, use_keys, use_keys_on_the_timeline, see_it_live, act_on_jobs, act_on_nodes]) await compare(page);
   await page.context().close();
 
   for (const size of Object.keys(sizes)) {
@@ -297,10 +455,24 @@ try {
         await view.waitForSelector(".events li", patience);
         await look_over(view, "job/" + job, { size, language });
       }
+      await view.show("queue");
+      await view.locator(".row-actions").first().click(patience);
+      await view.waitForSelector("dialog[open] [data-act]", patience);
+      await look_over(view, "dialog", { size, language });
+      await view.locator('dialog[open] [data-act="cancel"]').click(patience);
+      await view.waitForSelector("dialog[open] button[type=submit]", patience);
+      await look_over(view, "dialog-cancel", { size, language });
+      await view.keyboard.press("Escape");
+      await view.keyboard.press("Escape");
+      await closed(view);
       if (language === "ko") {
         await view.show("queue");
         const english = (await view.locator("td.why").allTextContents()).filter((text) => /Waits|Expected/.test(text));
         check(english.length === 0, `English in Korean: ${english[0]}`);
+        await view.show("history");
+        await view.waitForFunction(() => document.querySelectorAll("td.why").length > 5, null, patience);
+        const told = (await view.locator("td.why").allTextContents()).filter((text) => !/[가-힣]/.test(text));
+        check(told.length === 0, `English in the Korean history: ${told[0]}`);
       }
       await view.context().close();
     }
@@ -312,6 +484,7 @@ try {
   for (const name of open_tabs) {
     await stranger.show(name);
     await look_over(stranger, name + "-stranger", { size: "wide", language: "en" });
+    same(await stranger.locator("main [data-act], main .row-actions, main [data-way]").count(), 0, `buttons without identity on ${name}`);
   }
   await stranger.show("job/" + given.waiting);
   await look_over(stranger, "job-stranger", { size: "wide", language: "en" });

@@ -69,9 +69,22 @@ class Page(unittest.TestCase):
         for wrong, status in ((without + "v1/cluster", "403"), (without + "0" * 32 + "/v1/cluster", "403"), (address + "../v1/cluster", "404")):
             got = subprocess.run(["curl", "-s", "--path-as-is", "-o", "/dev/null", "-w", "%{http_code}", wrong], stdout=subprocess.PIPE, text=True, check=True).stdout
             self.assertEqual(got, status, wrong)
-        for header in ("Host: evil.example", "Origin: http://evil.example"):
-            got = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", header, address + "v1/cluster"], stdout=subprocess.PIPE, text=True, check=True).stdout
-            self.assertIn(got, ("403", "421"), header)
+        def status_of(address, *words):
+            return subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *words, address], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+        for header in ("Host: evil.example", "Origin: http://evil.example", "Sec-Fetch-Site: cross-site"):
+            self.assertIn(status_of(address + "v1/cluster", "-H", header), ("403", "421"), header)
+        # What changes something needs the secret path, and must come from this page.
+        held = self.home.submit("--hold", "--name", "untouched", "--", "true")
+        own = "Origin: " + without.rstrip("/")
+        cancel = f"v1/jobs/{held}/cancel"
+        sent = ("-X", "POST", "-H", "Content-Type: application/json", "-d", "{}")
+        for base, header in ((address, "Accept: */*"), (address, "Origin: http://evil.example"), (address, "Origin: null"), (address, "Origin: http://127.0.0.1:1"),
+                             (without, own), (without + "0" * 32 + "/", own)):
+            self.assertEqual(status_of(base + cancel, *sent, "-H", header), "403", header)
+        self.assertEqual(self.home.job(held)["details"]["state"], "held")
+        self.assertEqual(status_of(address + cancel, *sent, "-H", own), "200")
+        self.assertEqual(self.home.job(held)["details"]["state"], "cancelled")
         return address
 
     def test_every_tab_shows_what_the_api_says(self):

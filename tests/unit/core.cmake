@@ -16,6 +16,7 @@ ultramarine_test(ultramarine_core_test LABELS unit
     ${CMAKE_SOURCE_DIR}/tests/unit/core/plan_properties_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/planner_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/priority_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/unit/core/progress_history_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/report_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/restart_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/unit/core/roster_test.cpp

@@ -32,7 +32,7 @@ export default function Chart({ title, xs, ys, digits }: { title: string; xs: nu
       plot.current?.destroy();
     };
   }, [document.documentElement.dataset.theme]);
-  useEffect(() => plot.current?.setData([xs, ys]), [xs.length]);
+  useEffect(() => plot.current?.setData([xs, ys]), [xs.length, xs[xs.length - 1]]);
   const last = ys[ys.length - 1];
   return (
     <figure class="chart">

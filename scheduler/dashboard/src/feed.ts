@@ -32,7 +32,7 @@ export async function ask<T>(path: string, body?: unknown): Promise<T> {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (reply.ok) return (await reply.json()) as T;
-  const problem = (await reply.json().catch(() => ({ code: "", message: reply.statusText, remedy: "" }))) as ErrorReply;
+  const problem = (await reply.json().catch(() => ({ code: "", field: "", message: reply.statusText, remedy: "" }))) as ErrorReply;
   throw new ApiProblem(reply.status, problem);
 }
 

@@ -193,8 +193,14 @@ export interface WhyReply {
   why: string;
   ahead: number;
   reasons: string[];
-  ways: { number: number; sentence: string }[];
+  ways: WayView[];
   no_way: string;
+}
+
+export interface WayView {
+  number: number;
+  change: Record<string, unknown>; // what /edit takes
+  sentence: string;
 }
 
 export interface WaitsOfJob {
@@ -205,6 +211,30 @@ export interface WaitsOfJob {
 
 export interface EventList {
   events: { sequence: number; at_ms: number; type: string; actor: string; sentence: string }[];
+}
+
+export interface PastView {
+  sequence: number;
+  at_ms: number;
+  type: string;
+  actor: string;
+  job: number | null;
+  job_name: string;
+  label: string;
+  account: string;
+  node: string;
+  sentence: string;
+}
+
+export interface PastList {
+  now_ms: number;
+  events: PastView[]; // newest first
+  before: number | null; // what to ask for next
+}
+
+export interface ProgressList {
+  now_ms: number;
+  points: { at_ms: number; attempt: number; step: number; loss: number; tokens_per_s: number }[];
 }
 
 export interface JobPrice {
@@ -232,6 +262,13 @@ export interface WhatIfReply {
   displaced_gpu_ms: number;
 }
 
+export interface FavourReply {
+  bill: { bill: number; delayed: MovedStart[]; helped: MovedStart[]; displaced_gpu_ms: number };
+  granted: boolean;
+  token: string;
+  sentences: string[];
+}
+
 export interface LogLine {
   rank: number;
   stream: string;
@@ -241,6 +278,7 @@ export interface LogLine {
 
 export interface ErrorReply {
   code: string;
+  field: string;
   message: string;
   remedy: string;
 }

@@ -1,5 +1,6 @@
 // The frame: name and numbers of the cluster, the tabs, language and theme; which tab is open stands behind the # of the address.
 import { useEffect, useState } from "preact/hooks";
+import { Announcement } from "./announce";
 import { caller, cluster, use, use_away } from "./feed";
 import { moment_in_full, number } from "./format";
 import { language, speak, t, type Language } from "./language";
@@ -74,7 +75,7 @@ export function Page() {
       window.scrollTo(0, 0);
     };
     const pressed = (event: KeyboardEvent) => {
-      if (is_typing(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
+      if (is_typing(event.target) || event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
       if (event.key >= "1" && event.key <= "9") {
         const tab = shown[Number(event.key) - 1];
         if (tab) location.hash = "#/" + tab.name;
@@ -155,6 +156,7 @@ export function Page() {
       <main id="main" tabIndex={-1} aria-label={title} key={language()}>
         {name === "job" ? <JobTab key={detail} name={detail} /> : open && (!open.identity || me?.identified) ? open.show() : <p>{t("There is nothing here.")}</p>}
       </main>
+      <Announcement />
       <footer>
         {locked ? (
           <p>

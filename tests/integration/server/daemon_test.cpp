@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "scheduler/net/base64.h"
+#include "scheduler/protocol/page_messages.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -113,6 +114,23 @@ TEST_F(DaemonTest, TakesAJobFromSubmissionToForget) {
   one_.say(progress);
   settle();
   EXPECT_EQ(scheduler_->job(job).progress->step, 7);
+  // Each step once, whichever node says it.
+  progress.loss = 3.25;
+  for (Agent* agent : {&two_, &one_}) {
+    progress.step = 8;
+    agent->say(progress);
+    settle();
+  }
+  const auto curve = [&] {
+    return protocol::from_json<protocol::ProgressList>(scheduler_->ask("GET", "/v1/jobs/1/progress").body,
+                                                       protocol::Unknown::refused)
+        .points;
+  };
+  ASSERT_EQ(curve().size(), 2u);
+  EXPECT_EQ(curve()[0].step, 7);
+  EXPECT_EQ(curve()[1].step, 8);
+  EXPECT_EQ(curve()[1].loss, 3.25);
+  EXPECT_LE(curve()[0].at_ms, curve()[1].at_ms);
 
   finish(key);
   EXPECT_EQ(one_.expect<protocol::Forget>().key, key);
@@ -121,6 +139,7 @@ TEST_F(DaemonTest, TakesAJobFromSubmissionToForget) {
   view = scheduler_->job(job);
   EXPECT_EQ(view.exit_code, 0);
   EXPECT_FALSE(view.progress);
+  EXPECT_EQ(curve().size(), 2u) << "the curve stays";
   EXPECT_EQ(recorded<GangFinished>(), 1u);
   EXPECT_EQ(recorded<AttemptEnded>(), 1u);
   scheduler_->daemon.stop();

@@ -14,8 +14,9 @@ class WatchedStore final : public store::Store {
   std::int64_t append(const store::Batch& batch) override { return inner_->append(batch); }
   void prove_writable() override { inner_->prove_writable(); }
   std::int64_t last_sequence() const override { return inner_->last_sequence(); }
-  void read(std::int64_t first, const std::function<void(const store::Record&)>& visit) const override {
-    inner_->read(first, [&](const store::Record& record) {
+  void read_between(std::int64_t first, std::int64_t last,
+                    const std::function<void(const store::Record&)>& visit) const override {
+    inner_->read_between(first, last, [&](const store::Record& record) {
       ++records_read;
       visit(record);
     });

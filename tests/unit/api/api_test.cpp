@@ -342,6 +342,43 @@ TEST_F(Api, TellsPagesWhenSomethingWasRecorded) {
   reply->stream->closed();
 }
 
+TEST_F(Api, TellsWhatHappenedInTheClusterNewestFirst) {
+  const auto past = [&](const std::string& query, const api::Caller& who = runner) {
+    return protocol::from_json<protocol::PastList>(
+        scheduler_.ask(api::Door::socket, who, "GET", "/v1/history" + query).body, protocol::Unknown::refused);
+  };
+  const JobId job = scheduler_.submit(R"({"gpus":4})", R"(,"name":"train")");
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/jobs/1/hold", R"({"reason":"data is missing"})").status, 200);
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/nodes/drain", R"({"nodes":["node02"],"reason":"a new fan"})").status, 200);
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/nodes/resume", R"({"nodes":["node02"]})").status, 200);
+  EXPECT_EQ(scheduler_.ask("POST", "/v1/jobs/1/cancel").status, 200);
+  const auto whole = past("");
+  std::vector<std::string> told;
+  for (const protocol::PastView& one : whole.events)
+    told.push_back(one.job_name + "|" + one.label + "|" + one.node + "|" + one.actor + "|" + one.sentence);
+  ASSERT_GE(told.size(), 5u);
+  told.resize(5);
+  EXPECT_EQ(told,
+            (std::vector<std::string>{"1|train||runner|runner cancelled it", "||node02|runner|runner resumed node02",
+                                      "||node02|runner|runner drained node02: a new fan",
+                                      "1|train||runner|runner held it: data is missing",
+                                      "1|train||runner|runner submitted it: 4 GPUs for 1h, account lab-a"}));
+  EXPECT_EQ(whole.events[0].job, job);
+  EXPECT_EQ(whole.before, std::nullopt) << "the journal begins in this page";
+  // Page by page it is the same.
+  std::vector<protocol::PastView> pieced;
+  std::string query = "?limit=2";
+  for (int page = 0; page < 20; ++page) {
+    const auto piece = past(query);
+    pieced.insert(pieced.end(), piece.events.begin(), piece.events.end());
+    if (!piece.before) break;
+    query = "?limit=2&before=" + std::to_string(*piece.before);
+  }
+  EXPECT_EQ(protocol::to_json(pieced), protocol::to_json(whole.events));
+  refused(400, scheduler_.ask("GET", "/v1/history?limit=0"));
+  refused(403, scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/history"));
+}
+
 TEST_F(Api, AnswersToNoOtherHostOnLoopback) {
   for (const std::string host : {"localhost", "localhost:8642", "127.0.0.1:1", "[::1]:8642", "[::1]"})
     EXPECT_EQ(scheduler_.ask(api::Door::loopback, nobody, "GET", "/v1/jobs", "", host).status, 200) << host;

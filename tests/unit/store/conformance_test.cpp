@@ -165,6 +165,20 @@ TEST_P(StoreConformance, ProvingThatItCanWriteChangesNothing) {
   EXPECT_EQ(store->append(batch_of({2})), 2);
 }
 
+TEST_P(StoreConformance, ReadsAPieceOfItself) {
+  store->append(batch_of({1, 2, 3, 4}));
+  const auto between = [&](std::int64_t first, std::int64_t last) {
+    std::vector<std::int64_t> sequences;
+    store->read_between(first, last, [&](const Record& record) { sequences.push_back(record.sequence); });
+    return sequences;
+  };
+  EXPECT_EQ(between(2, 3), (std::vector<std::int64_t>{2, 3}));
+  EXPECT_EQ(between(-5, 1), std::vector<std::int64_t>{1});
+  EXPECT_EQ(between(4, 100), std::vector<std::int64_t>{4});
+  EXPECT_TRUE(between(3, 2).empty());
+  EXPECT_TRUE(between(5, 9).empty());
+}
+
 TEST_P(StoreConformance, AVisitorThatThrowsStopsTheReadingAndHarmsNothing) {
   store->append(batch_of({1, 2, 3}));
   int seen = 0;

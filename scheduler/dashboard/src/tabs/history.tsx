@@ -1,13 +1,14 @@
-// History: jobs that ended, newest first, and how, in words. What happened to one job event by event is on its own page.
+// History: what happened in the cluster, event by event, where the caller is known; and jobs that ended, newest first, and how, in words.
 import { useMemo, useState } from "preact/hooks";
 import { meet_accounts } from "../colours";
-import { ended_jobs, use } from "../feed";
+import { caller, ended_jobs, use } from "../feed";
 import { duration, moment, number } from "../format";
 import { node_names, type JobRow } from "../jobs";
 import { t } from "../language";
 import { LongTable, type Column } from "../long_table";
 import { AccountName, JobLink, Loading, StateName } from "../parts";
 import { outcome_words } from "../words";
+import { PastEvents } from "./past";
 
 function what_happened(row: JobRow): string {
   const last = row.stays[row.stays.length - 1];
@@ -18,7 +19,7 @@ function what_happened(row: JobRow): string {
   return row.stays.length > 1 ? t("Held {0} on {1}, attempt {2}: {3}.", ran, where, row.stays.length, end) : t("Held {0} on {1}: {2}.", ran, where, end);
 }
 
-export function HistoryTab() {
+function EndedJobs() {
   const ended = use(ended_jobs);
   const [text, set_text] = useState("");
   const rows = useMemo(() => {
@@ -42,7 +43,7 @@ export function HistoryTab() {
   ];
   if (rows.every((row) => !row.user)) columns.splice(3, 1);
   return (
-    <section class="queue">
+    <>
       <div class="controls">
         <label>
           <span>{t("Filter")}</span>
@@ -51,6 +52,29 @@ export function HistoryTab() {
         <p role="status">{rows.length === ended.rows.length ? t("{0} jobs", number(rows.length)) : t("{0} of {1} jobs", number(rows.length), number(ended.rows.length))}</p>
       </div>
       <LongTable caption={t("Jobs that ended, newest first")} columns={columns} rows={rows} key_of={(row) => row.name} href_of={(row) => "#/job/" + row.name} empty={t("No job.")} />
+    </>
+  );
+}
+
+export function HistoryTab() {
+  const me = use(caller);
+  const [all, set_all] = useState(true);
+  if (!me) return <Loading />;
+  return (
+    <section class="queue">
+      {me.identified ? (
+        <div class="controls">
+          <div role="group" aria-label={t("What is shown")} class="choice">
+            <button type="button" aria-pressed={all} onClick={() => set_all(true)}>
+              {t("All events")}
+            </button>
+            <button type="button" aria-pressed={!all} onClick={() => set_all(false)}>
+              {t("Jobs that ended")}
+            </button>
+          </div>
+        </div>
+      ) : null}
+      {me.identified && all ? <PastEvents /> : <EndedJobs />}
     </section>
   );
 }

@@ -1,11 +1,12 @@
 // One job: what it is, why it waits and what it waited for, its ranks, loss and throughput, output, price, and what happened to it.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { JobActions, Ways } from "../actions";
 import { meet_accounts } from "../colours";
 import { caller, ended_jobs, jobs, nodes, use, use_path } from "../feed";
 import { duration, gpu_hours, moment_in_full, money, number } from "../format";
 import { has_ended, is_active, node_names, row_of, waits, type JobRow } from "../jobs";
 import { said, t } from "../language";
-import type { EventList, JobPrice, JobView, WaitsOfJob, WhyReply } from "../messages";
+import type { EventList, JobPrice, JobView, ProgressList, WaitsOfJob, WhyReply } from "../messages";
 import { AccountName, Loading, Share, StateName } from "../parts";
 import { BoostQuestion } from "./boost";
 import { Output } from "./output";
@@ -41,7 +42,8 @@ function Facts({ row, now }: { row: JobRow; now: number }) {
   );
 }
 
-function Waiting({ name }: { name: string }) {
+function Waiting({ row }: { row: JobRow }) {
+  const { name } = row;
   const { value: why } = use_path<WhyReply>(`v1/jobs/${name}/why`, 30_000);
   if (!why) return null;
   return (
@@ -53,15 +55,7 @@ function Waiting({ name }: { name: string }) {
         ))}
       </ul>
       <h2>{t("What would let it start sooner")}</h2>
-      {why.ways.length ? (
-        <ol class="sentences">
-          {why.ways.map((way) => (
-            <li key={way.number}>{said(way.sentence)}</li>
-          ))}
-        </ol>
-      ) : (
-        <p>{said(why.no_way)}</p>
-      )}
+      <Ways row={row} reply={why} />
       <BoostQuestion name={name} />
     </section>
   );
@@ -114,34 +108,27 @@ function Events({ name }: { name: string }) {
   );
 }
 
-/// Loss and throughput from the time on when this page was opened: the scheduler keeps only the newest.
-function Training({ view }: { view: JobView }) {
+/// Loss and throughput since the job began, or the scheduler did.
+function Training({ view, name }: { view: JobView; name: string }) {
   const [Chart, set_chart] = useState<ChartComponent | null>(null);
-  const seen = useRef<{ xs: number[]; loss: number[]; tokens: number[]; step: number }>({ xs: [], loss: [], tokens: [], step: -1 });
-  const { progress } = view;
+  const { value: past } = use_path<ProgressList>(view.details.attempts?.length ? `v1/jobs/${name}/progress` : null, view.progress ? 2_000 : 60_000);
+  const points = past?.points ?? [];
+  const has_points = points.length > 0;
   useEffect(() => {
-    if (progress && !Chart) void import("../chart").then((module) => set_chart(() => module.default));
-  }, [progress !== null && progress !== undefined]);
-  if (!progress) return null;
-  const step = progress.step ?? 0;
-  if (step !== seen.current.step) {
-    seen.current.step = step;
-    seen.current.xs.push(Date.now() / 1000);
-    seen.current.loss.push(progress.loss ?? 0);
-    seen.current.tokens.push(progress.tokens_per_s ?? 0);
-  }
-  const { xs, loss, tokens } = seen.current;
+    if (has_points && !Chart) void import("../chart").then((module) => set_chart(() => module.default));
+  }, [has_points]);
+  if (!has_points) return null;
+  const xs = points.map((point) => point.at_ms / 1000);
   return (
     <section>
-      <h2>{t("Training: step {0}", number(step))}</h2>
-      {progress.phase ? <p>{progress.phase}</p> : null}
+      <h2>{t("Training: step {0}", number(points[points.length - 1].step))}</h2>
+      {view.progress?.phase ? <p>{view.progress.phase}</p> : null}
       {Chart ? (
         <div class="columns">
-          <Chart title={t("loss")} xs={xs} ys={loss} digits={3} />
-          <Chart title={t("tokens per second")} xs={xs} ys={tokens} digits={0} />
+          <Chart title={t("loss")} xs={xs} ys={points.map((point) => point.loss)} digits={3} />
+          <Chart title={t("tokens per second")} xs={xs} ys={points.map((point) => point.tokens_per_s)} digits={0} />
         </div>
       ) : null}
-      <p class="quiet">{t("Since this page was opened.")}</p>
     </section>
   );
 }
@@ -200,6 +187,7 @@ function KnownJob({ name }: { name: string }) {
   return (
     <div class="job-page">
       <h2 class="job-title">{t("Job {0}", name)} {row.label}</h2>
+      <JobActions row={row} />
       <Facts row={row} now={now} />
       <Price name={name} />
       {failure && has_ended(row) ? (
@@ -209,8 +197,8 @@ function KnownJob({ name }: { name: string }) {
           {failure.last_lines?.length ? <pre class="output" tabIndex={0} aria-label={t("Its last lines")}>{failure.last_lines.join("\n")}</pre> : null}
         </section>
       ) : null}
-      {row.state === "queued" ? <Waiting name={name} /> : row.why ? <p>{said(row.why)}</p> : null}
-      <Training view={view} />
+      {row.state === "queued" ? <Waiting row={row} /> : row.why ? <p>{said(row.why)}</p> : null}
+      <Training view={view} name={name} />
       {row.stays.length > 0 && !waits(row) ? <Ranks view={view} row={row} /> : null}
       {row.stays.length > 0 ? <Output name={name} ranks={row.gpus} live={is_active(row)} /> : null}
       <Waited name={name} />

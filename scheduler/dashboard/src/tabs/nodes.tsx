@@ -1,5 +1,6 @@
 // Nodes: what state each is in and since when, why it is drained and by whom, what its GPUs do.
-import { jobs, nodes, use } from "../feed";
+import { is_admin, NodeActions } from "../actions";
+import { caller, jobs, nodes, use } from "../feed";
 import { duration, moment, number } from "../format";
 import { said, t } from "../language";
 import type { NodeView } from "../messages";
@@ -24,6 +25,7 @@ function remark(view: NodeView, now: number): string {
 export function NodesTab() {
   const list = use(nodes);
   const all = use(jobs);
+  const manages = is_admin(use(caller));
   if (!list || !all) return <Loading />;
   const names = new Map(all.rows.map((row) => [row.job, row.name]));
   const now = list.now_ms;
@@ -46,6 +48,7 @@ export function NodesTab() {
             <th scope="col">{t("jobs")}</th>
             <th scope="col" class="number">{t("heard")}</th>
             <th scope="col">{t("remark")}</th>
+            {manages ? <th scope="col">{t("actions")}</th> : null}
           </tr>
         </thead>
         <tbody>
@@ -73,7 +76,8 @@ export function NodesTab() {
                 {power ? <td data-title={t("power")} class="number">{number(sum(view.devices.map((device) => device.power_milliwatts)) / 1000)} W</td> : null}
                 <td data-title={t("jobs")}>{held_by.length ? <span>{held_by.map((job, i) => <span key={job}>{i ? ", " : ""}<JobLink name={names.get(job) ?? String(job)} /></span>)}</span> : "-"}</td>
                 <td data-title={t("heard")} class="number">{state === "down" ? "-" : view.heartbeat_age_ms < 3000 ? t("now") : t("{0} ago", duration(view.heartbeat_age_ms))}</td>
-                <td data-title={t("remark")}>{remark(view, now)}</td>
+                <td data-title={t("remark")} class="remark">{remark(view, now)}</td>
+                {manages ? <td><NodeActions view={view} /></td> : null}
               </tr>
             );
           })}

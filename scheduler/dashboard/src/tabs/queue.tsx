@@ -1,7 +1,8 @@
 // Queue: all jobs that haven't ended, in the order of the plan, with planned start and the reason in words.
 import { useMemo, useState } from "preact/hooks";
+import { has_actions, JobDialog, RowActions } from "../actions";
 import { meet_accounts } from "../colours";
-import { jobs, use } from "../feed";
+import { caller, jobs, use } from "../feed";
 import { duration, moment, number } from "../format";
 import { is_active, node_names, waits, type JobRow } from "../jobs";
 import { said, t } from "../language";
@@ -18,6 +19,8 @@ function matches(row: JobRow, words: string[]): boolean {
 
 export function QueueTab() {
   const all = use(jobs);
+  const me = use(caller);
+  const [open, set_open] = useState<JobRow | null>(null); // whose actions are shown
   const [text, set_text] = useState("");
   const [kind, set_kind] = useState<Kind>("all");
   const rows = useMemo(() => {
@@ -40,6 +43,7 @@ export function QueueTab() {
     { title: t("where, or why not"), class: "why", cell: (row) => (waits(row) ? said(row.why) : node_names(row.nodes)) },
   ];
   if (rows.every((row) => !row.user)) columns.splice(3, 1);
+  if (me?.identified) columns.push({ title: t("actions"), class: "acts", cell: (row) => (has_actions(me, row) ? <RowActions row={row} open={() => set_open(row)} /> : "") });
   return (
     <section class="queue">
       <div class="controls">
@@ -57,6 +61,7 @@ export function QueueTab() {
         <p role="status">{rows.length === all.rows.length ? t("{0} jobs", number(rows.length)) : t("{0} of {1} jobs", number(rows.length), number(all.rows.length))}</p>
       </div>
       <LongTable caption={t("Jobs in the order of the plan")} columns={columns} rows={rows} key_of={(row) => row.name} href_of={(row) => "#/job/" + row.name} empty={t("No job.")} />
+      {open ? <JobDialog row={all.rows.find((row) => row.name === open.name) ?? open} on_close={() => set_open(null)} /> : null}
     </section>
   );
 }
