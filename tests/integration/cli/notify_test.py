@@ -172,7 +172,7 @@ class Notifications(unittest.TestCase):
         ran = self.tell_by(f'webhooks_allowed = ["{hook.url("/")}"]\n[[notifications.webhook]]\nurl = "{hook.url("/all")}"\nsecret_file = "hook-secret"\n')
         self.assertIn("notifications:", ran.out)
         good = self.cluster.submit("--gpus", 1, "--name", "good", "--webhook", hook.url(), "--", "true")
-        bad = self.cluster.submit("--gpus", 1, "--name", "bad\n<!channel>", "--webhook", hook.url(), "--", "sh", "-c", "exit 3")
+        bad = self.cluster.submit("--gpus", 1, "--name", "bad <!channel>", "--webhook", hook.url(), "--", "sh", "-c", "exit 3")
         self.cluster.wait(good), self.cluster.wait(bad)
         for job, events in ((good, ["begin", "end"]), (bad, ["begin", "fail"])):
             until(lambda: [one["event"] for one in hook.told(id=job)] == sorted(events * 2), f"{events} of {job}, to both")
@@ -222,7 +222,7 @@ class Notifications(unittest.TestCase):
         server = MailServer()
         self.addCleanup(server.close)
         self.tell_by(f'mail = "smtp"\nsmtp_url = "smtp://127.0.0.1:{server.server_address[1]}"\nfrom = "ultramarine@example.org"\nmail_domain = "example.org"\nlanguage = "ko"\n')
-        good = self.cluster.submit("--gpus", 1, "--name", "훈련\r\nBcc: eve@example.org", "--mail-type", "ALL", "--mail-user", "ada,bob@lab.example", "--", "true")
+        good = self.cluster.submit("--gpus", 1, "--name", "훈련 =?UTF-8?B?QmNj?= Bcc: eve@example.org", "--mail-type", "ALL", "--mail-user", "ada,bob@lab.example", "--", "true")
         self.cluster.wait(good)
         mails = self.mails_of(server, good, 4)
         self.assertEqual(sorted({str(receivers) for receivers, _ in mails}), ["['<ada@example.org>']", "['<bob@lab.example>']"])
