@@ -231,11 +231,11 @@ TEST(ClusterFile, MistakesInNotificationsNameTheFieldAndTheRemedy) {
   EXPECT_EQ(said("smtp_url = \"http://h\"").substr(0, 73), "notifications.smtp_url: this is no URL that can be used: it doesn't begin");
   EXPECT_EQ(said("smtp_user = \"um\""), "notifications.smtp_user: a login has a user and a password; add smtp_password_file, a file of mode 0600");
   EXPECT_EQ(said("webhooks_allowed = \"https://hooks.example.com\""),
-            "notifications.webhooks_allowed[0]: other hosts begin with \"https://hooks.example.com\", too; end it with a slash: \"https://hooks.example.com/\"");
-  EXPECT_EQ(said("[[notifications.webhook]]\nevents = \"fail\""), "notifications.webhook[0].url: a URL is missing; write it like url = \"https://hooks.example.com/ultramarine\"");
+            "notifications.webhooks_allowed: other hosts begin with \"https://hooks.example.com\", too; end it with a slash: \"https://hooks.example.com/\"");
+  EXPECT_EQ(said("[[notifications.webhook]]\nevents = \"fail\""), "notifications.webhook[0]: a URL is missing; write it like url = \"https://hooks.example.com/ultramarine\"");
   EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/secret x\"").find("secret"), std::string::npos) << "a URL may be a secret";
-  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\naccounts = \"nobody\"").substr(0, 74), "notifications.webhook[0].accounts[0]: there is no account \"nobody\"; name one");
-  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\nevents = \"time_limit\"").substr(0, 34), "notifications.webhook[0].events[0]");
+  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\naccounts = \"nobody\"").substr(0, 73), "notifications.webhook[0].accounts: there is no account \"nobody\"; name one");
+  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\nevents = \"time_limit\"").substr(0, 33), "notifications.webhook[0].events: ");
   EXPECT_EQ(said("timeout = \"2h\""), "notifications.timeout: 2h is out of range; use 100ms to 1m");
   EXPECT_EQ(said("mails = 1").substr(0, 45), "notifications.mails: unknown word \"mails\"; di");
 }
