@@ -56,6 +56,7 @@ Job redacted(Job job, const Caller& caller) {
   job.spec.output.clear();
   job.spec.error.clear();
   job.spec.recorded.clear();
+  job.spec.notify = {};
   job.environment_names.clear();
   job.request_key.clear();
   if (job.checkpoint) job.checkpoint->path.clear();

@@ -4,6 +4,7 @@
 
 #include "scheduler/api/api.h"
 #include "scheduler/api/handlers.h"
+#include "scheduler/api/notify.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
 #include "scheduler/api/words.h"
@@ -22,6 +23,8 @@ protocol::CheckReply checked(const Snapshot& snapshot, protocol::SubmitRequest r
   auto accepted = scheduler.accept(std::move(request.spec), actor, snapshot.now_ms);
   if (const auto* refusal = std::get_if<core::Refusal>(&accepted)) throw from_refusal(*refusal);
   auto& [spec, warnings] = std::get<core::Accepted>(accepted);
+  check_notifications(spec.notify, *snapshot.notifications);
+  for (std::string& line : notification_warnings(spec.notify, actor, *snapshot.notifications)) warnings.push_back(std::move(line));
   protocol::CheckReply reply;
   reply.spec = spec;
   reply.count = std::max<std::int64_t>(static_cast<std::int64_t>(request.array_indices.size()), 1);

@@ -107,6 +107,8 @@ void cancel_reservation(const ExchangePtr& exchange);
 
 // ---- parameters.cpp
 // Names and forms of query parameters, and bodies where none is taken, were checked against the table of routes before a handler runs.
+/// "" when absent.
+std::string text_parameter(const Exchange& exchange, const std::string& name);
 /// nullopt when absent.
 std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name);
 /// 1, true, 0, false; absent is false.

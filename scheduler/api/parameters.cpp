@@ -59,6 +59,11 @@ void check_request(const Exchange& exchange, const Route& route) {
   if (!route.request.has_members) expect_no_body(exchange);
 }
 
+std::string text_parameter(const Exchange& exchange, const std::string& name) {
+  const std::string* text = value_of(exchange, name);
+  return text ? *text : "";
+}
+
 std::optional<std::int64_t> number_parameter(const Exchange& exchange, const std::string& name) {
   const std::string* text = value_of(exchange, name);
   return text ? whole_number(*text) : std::nullopt;

@@ -23,11 +23,6 @@ std::optional<protocol::PriorityOfJob> priority_of(const Snapshot& snapshot, con
 
 namespace {
 
-std::string parameter(const Exchange& exchange, const std::string& name) {
-  const auto found = exchange.request.query.find(name);
-  return found == exchange.request.query.end() ? "" : found->second;
-}
-
 void must_be_account(const State& state, const std::string& name) {
   if (name.empty()) return;
   const auto& accounts = state.cluster.accounts;
@@ -73,7 +68,7 @@ protocol::ShareList share_list(const Snapshot& snapshot, const std::string& user
 void list_priorities(const ExchangePtr& exchange) {
   exchange->backend.ask([exchange](const SnapshotPtr& snapshot) {
     try {
-      exchange->answer(priority_list(*snapshot, parameter(*exchange, "user"), parameter(*exchange, "account")));
+      exchange->answer(priority_list(*snapshot, text_parameter(*exchange, "user"), text_parameter(*exchange, "account")));
     } catch (const Problem& problem) {
       exchange->refuse(problem);
     }
@@ -83,7 +78,7 @@ void list_priorities(const ExchangePtr& exchange) {
 void list_shares(const ExchangePtr& exchange) {
   exchange->backend.ask([exchange](const SnapshotPtr& snapshot) {
     try {
-      exchange->answer(share_list(*snapshot, parameter(*exchange, "user"), parameter(*exchange, "account")));
+      exchange->answer(share_list(*snapshot, text_parameter(*exchange, "user"), text_parameter(*exchange, "account")));
     } catch (const Problem& problem) {
       exchange->refuse(problem);
     }

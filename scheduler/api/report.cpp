@@ -10,14 +10,9 @@
 namespace ultramarine::api {
 namespace {
 
-std::string parameter(const Exchange& exchange, const std::string& name) {
-  const auto found = exchange.request.query.find(name);
-  return found == exchange.request.query.end() ? "" : found->second;
-}
-
 Month month_asked_for(const Exchange& exchange, const std::string& zone, Time now) {
   if (!exchange.request.query.contains("month")) return month_of(now, zone);
-  const std::string name = parameter(exchange, "month");
+  const std::string name = text_parameter(exchange, "month");
   const auto month = named_month(name, zone);
   if (!month) throw bad_request("month", "\"" + name + "\" is no month", "write it like " + month_name(now, zone));
   if (month->start > now) throw bad_request("month", name + " has not begun", "the newest is " + month_name(now, zone));
@@ -28,7 +23,7 @@ protocol::ReportView report_view(const Exchange& exchange, const Snapshot& snaps
   const State& state = *snapshot.state;
   const std::string& zone = state.cluster.time_zone;
   const Month month = month_asked_for(exchange, zone, snapshot.now_ms);
-  const std::string account = parameter(exchange, "account");
+  const std::string account = text_parameter(exchange, "account");
   core::Report made = core::report(state, month.start, month.end, snapshot.now_ms, account);
   if (!account.empty() && made.accounts.empty()) throw not_found("there is no account " + account, "'ultra report' lists them");
   const core::Prices prices = core::prices_of(state.cluster);

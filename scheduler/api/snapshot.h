@@ -10,6 +10,7 @@
 #include "scheduler/core/liveness.h"
 #include "scheduler/model/plan.h"
 #include "scheduler/model/state.h"
+#include "scheduler/protocol/config.h"
 
 namespace ultramarine::api {
 
@@ -32,6 +33,7 @@ struct Snapshot {
   std::shared_ptr<const Plan> plan;
   std::shared_ptr<const core::Liveness> liveness;
   std::string http, agents;  // where they listen
+  std::shared_ptr<const protocol::NotificationsSection> notifications;  // what the cluster file says of them; secrets are in other files
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 

@@ -101,11 +101,6 @@ protocol::WaitRollUp roll_up(const Followed& followed, const std::string& accoun
   return {followed.now_ms, month, std::move(sums).accounts()};
 }
 
-std::string parameter(const Exchange& exchange, const std::string& name) {
-  const auto found = exchange.request.query.find(name);
-  return found == exchange.request.query.end() ? "" : found->second;
-}
-
 /// Answers on the loop's thread by what `make` says on the follower's.
 template <class Make>
 void answer_followed(const ExchangePtr& exchange, Time now, Make make) {
@@ -124,7 +119,7 @@ void show_waits(const ExchangePtr& exchange, const JobName& name) {
 
 void list_waits(const ExchangePtr& exchange) {
   exchange->backend.ask([exchange](const SnapshotPtr& snapshot) {
-    const std::string account = parameter(*exchange, "account"), month = parameter(*exchange, "month");
+    const std::string account = text_parameter(*exchange, "account"), month = text_parameter(*exchange, "month");
     const auto& accounts = snapshot->state->cluster.accounts;
     const bool is_known = account.empty() || std::any_of(accounts.begin(), accounts.end(), [&](const AccountConfig& one) { return one.name == account; });
     if (!is_known) return exchange->refuse(not_found("there is no account " + account, "'ultra shares' lists them"));

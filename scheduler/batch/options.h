@@ -21,6 +21,7 @@ enum class Meaning {
   cpus_per_gpu, memory, memory_per_cpu, memory_per_gpu, constraint, node_list, node_file, exclude, exclusive,
   begin, deadline, hold, nice, reservation, min_gpus, max_restarts, node_loss, hang_after, no_trial,
   time, grace, mpi, bind, folder, output, error, open_mode, array, dependency, after, signal, environment, strict_names, log_limit, wait, parsable,
+  mail_type, mail_user, webhook,
   // recorded, and checked as ...
   text, count, disk,
   // refused

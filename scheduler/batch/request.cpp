@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "scheduler/batch/notify.h"
 #include "scheduler/batch/shape.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -44,6 +45,7 @@ class Reader {
     read_waiting();
     read_files();
     read_order();
+    read_notify();
     read_recorded();
     return std::move(request_);
   }
@@ -90,6 +92,8 @@ class Reader {
       case Meaning::error:
       case Meaning::folder:
       case Meaning::reservation:
+      case Meaning::mail_type:
+      case Meaning::mail_user:
         return true;
       default:
         return false;
@@ -405,6 +409,40 @@ class Reader {
         request_.element_dependencies.push_back(typed);
       else
         request_.spec.dependencies.push_back({typed.job, typed.condition});
+    }
+  }
+
+  // --- what is told ---
+
+  /// A webhook alone gets what ALL stands for.
+  void read_notify() {
+    NotificationWish& wish = request_.spec.notify;
+    const Given* type = take(Meaning::mail_type, "notify.events");
+    if (type) {
+      MailTypes types = mail_types_value(type->value, type->where);
+      wish.events = std::move(types.events);
+      wish.each_element = types.each_element;
+      wish.mail = !wish.events.empty();
+      if (!types.untold.empty()) {
+        request_.spec.recorded["mail-type"] = type->value;
+        warn(type->where + ": nothing is told of " + join(types.untold, ", "));
+      }
+    }
+    if (const Given* given = take(Meaning::mail_user, "notify.mail_to")) read_mail_user(*given);
+    if (const Given* given = take(Meaning::webhook, "notify.webhook")) {
+      wish.webhook = webhook_value(given->value, given->where);
+      if (!type) wish.events = all_mail_types();
+    }
+  }
+
+  /// Slurm takes whatever is written there: a script is not refused for it.
+  void read_mail_user(const Given& given) {
+    try {
+      request_.spec.notify.mail_to = mail_users_value(given.value, given.where);
+    } catch (const Problem& problem) {
+      if (given.dialect == Dialect::ultra) throw;
+      request_.spec.recorded["mail-user"] = given.value;
+      warn(given.where + ": " + problem.problem + "; it goes to the owner");
     }
   }
 

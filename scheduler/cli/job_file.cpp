@@ -34,7 +34,7 @@ std::vector<std::string> known_words() {
 
 bool may_be_list(batch::Meaning meaning) {
   return meaning == batch::Meaning::after || meaning == batch::Meaning::environment || meaning == batch::Meaning::array ||
-         meaning == batch::Meaning::constraint || meaning == batch::Meaning::node_list || meaning == batch::Meaning::exclude;
+         meaning == batch::Meaning::constraint || meaning == batch::Meaning::node_list || meaning == batch::Meaning::exclude || meaning == batch::Meaning::mail_type || meaning == batch::Meaning::mail_user;
 }
 
 std::string joined(const std::vector<std::string>& items) {

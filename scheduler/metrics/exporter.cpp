@@ -90,6 +90,7 @@ struct Exporter::Counters {
   prometheus::Counter& harm =
       counter(registry, "plan_harm_seconds_total", "By how much planned starts moved later because a job below them started.").Add({});
   CounterFamily& requests = counter(registry, "http_requests_total", "Requests to the API.");
+  CounterFamily& notifications = counter(registry, "notifications_total", "Tries to tell people of their jobs, by what came of them.");
   CounterFamily& refused = counter(registry, "auth_failures_total", "Proofs and permissions refused.");
   HistogramFamily& wait = histogram(registry, "job_wait_seconds", "From submission (or requeue) to the start of the ranks.");
   HistogramFamily& runtime = histogram(registry, "job_runtime_seconds", "From the start of the ranks to the end of the attempt.");
@@ -237,6 +238,8 @@ Exporter::Exporter(const Build& build, Time started_ms) : counters_(std::make_un
   });
   for (const char* phase : {"decide", "commit", "dispatch"}) c.round.Add({{"phase", phase}}, round_buckets);
   for (const char* method : {"secret", "peercred"}) c.refused.Add({{"method", method}});
+  for (const char* channel : {"webhook", "mail"})
+    for (const char* result : {"delivered", "retried", "refused", "given_up", "dropped"}) c.notifications.Add({{"channel", channel}, {"result", result}});
   for (const char* route : {"/metrics", "/v1/jobs", "/v1/cluster", "/v1/nodes"}) {
     c.requests.Add({{"route", route}, {"method", "GET"}, {"code", "200"}});
     c.request_seconds.Add({{"route", route}, {"method", "GET"}, {"code", "200"}}, request_buckets);
@@ -325,6 +328,10 @@ void Exporter::on_request(const std::string& route, const std::string& method, i
   const prometheus::Labels labels{{"route", route}, {"method", methods.count(method) ? method : "other"}, {"code", std::to_string(code)}};
   counters_->requests.Add(labels).Increment();
   counters_->request_seconds.Add(labels, request_buckets).Observe(seconds);
+}
+
+void Exporter::on_notification(const std::string& channel, const std::string& result) {
+  counters_->notifications.Add({{"channel", channel}, {"result", result}}).Increment();
 }
 
 void Exporter::on_refused(const std::string& method) { counters_->refused.Add({{"method", method}}).Increment(); }

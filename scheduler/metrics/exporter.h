@@ -26,6 +26,7 @@ struct Scrape {
   std::int64_t store_bytes = 0;
   std::int64_t store_wal_bytes = 0;
   std::int64_t event_stream_clients = 0;
+  std::int64_t queued_notifications = 0;
 };
 
 struct Build {
@@ -67,6 +68,8 @@ class Exporter {
   void on_round_phase(const std::string& phase, double seconds);
   /// Planned starts that moved later.
   void on_slips(const std::vector<core::Slip>& slips);
+  /// `channel`: webhook, mail. `result`: delivered, retried, refused, given_up, dropped.
+  void on_notification(const std::string& channel, const std::string& result);
   /// `route` is a template, never a path as asked for.
   void on_request(const std::string& route, const std::string& method, int code, double seconds);
   /// `method`: secret (an agent failed the proof), peercred (a user may not do what he asked for).

@@ -106,13 +106,15 @@ void daemon(const Scrape& scrape, Families& families) {
   Family bytes("store_bytes", "Size of the scheduler's database.");
   Family wal("store_wal_bytes", "Size of the database's write-ahead log.");
   Family clients("event_stream_clients", "Clients that follow the output of a job.");
+  Family letters("queued_notifications", "What people are to be told and have not been.");
   Family leader("scheduler_leader", "1: this scheduler decides; whoever doesn't serves no metrics.");
   leader.add({}, 1);
+  letters.add({}, static_cast<double>(scrape.queued_notifications));
   clients.add({}, static_cast<double>(scrape.event_stream_clients));
   sessions.add({}, static_cast<double>(scrape.agent_sessions));
   bytes.add({}, static_cast<double>(scrape.store_bytes));
   wal.add({}, static_cast<double>(scrape.store_wal_bytes));
-  for (Family* family : {&leader, &sessions, &clients, &bytes, &wal}) family->into(families);
+  for (Family* family : {&leader, &sessions, &clients, &bytes, &wal, &letters}) family->into(families);
 }
 
 }  // namespace

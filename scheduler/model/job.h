@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/model/notification.h"
 #include "scheduler/model/time.h"
 #include "scheduler/model/wait.h"
 
@@ -143,6 +144,7 @@ struct JobSpec {
   std::optional<TerminalSize> terminal;   // of its script: `ultra shell`
   std::int64_t min_gpus = 0;              // its program runs on so few, too: what it may be offered; 0 = not said
   bool trial = true;                      // it may have its first minutes at once on few GPUs, where the policy gives such
+  NotificationWish notify;                // what its owner wants to be told, and where
   std::map<std::string, std::string> recorded;  // options of a script that change nothing, as given
   bool operator==(const JobSpec&) const = default;
 };
@@ -150,7 +152,7 @@ BOOST_DESCRIBE_STRUCT(JobSpec, (),
                       (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
                        ranks, ranks_per_node, cpus_per_rank, bind, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
                        cpus_per_gpu, memory_per_gpu_bytes, features, only_nodes, without_nodes, exclusive, nice, begin_ms, deadline_ms, hold,
-                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, min_gpus, trial, recorded))
+                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, min_gpus, trial, notify, recorded))
 
 /// A job's place in its array: n jobs submitted as one.
 struct ArrayElement {

@@ -53,9 +53,13 @@ ClusterFile parse_cluster_file(std::string_view text, const std::string& file_na
   ClusterFile file;
   file.cluster = checked_cluster(layout, reader);
   check_daemon_sections(layout, reader);
+  std::vector<std::string> accounts;
+  for (const AccountConfig& account : file.cluster.accounts) accounts.push_back(account.name);
+  check_notifications(layout.notifications, accounts, reader);
   file.scheduler = layout.scheduler;
   file.agent = layout.agent;
   file.metrics = layout.metrics;
+  file.notifications = layout.notifications;
 
   const fs::path folder = fs::absolute(file_name).lexically_normal().parent_path();
   file.folder = folder.string();
@@ -69,6 +73,9 @@ ClusterFile parse_cluster_file(std::string_view text, const std::string& file_na
   if (!file.agent.state_directory.empty()) settle(file.agent.state_directory, "");
   if (file.agent.scheduler.empty()) file.agent.scheduler = file.scheduler.agents;
   if (is_path(file.scheduler.policy)) settle(file.scheduler.policy, "");
+  for (WebhookSection& webhook : file.notifications.webhook)
+    if (!webhook.secret_file.empty()) settle(webhook.secret_file, "");
+  if (!file.notifications.smtp_password_file.empty()) settle(file.notifications.smtp_password_file, "");
   return file;
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "scheduler/model/cluster.h"
+#include "scheduler/model/notification.h"
 
 namespace ultramarine::protocol {
 
@@ -60,11 +61,42 @@ struct MetricsSection {
 };
 BOOST_DESCRIBE_STRUCT(MetricsSection, (), (user_label, peak_tflops))
 
+/// [[notifications.webhook]] of the cluster file: one receiver for all jobs, or those of some accounts.
+struct WebhookSection {
+  std::string url;
+  std::vector<NotificationEvent> events;  // empty = begin, end, fail, requeue and delayed
+  std::vector<std::string> accounts;      // and those under them; empty = all
+  std::string secret_file;                // what is sent is signed with the text in it (HMAC-SHA256); "" = not signed
+  bool operator==(const WebhookSection&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(WebhookSection, (), (url, events, accounts, secret_file))
+
+/// [notifications] of the cluster file: what is told to people, and how. Nothing, unless it says so. Not journaled: addresses may be secrets.
+struct NotificationsSection {
+  std::vector<WebhookSection> webhook;
+  std::vector<std::string> webhooks_allowed;  // what a job's --webhook may begin with: "https://hooks.example.com/"; none = users name no webhooks
+  std::string mail = "off";                   // off, sendmail or smtp
+  std::string sendmail = "/usr/sbin/sendmail";  // the program that takes a message, with sendmail's options
+  std::string smtp_url;                       // smtp://host:25, smtps://host:465
+  std::string smtp_user;                      // "" = no login
+  std::string smtp_password_file;             // 0600
+  std::string from;                           // sender's address
+  std::string mail_domain;                    // user -> user@mail_domain; "" = the bare name
+  std::string language = "en";                // of what is told: en or ko
+  Duration timeout_ms{10'000};                // of one try
+  Duration retry_after_ms{5'000};             // before the second try; twice as long after each that follows, up to ten minutes
+  Duration give_up_after_ms{86'400'000};      // what can't be delivered for so long is dropped
+  bool operator==(const NotificationsSection&) const = default;
+};
+BOOST_DESCRIBE_STRUCT(NotificationsSection, (), (webhook, webhooks_allowed, mail, sendmail, smtp_url, smtp_user, smtp_password_file, from, mail_domain, language,
+                                                 timeout_ms, retry_after_ms, give_up_after_ms))
+
 struct ClusterFile {
   ClusterConfig cluster;  // hostlists expanded, defaults (partition main, account default, QOS normal) filled in
   SchedulerSection scheduler;
   AgentSection agent;
   MetricsSection metrics;
+  NotificationsSection notifications;
   std::string folder;     // absolute; where the defaults of both sections lie
 };
 

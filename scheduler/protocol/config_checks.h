@@ -23,13 +23,16 @@ struct ClusterLayout {
   SchedulerSection scheduler;
   AgentSection agent;
   MetricsSection metrics;
+  NotificationsSection notifications;
 };
-BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, hang, money, timeouts, scheduler, agent, metrics))
+BOOST_DESCRIBE_STRUCT(ClusterLayout, (), (name, time_zone, node, partition, account, qos, roles, names, fabric, hang, money, timeouts, scheduler, agent, metrics, notifications))
 
 /// Hostlists expanded, defaults filled in, everything checked. Throws ConfigError.
 ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& reader);
 /// Forms of addresses, names of policies. Throws ConfigError.
 void check_daemon_sections(const ClusterLayout& layout, const TomlReader& reader);
+/// Addresses, programs, files, and what one needs of the others. `accounts`: all that there are. Throws ConfigError.
+void check_notifications(const NotificationsSection& section, const std::vector<std::string>& accounts, const TomlReader& reader);
 void check_policy(const PolicyConfig& policy, const TomlReader& reader);
 
 }  // namespace ultramarine::protocol

@@ -150,6 +150,7 @@ void Daemon::recover() {
   // The follower goes over the same entries again, unless they are very many: then it begins with what they come to.
   State follower_begins = state();
   Follower::Entries since;
+  Time recorded = follower_begins_at;
   bool too_many = false;
   store_.read(sequence_ + 1, [&](const store::Record& record) {
     if (record.sequence != sequence_ + 1)
@@ -157,6 +158,7 @@ void Daemon::recover() {
                                ": refusing to start; restore the state directory from a copy");
     scheduler_.apply(record.at_ms, record.entry);
     sequence_ = record.sequence;
+    recorded = record.at_ms;
     clock_.not_before(record.at_ms);
     if (too_many) return;
     since.emplace_back(record.at_ms, record.entry);
@@ -166,6 +168,8 @@ void Daemon::recover() {
   else follower_.start(std::move(follower_begins), follower_begins_at, std::move(since));
   active_ = core::active_jobs(state());
   now_ = started_ms_ = clock_.now();
+  tell_by(options_.notifications);
+  outbox_.begin(store_, recorded);
   liveness_.started_ms = now_;
   for (const auto& [name, node] : state().nodes)
     if (node.state == NodeState::up) awaits_agents_until_ = now_ + options_.cluster.timeouts.agents_return_ms;
@@ -197,6 +201,8 @@ void Daemon::one_round(std::vector<Inbox::Work> work) {
   record_period();
   record_due_events();
   record_finished_waits();
+  outbox_.on_time(now_, state(), active_, pending_);
+  forget_arrived_letters();
   const bool recorded = !pending_.entries.empty();
   commit();
   if (recorded) crash_point("after_reply_before_round");
@@ -235,6 +241,7 @@ void Daemon::record(const Entry& entry) {
   scheduler_.apply(now_, entry);
   crash_point("after_apply");
   pending_.entries.emplace_back(now_, entry);
+  outbox_.on_entry(entry, now_, state(), pending_);
   const auto touch = [this](JobId id) {
     if (id.value == 0) return;
     touched_.insert(id);
@@ -300,6 +307,7 @@ void Daemon::commit() {
     exporter_.on_commit(seconds_since(start), pending_.entries.size());
     for (const auto& [at, entry] : pending_.entries) exporter_.on_entry(at, entry, state());
     follower_.follow(pending_.entries);
+    outbox_.hand_over();
     if (shared_state_) keep_for_shared_state(std::move(pending_.entries));
     pending_ = {};
     crash_point("after_commit_before_reply");
@@ -435,6 +443,12 @@ void Daemon::record_finished_waits() {
   if (!event.waits.empty()) record(event);
 }
 
+/// As finished waits: should the daemon end before, they are sent again.
+void Daemon::forget_arrived_letters() {
+  if (pending_.empty() && SteadyClock::now() - last_write_ < touch_interval) return;
+  outbox_.forget_arrived(pending_);
+}
+
 /// At the end.
 void Daemon::record_all_waits() {
   auto open = follower_.open_waits(now_);
@@ -442,8 +456,10 @@ void Daemon::record_all_waits() {
     record_open_waits(open.get());
     WaitsAccounted finished{follower_.take_finished(), scheduler_actor()};
     if (!finished.waits.empty()) record(finished);
-    commit();
   }
+  outbox_.stop();
+  outbox_.forget_arrived(pending_);
+  commit();
   follower_.stop();
 }
 
@@ -474,6 +490,7 @@ SteadyClock::time_point Daemon::next_moment() {
     moment = std::min(moment, SteadyClock::now() + std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, 60'000)));
   };
   not_after(core::next_due(state(), active_, liveness_, now_));
+  not_after(outbox_.next(state(), active_));
   not_after(state().period.end_ms);
   not_after(awaits_agents_until_);
   not_after(shutdown_deadline_);

@@ -23,6 +23,7 @@
 #include "scheduler/server/dispatch.h"
 #include "scheduler/server/follower.h"
 #include "scheduler/server/inbox.h"
+#include "scheduler/server/outbox.h"
 #include "scheduler/server/output_streams.h"
 #include "scheduler/server/sessions.h"
 #include "scheduler/server/thinker.h"
@@ -34,6 +35,7 @@ struct Configuration {
   ClusterConfig cluster;
   PolicyConfig policy;
   protocol::MetricsSection metrics;
+  notifier::Means notifications = {};
 };
 
 struct DaemonOptions {
@@ -47,6 +49,7 @@ struct DaemonOptions {
   std::function<Configuration()> read_configuration = {};  // the files as they are by now; throws api::Problem
   metrics::Build build;
   protocol::MetricsSection metrics = {};
+  notifier::Means notifications = {};
 };
 
 class Daemon final : public api::Backend {
@@ -129,6 +132,7 @@ class Daemon final : public api::Backend {
   void record_all_waits();
   void touch_store();
   void measure_loop_lag();
+  void forget_arrived_letters();
   bool awaits_agents();
   bool finish_shutdown();
   std::chrono::steady_clock::time_point next_moment();
@@ -144,6 +148,7 @@ class Daemon final : public api::Backend {
   // ---- requests.cpp: questions and changes of the API
   api::SnapshotPtr snapshot();
   std::shared_ptr<const State> shared_state();
+  void tell_by(const notifier::Means& means);
   void keep_for_shared_state(std::vector<std::pair<Time, Entry>> entries);
   /// Runs `answer` after the next commit (this round's), on the loop's thread.
   void answer_after_commit(std::function<void()> answer);
@@ -179,6 +184,9 @@ class Daemon final : public api::Backend {
   Thinker thinker_{loop_};
   Follower follower_{[this](const std::vector<core::Slip>& slips) { exporter_.on_slips(slips); },
                      [this](const State& state, const Plan& plan) { exporter_.on_plan(state, plan); }};
+  Outbox outbox_{[this](notifier::Channel channel, notifier::Result result) { 
+    exporter_.on_notification(boost::describe::enum_to_string(channel, ""), boost::describe::enum_to_string(result, ""));
+  }};
   std::thread thread_;
 
   // ---- the daemon's thread only
@@ -222,6 +230,7 @@ class Daemon final : public api::Backend {
   std::shared_ptr<const Plan> shared_plan_, former_plan_;
   std::shared_ptr<const core::Liveness> shared_liveness_;
   std::shared_ptr<api::StateHash> shared_hash_;
+  std::shared_ptr<const protocol::NotificationsSection> notifications_;
   std::int64_t shared_hash_sequence_ = -1, shared_plan_sequence_ = -1, shared_liveness_version_ = -1;
 
   // ---- read by other threads

@@ -81,7 +81,9 @@ Configuration read_anew(const std::string& path, const protocol::SchedulerSectio
     if (!api::is_time_zone(file.cluster.time_zone))
       throw api::bad_request("", path + ": time_zone: this machine knows no time zone " + file.cluster.time_zone, zone_remedy);
     check_needs_no_restart(running, file.scheduler);
-    return {file.cluster, protocol::load_policy(file.scheduler.policy), file.metrics};
+    return {file.cluster, protocol::load_policy(file.scheduler.policy), file.metrics, {file.notifications, read_notification_secrets(file.notifications)}};
+  } catch (const SecretError& error) {
+    throw api::bad_request("", path + ": [notifications]: " + error.problem, error.remedy);
   } catch (const protocol::ConfigError& error) {
     std::string message = error.where;
     for (const std::string* part : {&error.field, &error.problem})
@@ -155,6 +157,14 @@ std::filesystem::path page_folder() {
   return program.parent_path().parent_path() / "share" / "ultramarine" / "dashboard";
 }
 
+notifier::Means notification_means(const std::string& file, const protocol::NotificationsSection& section) {
+  try {
+    return {section, read_notification_secrets(section)};
+  } catch (const SecretError& error) {
+    refuse(usage, file + ": [notifications]", error.problem, error.remedy);
+  }
+}
+
 int serve(const ProgramOptions& options) {
   const std::string armed = armed_crash_point();
   const protocol::ClusterFile file = protocol::load_cluster_file(options.config);
@@ -170,6 +180,7 @@ int serve(const ProgramOptions& options) {
   daemon_options.from_journal = options.from_journal;
   daemon_options.build = build();
   daemon_options.metrics = file.metrics;
+  daemon_options.notifications = notification_means(options.config, file.notifications);
   daemon_options.read_configuration = [path = options.config, running = section] { return read_anew(path, running); };
   make_state_directory(section.state_directory);
   const std::unique_ptr<store::Store> store = open_store(section.state_directory);

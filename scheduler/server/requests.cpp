@@ -5,6 +5,7 @@
 
 #include "scheduler/api/changes.h"
 #include "scheduler/api/job_name.h"
+#include "scheduler/api/notify.h"
 #include "scheduler/core/accept.h"
 #include "scheduler/core/arrays.h"
 #include "scheduler/core/lifecycle.h"
@@ -59,6 +60,7 @@ api::SnapshotPtr Daemon::snapshot() {
   answer->liveness = shared_liveness_;
   answer->http = http_;
   answer->agents = agents_;
+  answer->notifications = notifications_;
   return answer;
 }
 
@@ -72,12 +74,11 @@ void Daemon::ask(std::function<void(api::SnapshotPtr)> done) {
 void Daemon::metrics_text(std::function<void(std::string)> done) {
   inbox_->post([this, done = std::move(done)]() mutable {
     after_commit_.push_back([this, done = std::move(done)]() mutable {
-      const metrics::Scrape sizes{state(), *snapshot()->plan, liveness_, now_, 0, store_.size_bytes(), store_.wal_bytes()};
-      const std::int64_t bytes = sizes.store_bytes, wal_bytes = sizes.store_wal_bytes;
-      loop_.post([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes] {
+      const std::int64_t bytes = store_.size_bytes(), wal_bytes = store_.wal_bytes(), letters = outbox_.size();
+      loop_.post([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes, letters] {
         const auto sessions = static_cast<std::int64_t>(sessions_.numbers().size());
         done(exporter_.text({*answer->state, *answer->plan, *answer->liveness, answer->now_ms, sessions, bytes, wal_bytes,
-                             static_cast<std::int64_t>(output_streams_.open_clients())}));
+                             static_cast<std::int64_t>(output_streams_.open_clients()), letters}));
       });
     });
   });
@@ -94,6 +95,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
     }
     try {
       if (submission.check) submission.check(state(), submission.spec);
+      api::check_notifications(submission.spec.notify, outbox_.section());
     } catch (const api::Problem& refused) {
       answer(refused);
       return;
@@ -117,6 +119,7 @@ void Daemon::submit(api::Submission submission, Actor actor, std::function<void(
       return;
     }
     auto& [spec, warnings] = std::get<core::Accepted>(accepted);
+    for (std::string& line : api::notification_warnings(spec.notify, actor, outbox_.section())) warnings.push_back(std::move(line));
     JobSubmitted event{.job = {state().next_job}, .spec = std::move(spec), .request_key = std::move(submission.request_key), .actor = actor};
     for (const auto& [name, value] : submission.environment) event.environment_names.push_back(name);
     event.array_indices = std::move(submission.array_indices);
@@ -167,10 +170,12 @@ void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done)
       const Configuration read = options_.read_configuration();
       protocol::ReloadReply reply{api::changes(state(), read.cluster, read.policy)};
       for (std::string& line : api::changes(metrics_, read.metrics)) reply.changes.push_back(std::move(line));
+      if (read.notifications.section != outbox_.section()) reply.changes.push_back("notifications: told as the cluster file says now");
       if (!check) {
         if (state().cluster != read.cluster) record(ClusterConfigured{read.cluster, actor});
         if (state().policy != read.policy) record(PolicyChanged{read.policy, actor});
         obey(read.metrics);
+        tell_by(read.notifications);
         for (const std::string& line : reply.changes) spdlog::info("reloaded by uid {}: {}", actor.uid, line);
       }
       reloaded = std::move(reply);
@@ -179,6 +184,11 @@ void Daemon::reload(bool check, Actor actor, std::function<void(Reloaded)> done)
     }
     answer_after_commit([done, reloaded = std::move(reloaded)] { done(reloaded); });
   });
+}
+
+void Daemon::tell_by(const notifier::Means& means) {
+  outbox_.use(means, now_);
+  notifications_ = std::make_shared<const protocol::NotificationsSection>(means.section);
 }
 
 void Daemon::cancel(std::vector<JobId> jobs, Actor actor, Changed done) {

@@ -20,14 +20,13 @@ struct OpenFile {
     if (descriptor >= 0) ::close(descriptor);
   }
 };
-}  // namespace
 
-std::string read_secret(const std::string& path) {
+/// The file's text without surrounding blanks, when nobody else can have read it.
+std::string read_private(const std::string& path, const std::string& how_to_make_one) {
   const OpenFile file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
   if (file.descriptor < 0) {
     if (errno == ENOENT)
-      throw SecretError(path + " does not exist",
-                        "`ultra cluster up` makes one; by hand: (umask 077; openssl rand -hex 32 > " + path + "), the same on every node");
+      throw SecretError(path + " does not exist", how_to_make_one);
     throw SecretError(path + " can't be read: " + std::strerror(errno),
                       "make it readable by the user who runs the daemon, and by nobody else");
   }
@@ -46,10 +45,23 @@ std::string read_secret(const std::string& path) {
   std::string text(buffer.data(), static_cast<std::size_t>(length));
   constexpr const char* blanks = " \t\r\n";
   const std::size_t first = text.find_first_not_of(blanks);
-  text = first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+}  // namespace
+
+std::string read_secret(const std::string& path) {
+  const std::string text =
+      read_private(path, "`ultra cluster up` makes one; by hand: (umask 077; openssl rand -hex 32 > " + path + "), the same on every node");
   if (text.size() < characters_min)
     throw SecretError(path + " holds less than " + std::to_string(characters_min) + " characters",
                       "make a new one: (umask 077; openssl rand -hex 32 > " + path + ")");
+  return text;
+}
+
+std::string read_password(const std::string& path) {
+  const std::string text = read_private(path, "write the password into it: (umask 077; cat > " + path + ")");
+  if (text.empty()) throw SecretError(path + " is empty", "write the password into it");
   return text;
 }
 

@@ -16,5 +16,7 @@ struct SecretError : std::runtime_error {
 /// The file's text without surrounding blanks. Refuses a missing file, one that is not ours, one that others may read or write, and a
 /// secret of less than 32 characters. Throws SecretError.
 std::string read_secret(const std::string& path);
+/// The same of a password that somebody else chose: it may be short.
+std::string read_password(const std::string& path);
 
 }  // namespace ultramarine::server

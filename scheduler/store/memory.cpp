@@ -30,6 +30,9 @@ class MemoryStore final : public Store {
     lines_.insert(lines_.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
     for (auto& [key, text] : environments) environments_[key] = std::move(text);
     for (const EnvironmentKey key : batch.forget_environments) environments_.erase(key);
+    for (const auto& [number, text] : batch.letters) letters_[number] = text;
+    for (const std::int64_t number : batch.forget_letters) letters_.erase(number);
+    if (batch.looked_until_ms) looked_until_ = batch.looked_until_ms;
     return last_sequence();
   }
 
@@ -69,6 +72,9 @@ class MemoryStore final : public Store {
     return environment_from_text(key.job, found->second);
   }
 
+  Letters letters() const override { return letters_; }
+  std::optional<Time> looked_until() const override { return looked_until_; }
+
   std::int64_t size_bytes() const override { return 0; }
   std::int64_t wal_bytes() const override { return 0; }
 
@@ -96,6 +102,8 @@ class MemoryStore final : public Store {
   std::deque<Line> lines_;
   std::map<std::string, std::vector<std::int64_t>> about_;
   std::map<EnvironmentKey, std::string> environments_;
+  Letters letters_;
+  std::optional<Time> looked_until_;
   std::map<std::int64_t, SavedState> snapshots_;
 };
 

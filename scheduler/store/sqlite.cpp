@@ -60,7 +60,10 @@ class SqliteStore final : public Store {
         insert_entry_(database_.get(), "INSERT INTO journal VALUES (?, ?, ?, ?)"),
         insert_subject_(database_.get(), insert_subject_sql),
         put_environment_(database_.get(), "INSERT OR REPLACE INTO environments VALUES (?, ?, ?, ?)"),
-        forget_environment_(database_.get(), "DELETE FROM environments WHERE job = ? AND gang = ?") {
+        forget_environment_(database_.get(), "DELETE FROM environments WHERE job = ? AND gang = ?"),
+        put_letter_(database_.get(), "INSERT OR REPLACE INTO letters VALUES (?, ?, ?)"),
+        forget_letter_(database_.get(), "DELETE FROM letters WHERE number = ?"),
+        put_looked_until_(database_.get(), "INSERT INTO about VALUES ('looked_until_ms', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value") {
     Statement last(database_.get(), "SELECT max(sequence) FROM journal");
     last.step("can't read the journal " + path_);
     last_sequence_ = last.integer(0);  // NULL of an empty journal reads as 0
@@ -83,6 +86,9 @@ class SqliteStore final : public Store {
         put_environment_.bind(1, key.job.value).bind(2, key.gang).bind(3, text).bind(4, environment_checksum(key, text)).run(doing);
       }
       for (const EnvironmentKey& key : batch.forget_environments) forget_environment_.bind(1, key.job.value).bind(2, key.gang).run(doing);
+      for (const auto& [number, text] : batch.letters) put_letter_.bind(1, number).bind(2, text).bind(3, checksum(number, 0, text)).run(doing);
+      for (const std::int64_t number : batch.forget_letters) forget_letter_.bind(1, number).run(doing);
+      if (batch.looked_until_ms) put_looked_until_.bind(1, batch.looked_until_ms->ms).run(doing);
     });
     last_sequence_ = sequence;
     return last_sequence_;
@@ -159,6 +165,21 @@ class SqliteStore final : public Store {
     return environment_from_text(key.job, rows.text(0));
   }
 
+  /// A damaged one is passed over: a message less is better than no scheduler.
+  Letters letters() const override {
+    Letters found;
+    Statement rows(database_.get(), "SELECT number, letter, checksum FROM letters ORDER BY number");
+    while (rows.step("can't read the letters of " + path_))
+      if (rows.integer(2) == checksum(rows.integer(0), 0, rows.text(1))) found.emplace(rows.integer(0), rows.text(1));
+    return found;
+  }
+
+  std::optional<Time> looked_until() const override {
+    Statement row(database_.get(), "SELECT value FROM about WHERE name = 'looked_until_ms'");
+    if (!row.step("can't read the journal " + path_)) return std::nullopt;
+    return Time{row.integer(0)};
+  }
+
   std::int64_t size_bytes() const override { return file_bytes(path_); }
   std::int64_t wal_bytes() const override { return file_bytes(path_ + "-wal"); }
 
@@ -186,7 +207,7 @@ class SqliteStore final : public Store {
       body(doing);
       execute(database_.get(), "COMMIT", doing);
     } catch (...) {
-      for (Statement* statement : {&insert_entry_, &insert_subject_, &put_environment_, &forget_environment_}) statement->reset();
+      for (Statement* statement : {&insert_entry_, &insert_subject_, &put_environment_, &forget_environment_, &put_letter_, &forget_letter_, &put_looked_until_}) statement->reset();
       sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
       throw;
     }
@@ -201,7 +222,7 @@ class SqliteStore final : public Store {
 
   std::string path_;
   Database database_;
-  Statement insert_entry_, insert_subject_, put_environment_, forget_environment_;
+  Statement insert_entry_, insert_subject_, put_environment_, forget_environment_, put_letter_, forget_letter_, put_looked_until_;
   std::int64_t last_sequence_ = 0;
   bool is_broken_ = false;
 };

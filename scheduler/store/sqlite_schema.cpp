@@ -6,7 +6,7 @@
 namespace ultramarine::store {
 namespace {
 
-constexpr std::int64_t schema_version = 2;
+constexpr std::int64_t schema_version = 3;
 
 constexpr const char* schema = R"(
   CREATE TABLE about (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -16,7 +16,8 @@ constexpr const char* schema = R"(
                           checksum INTEGER NOT NULL) STRICT;
   CREATE TABLE environments (job INTEGER NOT NULL, gang INTEGER NOT NULL, variables TEXT NOT NULL, checksum INTEGER NOT NULL,
                              PRIMARY KEY (job, gang)) STRICT;
-  INSERT INTO about VALUES ('schema_version', 2);
+  CREATE TABLE letters (number INTEGER PRIMARY KEY, letter TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
+  INSERT INTO about VALUES ('schema_version', 3);
 )";
 
 /// 1 -> 2: environments belong to gangs, and entries are found by what they are about.
@@ -28,6 +29,12 @@ constexpr const char* to_version_2 = R"(
   INSERT INTO environments SELECT job, 1, variables, checksum FROM environments_1;
   DROP TABLE environments_1;
   UPDATE about SET value = 2 WHERE name = 'schema_version';
+)";
+
+/// 2 -> 3: what is to be sent to people.
+constexpr const char* to_version_3 = R"(
+  CREATE TABLE letters (number INTEGER PRIMARY KEY, letter TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
+  UPDATE about SET value = 3 WHERE name = 'schema_version';
 )";
 
 void fill_subjects(sqlite3* database, const std::string& doing) {
@@ -54,13 +61,14 @@ void prepare_schema(sqlite3* database, const std::string& path) {
   Statement version(database, "SELECT value FROM about WHERE name = 'schema_version'");
   const std::int64_t found = version.step(doing) ? version.integer(0) : 0;
   version.reset();
-  if (found == 1) {
-    execute(database, to_version_2, setting_up);
-    fill_subjects(database, setting_up);
-  } else if (found != schema_version) {
+  if (found < 1 || found > schema_version)
     throw StoreError(doing + ": it has version " + std::to_string(found) + " and this program reads versions 1 to " +
                      std::to_string(schema_version) + "; use the program that wrote it");
+  if (found < 2) {
+    execute(database, to_version_2, setting_up);
+    fill_subjects(database, setting_up);
   }
+  if (found < 3) execute(database, to_version_3, setting_up);
   execute(database, "COMMIT", setting_up);
 }
 

@@ -40,12 +40,18 @@ std::vector<std::string> subjects_of(const Entry& entry);
 std::string subject_of(JobId job);
 std::string subject_of_node(const std::string& node);
 
+/// What is to be sent to people, as text, until it has been: number -> text. The numbers are whoever's who keeps them.
+using Letters = std::map<std::int64_t, std::string>;
+
 /// What becomes durable together.
 struct Batch {
   std::vector<std::pair<Time, Entry>> entries;
   std::map<EnvironmentKey, Environment> environments;  // to keep
   std::vector<EnvironmentKey> forget_environments;
-  bool empty() const { return entries.empty() && environments.empty() && forget_environments.empty(); }
+  Letters letters;                                     // to keep
+  std::vector<std::int64_t> forget_letters;
+  std::optional<Time> looked_until_ms;                 // until when what falls due by itself has been made letters
+  bool empty() const { return entries.empty() && environments.empty() && forget_environments.empty() && letters.empty() && forget_letters.empty() && !looked_until_ms; }
 };
 
 struct Snapshot {
@@ -75,6 +81,8 @@ class Store {
   virtual void save_snapshot(const Snapshot& snapshot) = 0;  // keeps the newest two
   virtual std::optional<Snapshot> newest_snapshot() const = 0;
   virtual std::optional<Environment> environment(EnvironmentKey key) const = 0;
+  virtual Letters letters() const = 0;
+  virtual std::optional<Time> looked_until() const = 0;  // as last written
   virtual std::int64_t size_bytes() const = 0;  // 0 in memory
   virtual std::int64_t wal_bytes() const = 0;
 };

@@ -53,7 +53,7 @@ class Scripts(unittest.TestCase):
         script = self.script("""
             #!/bin/bash
             #SBATCH --job-name=two --nodes=2 --gres=gpu:2   # all of it
-            #SBATCH --time=5 --mail-type=END
+            #SBATCH --time=5 --hint=nomultithread
             #SBATCH --output=out/%x-%j.txt
             echo "the shell runs once, with $1 and $2"
             ultra run -- python3 rank.py
@@ -61,7 +61,7 @@ class Scripts(unittest.TestCase):
             """)
         (self.work / "rank.py").write_text(SAY_RANK)
         job = self.ended(self.submit(script, "one", "two words"))
-        self.assertIn("without effect: --mail-type", self.submitted.err)
+        self.assertIn("without effect: --hint", self.submitted.err)
         lines = (self.work / "out" / f"two-{job}.txt").read_text().splitlines()
         nodes = [part["node"] for part in self.details(job)["attempts"][0]["allocation"]]
         self.assertEqual(len(nodes), 2)
@@ -69,7 +69,7 @@ class Scripts(unittest.TestCase):
         self.assertEqual(sorted(lines[1:-1]), [f"rank {rank} of 4 local {rank % 2} on {nodes[rank // 2]} slurm {rank} {rank % 2} {rank // 2} 0" for rank in range(4)])
         self.assertEqual(lines[-1], "gang ended with 0")
         details = self.details(job)
-        self.assertEqual(details["spec"]["recorded"], {"mail-type": "END"})
+        self.assertEqual(details["spec"]["recorded"], {"hint": "nomultithread"})
         self.assertEqual([gang["gang"] for gang in details["attempts"][0]["gangs"]], [1, 2])
         # The kept output is the same file.
         self.assertIn("the shell runs once", self.cluster.logs(job))

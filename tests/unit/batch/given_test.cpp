@@ -75,7 +75,7 @@ TEST(Options, AMissingValueAndOneTooManyAreErrors) {
 
 TEST(Options, TheLastOneWins) {
   EXPECT_EQ(ask({"#SBATCH --nodes=2", "#SBATCH -N 3"}).spec.resources.nodes, 3);
-  EXPECT_EQ(ask({"#SBATCH --mail-type=END", "#SBATCH --mail-type=FAIL"}).spec.recorded.at("mail-type"), "FAIL");
+  EXPECT_EQ(ask({"#SBATCH --hint=compute_bound", "#SBATCH --hint=nomultithread"}).spec.recorded.at("hint"), "nomultithread");
 }
 
 TEST(Options, TheCommandLineWinsOverVariablesAndTheseOverLines) {
@@ -121,8 +121,8 @@ TEST(OptionTable, EveryRecordedOptionIsKeptAndNamedInOneWarning) {
     EXPECT_THAT(request.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --" + std::string(known_name(rule))))
         << name;
   }
-  const Request several = sbatch("--gpus=1 --mail-type=END --hint=x --mail-type=FAIL --comment=x");
-  EXPECT_THAT(several.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --mail-type, --hint, --comment"));
+  const Request several = sbatch("--gpus=1 --switches=1 --hint=x --switches=2 --comment=x");
+  EXPECT_THAT(several.warnings, testing::ElementsAre("job.sh: kept with the job but without effect: --switches, --hint, --comment"));
 }
 
 TEST(OptionTable, EveryRefusedOptionIsNamedWithItsRemedy) {

@@ -244,6 +244,49 @@ TEST(Request, APlainCommandHasNoScriptAndNoWarnings) {
   EXPECT_TRUE(command({}).warnings.empty());
 }
 
+TEST(Request, WhoIsToldWhat) {
+  using enum NotificationEvent;
+  const NotificationWish none = sbatch("--gpus=1").spec.notify;
+  EXPECT_EQ(none, NotificationWish{});
+  const Request all = sbatch("--gpus=1 --mail-type=ALL --mail-user=ada@example.org,bob");
+  EXPECT_THAT(all.spec.notify.events, ElementsAre(begin, end, fail, requeue, delayed)) << "as sbatch: no time limits";
+  EXPECT_THAT(all.spec.notify.mail_to, ElementsAre("ada@example.org", "bob"));
+  EXPECT_TRUE(all.spec.notify.mail);
+  EXPECT_TRUE(all.warnings.empty());
+  const NotificationWish several = sbatch("--gpus=1 --mail-type=fail,time_limit_80,END,ARRAY_TASKS").spec.notify;
+  EXPECT_THAT(several.events, ElementsAre(end, fail, time_limit_80));
+  EXPECT_TRUE(several.each_element);
+  EXPECT_EQ(sbatch("--gpus=1 --mail-type=NONE").spec.notify, NotificationWish{});
+  const Request untold = sbatch("--gpus=1 --mail-type=END,INVALID_DEPEND,STAGE_OUT");
+  EXPECT_THAT(untold.spec.notify.events, ElementsAre(end));
+  EXPECT_EQ(untold.spec.recorded.at("mail-type"), "END,INVALID_DEPEND,STAGE_OUT");
+  EXPECT_THAT(untold.warnings, ElementsAre("job.sh:2: --mail-type: nothing is told of INVALID_DEPEND, STAGE_OUT"));
+  EXPECT_EQ(sbatch_mistake("--gpus=1 --mail-type=ENDS"), "job.sh:2: --mail-type: \"ENDS\" is not known; did you mean END?");
+}
+
+TEST(Request, AWebhookAloneHearsOfEverything) {
+  using enum NotificationEvent;
+  const NotificationWish wish = ultra("--webhook https://hooks.example.com/x").spec.notify;
+  EXPECT_THAT(wish.events, ElementsAre(begin, end, fail, requeue, delayed));
+  EXPECT_FALSE(wish.mail);
+  EXPECT_EQ(wish.webhook, "https://hooks.example.com/x");
+  const NotificationWish both = ultra("--webhook https://hooks.example.com/x --mail-type FAIL").spec.notify;
+  EXPECT_THAT(both.events, ElementsAre(fail));
+  EXPECT_TRUE(both.mail);
+  EXPECT_THAT(mistake({"#ULTRA --webhook file:///etc/passwd"}), HasSubstr("--webhook: this is no URL that can be used: it doesn't begin with https:// or http://"));
+  EXPECT_THAT(mistake({"#ULTRA --webhook https://u:p@h/"}), HasSubstr("it has a user name or password in it"));
+  EXPECT_THAT(mistake({"#ULTRA --webhook https://h/../x"}), HasSubstr("it has . or .. in its path"));
+}
+
+TEST(Request, NoMailGoesWhereNoneCan) {
+  EXPECT_THAT(mistake({"#ULTRA --mail-user -oQ@example.org"}), HasSubstr("no mail can go to \"-oQ@example.org\": before the @, it has other signs in it"));
+  EXPECT_THAT(mistake({"#ULTRA --mail-user /etc/passwd"}), HasSubstr("give an address like ada@example.org, or a user's name"));
+  const Request slurm = sbatch("--gpus=1 --mail-user=$USER@example.org --mail-type=END");
+  EXPECT_TRUE(slurm.spec.notify.mail_to.empty()) << "a script isn't refused for it";
+  EXPECT_EQ(slurm.spec.recorded.at("mail-user"), "$USER@example.org");
+  EXPECT_THAT(slurm.warnings, ElementsAre(HasSubstr("; it goes to the owner")));
+}
+
 TEST(Request, WhenItMayRun) {
   Submission submission;
   submission.name = "job.sh";

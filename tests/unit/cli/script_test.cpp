@@ -123,7 +123,7 @@ TEST(SubmitScript, WrapMakesOneOfALine) {
 }
 
 TEST(SubmitScript, ADryRunAsksNobody) {
-  const ScriptOnDisk script("#!/bin/sh\n#SBATCH --array=1-3%2 -G 1 --mail-type=END\n");
+  const ScriptOnDisk script("#!/bin/sh\n#SBATCH --array=1-3%2 -G 1 --hint=x --mail-type=END\n");
   const Ran ran = run({"submit", "--dry-run", "--time", "5m", script.path()}, {{"ULTRA_HOME", "/nowhere"}, {"PATH", "/bin"}});
   EXPECT_EQ(ran.code, 0) << ran.err;
   const auto dry = protocol::parse_json(ran.out);
@@ -131,11 +131,12 @@ TEST(SubmitScript, ADryRunAsksNobody) {
   EXPECT_EQ(dry.at("spec").at("time_limit_ms"), 300'000);
   EXPECT_EQ(dry.at("array_indices").as_array().size(), 3U);
   EXPECT_EQ(dry.at("array_limit"), 2);
-  EXPECT_EQ(dry.at("recorded").at("mail-type"), "END");
+  EXPECT_EQ(dry.at("recorded").at("hint"), "x");
+  EXPECT_EQ(dry.at("spec").at("notify").at("events").as_array(), (boost::json::array{"end"}));
   EXPECT_EQ(dry.at("environment_names").as_array().size(), 4U);
   EXPECT_THAT(ran.out, HasSubstr("\"honoured\":["));
   EXPECT_THAT(ran.out, HasSubstr(":2: --array\""));
-  EXPECT_THAT(ran.out, HasSubstr("without effect: --mail-type"));
+  EXPECT_THAT(ran.out, HasSubstr("without effect: --hint"));
 }
 
 TEST(SubmitArray, SaysHowManyAndHowManyAtOnce) {

@@ -197,6 +197,8 @@ TEST(Metrics, HaveEveryNameOfTheCatalogueWithItsType) {
                                                      {"http_request_seconds", "histogram"},
                                                      {"agent_sessions", "gauge"},
                                                      {"auth_failures_total", "counter"},
+                                                     {"notifications_total", "counter"},
+                                                     {"queued_notifications", "gauge"},
                                                      {"job_info", "gauge"},
                                                      {"job_running", "gauge"},
                                                      {"job_gpus", "gauge"},
@@ -658,8 +660,12 @@ TEST(Metrics, TellSweepsFromSingleJobs) {
 TEST(Metrics, SayWhatTheDaemonDoes) {
   Site site;
   site.exporter.on_loop_lag(0.002);
+  site.exporter.on_notification("mail", "delivered");
   const std::string text = site.text();
   EXPECT_EQ(value(text, "ultramarine_scheduler_leader"), 1);
+  EXPECT_EQ(value(text, "ultramarine_notifications_total{channel=\"mail\",result=\"delivered\"}"), 1);
+  EXPECT_EQ(value(text, "ultramarine_notifications_total{channel=\"webhook\",result=\"given_up\"}"), 0);
+  EXPECT_EQ(value(text, "ultramarine_queued_notifications"), 0);
   EXPECT_EQ(value(text, "ultramarine_event_stream_clients"), 3);
   EXPECT_EQ(value(text, "ultramarine_event_loop_lag_seconds_count"), 1);
   EXPECT_EQ(value(text, "ultramarine_event_loop_lag_seconds_bucket{le=\"0.001\"}"), 0);

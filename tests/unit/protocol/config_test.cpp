@@ -128,6 +128,23 @@ cloud_price_per_gpu_hour = 3.1
 [metrics]
 user_label = true
 peak_tflops = { A100 = 312 }
+[notifications]
+webhooks_allowed = "https://hooks.example.com/"
+mail = "smtp"
+smtp_url = "smtps://mail.example.org:465"
+smtp_user = "um"
+smtp_password_file = "mail-password"
+from = "um@example.org"
+mail_domain = "example.org"
+language = "ko"
+timeout = "3s"
+retry_after = "1s"
+give_up_after = "2h"
+[[notifications.webhook]]
+url = "https://hooks.example.com/all"
+events = ["fail", "delayed"]
+accounts = "kid"
+secret_file = "/etc/hook"
 [timeouts]
 heartbeat = "100ms"
 suspect = "500ms"
@@ -174,6 +191,12 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(cluster.money, money);
   const MetricsSection metrics{.user_label = true, .peak_tflops = {{"A100", 312}}};
   EXPECT_EQ(file.metrics, metrics);
+  const NotificationsSection notifications{
+      .webhook = {{"https://hooks.example.com/all", {NotificationEvent::fail, NotificationEvent::delayed}, {"kid"}, "/etc/hook"}},
+      .webhooks_allowed = {"https://hooks.example.com/"}, .mail = "smtp", .smtp_url = "smtps://mail.example.org:465", .smtp_user = "um",
+      .smtp_password_file = "/etc/site/mail-password", .from = "um@example.org", .mail_domain = "example.org", .language = "ko",
+      .timeout_ms = seconds(3), .retry_after_ms = seconds(1), .give_up_after_ms = hours(2)};
+  EXPECT_EQ(file.notifications, notifications);
   const TimeoutsConfig tenth{.heartbeat_ms{100}, .suspect_ms{500}, .unreachable_ms = seconds(1), .self_stop_ms = seconds(1), .self_stop_margin_ms{200}, .launch_ms = seconds(6),
                              .agents_return_ms{500}, .restart_delay_ms{500}, .restart_delay_max_ms = seconds(60), .unkillable_ms = seconds(1)};
   EXPECT_EQ(cluster.timeouts, tenth);
@@ -186,6 +209,35 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(file.scheduler.policy, "/etc/site/mine/own.toml");
   EXPECT_EQ(file.agent.scheduler, "head:99");
   EXPECT_EQ(agent_state_directory(file, "b1"), "/var/lib/agent");
+}
+
+TEST(ClusterFile, MistakesInNotificationsNameTheFieldAndTheRemedy) {
+  const auto said = [](const std::string& text) -> std::string {
+    try {
+      parse_cluster_file(four_nodes + ("[notifications]\n" + text + "\n"), "f.toml");
+    } catch (const ConfigError& error) {
+      return error.field + ": " + error.problem + "; " + error.remedy;
+    }
+    return "";
+  };
+  EXPECT_EQ(said("mail = \"off\""), "");
+  EXPECT_EQ(said("mail = \"sendmail\"\nfrom = \"um@example.org\""), "");
+  EXPECT_EQ(said("mail = \"sendmal\""), "notifications.mail: unknown word \"sendmal\"; did you mean \"sendmail\"?");
+  EXPECT_EQ(said("mail = \"sendmail\""), "notifications.mail: mail has no sender; add from = \"ultramarine@example.org\"");
+  EXPECT_EQ(said("from = \"a@b\\r\\nBcc: c@d\"").substr(0, 20), "notifications.from: ");
+  EXPECT_EQ(said("sendmail = \"sendmail\""), "notifications.sendmail: \"sendmail\" is no absolute path; write where the program lies, like \"/usr/sbin/sendmail\"");
+  EXPECT_EQ(said("mail = \"smtp\"\nfrom = \"a@b\"\nsmtp_url = \"smtp://h\""),
+            "notifications.mail: nobody knows where users read mail; add mail_domain = \"example.org\": mail for ada goes to ada@example.org");
+  EXPECT_EQ(said("smtp_url = \"http://h\"").substr(0, 73), "notifications.smtp_url: this is no URL that can be used: it doesn't begin");
+  EXPECT_EQ(said("smtp_user = \"um\""), "notifications.smtp_user: a login has a user and a password; add smtp_password_file, a file of mode 0600");
+  EXPECT_EQ(said("webhooks_allowed = \"https://hooks.example.com\""),
+            "notifications.webhooks_allowed: other hosts begin with \"https://hooks.example.com\", too; end it with a slash: \"https://hooks.example.com/\"");
+  EXPECT_EQ(said("[[notifications.webhook]]\nevents = \"fail\""), "notifications.webhook[0]: a URL is missing; write it like url = \"https://hooks.example.com/ultramarine\"");
+  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/secret x\"").find("secret"), std::string::npos) << "a URL may be a secret";
+  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\naccounts = \"nobody\"").substr(0, 73), "notifications.webhook[0].accounts: there is no account \"nobody\"; name one");
+  EXPECT_EQ(said("[[notifications.webhook]]\nurl = \"https://h/\"\nevents = \"time_limit\"").substr(0, 33), "notifications.webhook[0].events: ");
+  EXPECT_EQ(said("timeout = \"2h\""), "notifications.timeout: 2h is out of range; use 100ms to 1m");
+  EXPECT_EQ(said("mails = 1").substr(0, 45), "notifications.mails: unknown word \"mails\"; di");
 }
 
 TEST(PolicyFile, UnderstandsEveryWord) {

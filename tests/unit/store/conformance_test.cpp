@@ -100,6 +100,22 @@ TEST_P(StoreConformance, KeepsEnvironmentsBesideTheJournalUntilForgotten) {
   EXPECT_EQ(store->environment(JobId{2}), one);  // replaced
 }
 
+TEST_P(StoreConformance, KeepsLettersUntilForgotten) {
+  EXPECT_EQ(store->letters(), Letters{});
+  EXPECT_EQ(store->looked_until(), std::nullopt);
+  Batch batch = batch_of({1});
+  batch.letters = {{1, "one"}, {2, "two \"\xC3\xA4\"\n"}, {7, "seven"}};
+  EXPECT_EQ(store->append(batch), 1);
+  EXPECT_EQ(store->letters(), batch.letters);
+  Batch forget;
+  forget.forget_letters = {1, 99};
+  forget.looked_until_ms = Time{5};
+  EXPECT_FALSE(forget.empty());
+  EXPECT_EQ(store->append(forget), 1) << "no entry, no number";
+  EXPECT_EQ(store->letters(), (Letters{{2, "two \"\xC3\xA4\"\n"}, {7, "seven"}}));
+  EXPECT_EQ(store->looked_until(), Time{5});
+}
+
 TEST_P(StoreConformance, KeepsTheEnvironmentOfEachGangByItself) {
   Batch batch = batch_of({1});
   batch.environments = {{JobId{1}, {{"A", "job"}}}, {{JobId{1}, 2}, {{"A", "gang"}}}};

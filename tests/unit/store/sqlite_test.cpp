@@ -227,7 +227,7 @@ TEST_F(SqliteStore, AForgottenEnvironmentLeavesNoBytesBehindOnceClosed) {
 TEST_F(SqliteStore, RefusesAnUnknownSchema) {
   write(1);
   sql("UPDATE about SET value = 99");
-  EXPECT_EQ(open_problem(), "can't open the journal " + path + ": it has version 99 and this program reads versions 1 to 2; use the program that wrote it");
+  EXPECT_EQ(open_problem(), "can't open the journal " + path + ": it has version 99 and this program reads versions 1 to 3; use the program that wrote it");
 }
 
 TEST_F(SqliteStore, BringsAFileOfTheFirstVersionUpToDate) {
@@ -238,8 +238,8 @@ TEST_F(SqliteStore, BringsAFileOfTheFirstVersionUpToDate) {
     batch.environments = {{JobId{2}, {{"TOKEN", "kept"}}}};
     store->append(batch);
   }
-  // As the first version wrote it: environments by job alone, and no subjects.
-  sql("DROP TABLE subjects; CREATE TABLE old (job INTEGER PRIMARY KEY, variables TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;"
+  // As the first version wrote it: environments by job alone, no subjects and no letters.
+  sql("DROP TABLE letters; DROP TABLE subjects; CREATE TABLE old (job INTEGER PRIMARY KEY, variables TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;"
       "INSERT INTO old SELECT job, variables, checksum FROM environments; DROP TABLE environments; ALTER TABLE old RENAME TO environments;"
       "UPDATE about SET value = 1 WHERE name = 'schema_version'");
   for (int times = 0; times < 2; ++times) {
