@@ -1,13 +1,16 @@
 #include "scheduler/cli/child_program.h"
 
+#include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 
 #include "scheduler/cli/command_error.h"
 #include "scheduler/cli/language.h"
@@ -51,10 +54,21 @@ class MemoryFile {
                      error_line("", spoken("can't start {0}", program) + ": " + heard(std::strerror(error)), ""));
 }
 
+/// Returns when the child has ended, or has been asked to because of the interrupt. It stays to be waited for.
+void end_when_raised(const Interrupt& interrupt, pid_t child) {
+  const int process = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
+  if (process < 0) return;
+  pollfd waited[] = {{process, POLLIN, 0}, {interrupt.fd(), POLLIN, 0}};
+  while (poll(waited, std::size(waited), -1) < 0 && errno == EINTR) {
+  }
+  if (interrupt.raised()) kill(child, SIGTERM);
+  close(process);
+}
+
 }  // namespace
 
 std::optional<ProgramEnd> run_program(const std::vector<std::string>& arguments, const std::string& input,
-                                      const std::string& folder) {
+                                      const std::string& folder, const Interrupt* interrupt) {
   const MemoryFile in, out, err;
   if (in.fd() < 0 || out.fd() < 0 || err.fd() < 0 || !in.fill(input)) cant_start(arguments.front(), errno);
   posix_spawn_file_actions_t actions;
@@ -71,10 +85,12 @@ std::optional<ProgramEnd> run_program(const std::vector<std::string>& arguments,
   posix_spawn_file_actions_destroy(&actions);
   if (error == ENOENT) return std::nullopt;
   if (error != 0) cant_start(arguments.front(), error);
+  if (interrupt) end_when_raised(*interrupt, pid);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {
     if (errno != EINTR) cant_start(arguments.front(), errno);
   }
+  if (interrupt) interrupt->check();
   return ProgramEnd{.code = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
                     .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
                     .out = out.text(),

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/cli/interrupt.h"
+
 namespace ultramarine::cli {
 
 struct ProgramEnd {
@@ -14,8 +16,9 @@ struct ProgramEnd {
 };
 
 /// Runs `arguments` (the first is looked for in PATH, unless it has a slash) in `folder` ("": here) with `input` as its
-/// stdin, and waits for its end. nullopt: there is no such program. Throws CommandError when it can't be started.
+/// stdin, and waits for its end. nullopt: there is no such program. Throws CommandError when it can't be started, and
+/// Interrupted when `interrupt` was raised, once it has ended for that.
 std::optional<ProgramEnd> run_program(const std::vector<std::string>& arguments, const std::string& input,
-                                      const std::string& folder = "");
+                                      const std::string& folder = "", const Interrupt* interrupt = nullptr);
 
 }  // namespace ultramarine::cli

@@ -158,9 +158,9 @@ std::string complaint_of(const ProgramEnd& end) {
 
 /// A picture, drawn in the folder. Throws CommandError.
 void draw(const std::vector<BarChart>& charts, const std::string& title, PictureFormat format, const std::string& name,
-          const DrawingFolder& folder) {
-  const auto end =
-      run_program({"gnuplot", "-d", "/dev/stdin"}, gnuplot_script(charts, title, format, name), folder.path());
+          const DrawingFolder& folder, const Interrupt& interrupt) {
+  const auto end = run_program({"gnuplot", "-d", "/dev/stdin"}, gnuplot_script(charts, title, format, name),
+                               folder.path(), &interrupt);
   if (!end)
     throw CommandError(exit_code::failure,
                        error_line("--plots", spoken("there is no gnuplot, which draws the pictures"),
@@ -216,13 +216,14 @@ std::vector<std::string> draw_report(const ReportView& report, const std::string
     usage_error("--plots", spoken("\"{0}\" is neither a folder nor a picture that can be drawn", path),
                 spoken("end it in .png or .svg, or name a folder"));
   if (format && is_folder) usage_error("--plots", spoken("{0} is a folder", path), spoken("choose another name"));
+  const Interrupt interrupt;  // what is half drawn is taken away
   const std::string title = spoken("Report of {0}", report.month);
   if (format) {
     const fs::path parent = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
     const DrawingFolder folder(parent);
     std::vector<BarChart> all;
     for (const auto& [name, chart] : charts) all.push_back(chart);
-    draw(all, title, *format, "picture", folder);
+    draw(all, title, *format, "picture", folder, interrupt);
     move_to(fs::path(folder.path()) / "picture", path);
     return {path};
   }
@@ -233,7 +234,7 @@ std::vector<std::string> draw_report(const ReportView& report, const std::string
   for (const auto& [name, chart] : charts) {
     for (const auto& [ending, kind] : {std::pair(".png", PictureFormat::png), std::pair(".svg", PictureFormat::svg)}) {
       names.push_back(name + ending);
-      draw({chart}, chart.title, kind, names.back(), folder);
+      draw({chart}, chart.title, kind, names.back(), folder, interrupt);
     }
   }
   std::vector<std::string> files;

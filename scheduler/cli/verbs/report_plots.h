@@ -16,7 +16,7 @@ std::vector<std::pair<std::string, BarChart>> charts_of(const protocol::ReportVi
 
 /// Draws them: into one picture where `path` ends in .png or .svg, else each as PNG and SVG into that folder, which is
 /// made. What is there is replaced, whole or not at all. Returns the files. Throws CommandError: a name that is no
-/// picture's, gnuplot that is missing or fails.
+/// picture's, gnuplot that is missing or fails; and Interrupted.
 std::vector<std::string> draw_report(const protocol::ReportView& report, const std::string& path);
 
 }  // namespace ultramarine::cli

@@ -5,7 +5,9 @@ import csv
 import io
 import os
 import pathlib
+import signal
 import struct
+import subprocess
 import sys
 import unittest
 import xml.etree.ElementTree as xml
@@ -13,7 +15,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from home import Home  # noqa: E402
+from home import ULTRA, Home  # noqa: E402
 
 ACCOUNTS = """
 [[account]]
@@ -146,6 +148,23 @@ class OnOneCluster(unittest.TestCase):
         self.assertEqual(set(os.listdir(self.home.work)), before)
         self.draw("old.png")
         self.assertEqual(file.read_bytes()[:4], b"\x89PNG")
+
+    def test_control_c_leaves_nothing_half_drawn(self):
+        programs = pathlib.Path(self.home.parent, "programs")
+        programs.mkdir()
+        pathlib.Path(programs, "gnuplot").write_text(f"#!/bin/sh\necho drawing > {programs}/fifo\nexec sleep 1000\n", encoding="ascii")
+        os.chmod(programs / "gnuplot", 0o755)
+        os.mkfifo(programs / "fifo")
+        before = set(os.listdir(self.home.work))
+        program = subprocess.Popen([ULTRA, "report", "--plots", "never.png"], env=self.home.environment(PATH=f"{programs}:{os.environ['PATH']}"), cwd=self.home.work,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with open(programs / "fifo", encoding="ascii") as fifo:  # opened by both sides: it draws
+            self.assertEqual(fifo.read(), "drawing\n")
+        self.assertNotEqual(set(os.listdir(self.home.work)), before)
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 130)
+        self.assertEqual(set(os.listdir(self.home.work)), before)
 
     def test_what_can_not_be_drawn_is_said(self):
         for name, code, words in (("x.pdf", 2, "end it in .png or .svg, or name a folder"), ("no/such/x.png", 1, "give a folder that you may write")):
