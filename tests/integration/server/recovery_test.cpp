@@ -30,6 +30,8 @@ class WatchedStore final : public store::Store {
     inner_->read_about(subject, visit);
   }
   std::optional<store::Environment> environment(store::EnvironmentKey key) const override { return inner_->environment(key); }
+  store::Letters letters() const override { return inner_->letters(); }
+  std::optional<Time> looked_until() const override { return inner_->looked_until(); }
   std::int64_t size_bytes() const override { return inner_->size_bytes(); }
   std::int64_t wal_bytes() const override { return inner_->wal_bytes(); }
 
