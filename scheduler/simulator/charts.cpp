@@ -13,9 +13,10 @@ namespace {
 
 constexpr std::int64_t points = 400;  // of a line: more can't be seen
 
+/// An apostrophe becomes a typographic one: gnuplot 5.4 ends a string at its first doubled one and takes the rest for commands.
 std::string quoted_for_gnuplot(const std::string& text) {
   std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("''") : std::string(1, c);
+  for (const char c : text) quoted += c == '\'' ? std::string("’") : std::string(1, static_cast<unsigned char>(c) < 0x20 ? '?' : c);
   return quoted + "'";
 }
 
@@ -92,9 +93,7 @@ std::string chart_script(const Setting& setting, const Trace& trace, const std::
     write_utilization(out, results[index].replay);
     out << "EOD\n";
   }
-  out << "$s << EOD\nGPUs";
-  for (const Result& result : results) out << " \"" << result.summary.policy << '"';
-  out << '\n';
+  out << "$s << EOD\n";
   for (const SizeBounds& bounds : size_classes()) {
     std::string row = std::string("\"") + bounds.gpus + '"';
     bool any = false;
@@ -124,7 +123,8 @@ std::string chart_script(const Setting& setting, const Trace& trace, const std::
         << "set style data histograms\nset style fill solid 0.8 border -1\nset boxwidth 0.9\nset xrange [-0.6:*]\nset xlabel 'GPUs of the job'\n"
         << "set logscale y\nset yrange [1:*]\nset ylabel 'bounded slowdown'\nplot ";
     for (std::size_t index = 0; index < results.size(); ++index)
-      out << (index == 0 ? "" : ", ") << "$s using " << index + 2 << ":xtic(1) linetype " << index + 1 << " title columnheader(" << index + 2 << ")";
+      out << (index == 0 ? "" : ", ") << "$s using " << index + 2 << ":xtic(1) linetype " << index + 1 << " title "
+          << quoted_for_gnuplot(results[index].summary.policy);
     out << "\nunset logscale y\nset output\n";
   }
   return out.str();

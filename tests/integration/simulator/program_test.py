@@ -63,6 +63,18 @@ class Program(unittest.TestCase):
         ran = run("--trace", TRACE, "--cluster", CLUSTER, "--policy", "fifo,default", "--json")
         self.assertEqual(json.loads(ran.stdout), summary)
 
+    def test_what_files_are_called_is_no_command_of_gnuplot(self):
+        touched = self.path / "touched"
+        policy = self.path / f"''; system 'touch {touched.name}' #\"`.toml"
+        policy.write_text((SOURCE / "configs/policies/fifo.toml").read_text())
+        trace = self.path / f"''; system 'touch {touched.name}' #.csv"
+        trace.write_text(TRACE.read_text())
+        out = self.path / "out"
+        ran = run("--trace", trace, "--cluster", CLUSTER, "--policy", policy, "--out", out, "--plots")
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertEqual([path for folder in (self.path, out) for path in folder.iterdir() if path.name == touched.name], [])
+        self.assertIn("touch touched’ #", (out / "waits.svg").read_text())
+
     def test_without_gnuplot_the_package_is_named(self):
         ran = run("--trace", TRACE, "--cluster", CLUSTER, "--out", self.path, "--plots", PATH="/nowhere")
         self.assertEqual((ran.returncode, ran.stdout), (1, ""))
