@@ -172,7 +172,7 @@ void Daemon::take(const Agent& agent, const protocol::Progress& progress) {
   newest = core::TrainingProgress{progress.step, progress.loss, progress.tokens_per_s,
                                   std::max(progress.tokens, newest ? newest->tokens : 0), progress.phase, advanced,
                                   progress.flops_per_token};
-  if (is_new_step)
+  if (is_new_step && progress.step > 0)  // before the first, only phases are told
     progress_[progress.key.job].add({now_, progress.key.attempt, progress.step, progress.loss, progress.tokens_per_s});
 }
 

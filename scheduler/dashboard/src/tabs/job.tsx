@@ -117,12 +117,11 @@ function Training({ view, name }: { view: JobView; name: string }) {
   useEffect(() => {
     if (has_points && !Chart) void import("../chart").then((module) => set_chart(() => module.default));
   }, [has_points]);
-  if (!has_points) return null;
+  if (!has_points) return view.progress?.phase ? <p>{view.progress.phase}</p> : null;
   const xs = points.map((point) => point.at_ms / 1000);
   return (
     <section>
       <h2>{t("Training: step {0}", number(points[points.length - 1].step))}</h2>
-      {view.progress?.phase ? <p>{view.progress.phase}</p> : null}
       {Chart ? (
         <div class="columns">
           <Chart title={t("loss")} xs={xs} ys={points.map((point) => point.loss)} digits={3} />
