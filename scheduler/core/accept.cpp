@@ -19,6 +19,7 @@
 #include "scheduler/core/refusals.h"
 #include "scheduler/core/shape.h"
 #include "scheduler/model/gang_shape.h"
+#include "scheduler/model/whole_characters.h"
 
 namespace ultramarine::core {
 namespace {
@@ -143,7 +144,7 @@ void warn_of_waste(const JobSpec& spec, std::vector<std::string>& warnings) {
 Problem check_name(JobSpec& spec) {
   if (spec.name.empty()) {
     const std::string& program = spec.command.front();
-    spec.name = program.substr(program.find_last_of('/') + 1).substr(0, name_bytes_max);
+    spec.name = whole_characters(std::string_view(program).substr(program.find_last_of('/') + 1), name_bytes_max);
     if (spec.name.empty()) spec.name = "job";
     for (char& c : spec.name)
       if (has_control_characters({&c, 1})) c = '?';

@@ -31,7 +31,7 @@ const mistakes = ["EUSAGE", "EINTEGRITY", "EBADENGINE", "EJSONPARSE", "ERESOLVE"
 
 /// Whether the packages are there. Scripts of packages are not run: none of these needs one.
 function fetch_packages() {
-    const wanted = hash_of_packages();
+  const wanted = hash_of_packages();
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return true;
   rmSync(stamp, { force: true });
   // Without a network this must be over soon, not after npm's usual minutes.

@@ -7,12 +7,13 @@
 #include "scheduler/metrics/family.h"
 #include "scheduler/metrics/gauges.h"
 #include "scheduler/metrics/seconds.h"
+#include "scheduler/model/whole_characters.h"
 
 namespace ultramarine::metrics {
 
 namespace {
 
-constexpr std::size_t name_length_max = 40;
+constexpr std::size_t name_bytes_max = 40;
 constexpr double teraflop = 1e12;
 
 /// Virtual as soon as one of its devices is: then nothing that is measured there says anything of real GPUs.
@@ -76,7 +77,7 @@ void running_job_gauges(const Scrape& scrape, const Books& books, const Settings
     const std::string number = std::to_string(id.value);
     const Labels labels{{"job_id", number}};
     const Labels measured{{"job_id", number}, {"source", source_of(scrape.state, attempt.allocation)}};
-    info.add({{"account", job.spec.account}, {"job_id", number}, {"name", job.spec.name.substr(0, name_length_max)}, {"partition", job.spec.partition}}, 1);
+    info.add({{"account", job.spec.account}, {"job_id", number}, {"name", std::string(whole_characters(job.spec.name, name_bytes_max))}, {"partition", job.spec.partition}}, 1);
     running.add(labels, 1);
     gpus.add(labels, static_cast<double>(core::gpus_of(attempt.allocation)));
     time_limits.add(labels, in_seconds(attempt.trial_ms.value_or(job.spec.time_limit_ms)));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "scheduler/model/whole_characters.h"
 
 namespace ultramarine::protocol {
 namespace {
@@ -126,11 +127,7 @@ void fail_expected(const Path& path, const char* expected, const json::value& go
                       : got.is_array()  ? "an array"
                       : got.is_double() ? number_text(got.get_double())
                                         : json::serialize(got);
-  if (shown.size() > shown_max) {
-    std::size_t cut = shown_max;
-    while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0) == 0x80) --cut;  // not inside a UTF-8 character
-    shown = shown.substr(0, cut) + "...";
-  }
+  if (shown.size() > shown_max) shown = std::string(whole_characters(shown, shown_max)) + "...";
   throw DecodeError(path.text(), std::string("expected ") + expected + ", got " + shown);
 }
 

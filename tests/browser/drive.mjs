@@ -40,7 +40,7 @@ async function visit(base, { size = "wide", language = "en", theme = "light" } =
     viewport: sizes[size],
     colorScheme: theme,
     locale: language === "ko" ? "ko-KR" : "en-GB",
-    timezoneId: "UTC",
+    timezoneId: "America/New_York", // clocks are the cluster's all the same
   });
   const page = await context.newPage();
   const where = `${size} ${language}`;

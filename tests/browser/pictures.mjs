@@ -10,7 +10,7 @@ let address = given.address; // it works once, and leads to the one for all
 /// `act`: what is to be done before the picture, once there is `ready`.
 async function take(name, { place, ready, language = "en", theme = "light", width = 1200, height = 700, act = async () => undefined }) {
   const locale = language === "ko" ? "ko-KR" : "en-GB";
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, locale, timezoneId: language === "ko" ? "Asia/Seoul" : "UTC" });
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, locale });
   const page = await context.newPage();
   await page.goto(address);
   address = page.url().replace(/#.*$/, "");

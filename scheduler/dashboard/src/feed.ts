@@ -1,6 +1,7 @@
 // What the page knows of the cluster, kept fresh. A source is one question to the API; it is asked again while somebody looks at it, when
 // the cluster has changed or its answer has become old. That it has changed is told by the stream /v1/events; while there is none, by asking.
 import { useEffect, useState } from "preact/hooks";
+import { use_time_zone } from "./format";
 import type { JobRow } from "./jobs";
 import type { AccountReport, CallerView, ClusterView, ErrorReply, NodeList, ReportView, WaitRollUp } from "./messages";
 
@@ -80,7 +81,11 @@ export function source<T>(period_ms: number, read: () => Promise<T>): Source<T> 
 }
 
 export const caller = source<CallerView>(600_000, () => ask("v1/caller"));
-export const cluster = source<ClusterView>(15_000, () => ask("v1/cluster"));
+export const cluster = source<ClusterView>(15_000, async () => {
+  const view = await ask<ClusterView>("v1/cluster");
+  use_time_zone(view.time_zone);
+  return view;
+});
 export const nodes = source<NodeList>(3_000, () => ask("v1/nodes"));
 export const jobs = source<Jobs>(15_000, () => read_jobs("v1/jobs"));
 export const ended_jobs = source<Jobs>(60_000, () => read_jobs("v1/jobs?state=completed,failed,cancelled"));

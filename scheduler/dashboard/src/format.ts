@@ -30,10 +30,26 @@ export function duration(ms: number): string {
 }
 
 const clock_formats = new Map<string, Intl.DateTimeFormat>();
+let time_zone = "UTC";
+
+/// From now on all clocks are those of this zone, as in the cluster's own sentences; one that the browser doesn't know changes nothing.
+export function use_time_zone(zone: string): void {
+  if (zone === time_zone) return;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {
+    return;
+  }
+  time_zone = zone;
+  clock_formats.clear();
+}
+
+export const clocks_of = () => time_zone;
+
 function formatted(ms: number, kind: string, options: Intl.DateTimeFormatOptions): string {
   const key = locale() + kind;
   let format = clock_formats.get(key);
-  if (!format) clock_formats.set(key, (format = new Intl.DateTimeFormat(locale(), options)));
+  if (!format) clock_formats.set(key, (format = new Intl.DateTimeFormat(locale(), { ...options, timeZone: time_zone })));
   return format.format(ms);
 }
 

@@ -17,6 +17,7 @@ export interface ClusterView {
   jobs_ended: number;
   virtual_devices: boolean;
   journal_sequence: number;
+  time_zone: string;
 }
 
 export interface CallerView {

@@ -148,6 +148,7 @@ TEST_F(Shims, TheFirstFailureIsNamedAndStopsTheOthers) {
   EXPECT_THAT(first.failure->last_lines, ElementsAre("working", "no more memory"));
   until_phase("b", GangPhase::finished);
   EXPECT_EQ(nodes.at("b").last().ranks.at(0).signal, SIGTERM);
+  until([&] { return nodes.at("a").last().phase >= GangPhase::running; }, "node a's word on its start");
   EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running) << "other nodes wait for the scheduler's word";
   stop(launch, seconds(5));
   wait_finished(launch);

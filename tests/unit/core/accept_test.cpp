@@ -163,6 +163,8 @@ TEST(Accept, TheNameOfTheProgramIsMadePrintable) {
   JobSpec spec = request({.gpus = 1});
   spec.command = {"./a\tb" + std::string(300, 'x')};
   EXPECT_EQ(accepted(spec).name, "a?b" + std::string(197, 'x'));
+  spec.command = {"./" + std::string(199, 'x') + "한글"};
+  EXPECT_EQ(accepted(spec).name, std::string(199, 'x')) << "cut between characters";
   spec.command = {"/bin/"};
   EXPECT_EQ(accepted(spec).name, "job");
 }

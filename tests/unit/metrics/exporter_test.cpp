@@ -352,6 +352,21 @@ TEST(Metrics, EndTheSeriesOfAJobWithTheJob) {
   EXPECT_EQ(value(text, "ultramarine_job_wait_seconds_count{partition=\"main\",size=\"4\"}"), 1);
 }
 
+TEST(Metrics, CutLongNamesOfJobsBetweenCharacters) {
+  Site site;
+  JobSpec spec;
+  spec.command = {"x"};
+  spec.working_directory = "/";
+  spec.account = "lab-a";
+  spec.name = "대규모 언어 모델 사전 학습 실험 열두번째";  // its 40th byte is inside a character: Prometheus refuses a scrape for that
+  spec.resources.gpus = 1;
+  const JobId job{site.scheduler.state().next_job};
+  site.record(JobSubmitted{job, std::get<core::Accepted>(site.scheduler.accept(spec, {1, "u", "socket"})).spec, {}, "", {1, "u", "socket"}});
+  site.decide();
+  site.run(job);
+  EXPECT_EQ(value(site.text(), "ultramarine_job_info{account=\"lab-a\",job_id=\"1\",name=\"대규모 언어 모델 사전 학습 \",partition=\"main\"}"), 1);
+}
+
 TEST(Metrics, NeverCountHeldTimeBackwards) {
   Site site;
   const JobId job = site.submit(4);

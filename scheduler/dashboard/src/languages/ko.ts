@@ -273,6 +273,7 @@ const korean: Record<string, string> = {
   "What happened in the cluster, newest first": "클러스터에서 있었던 일, 최근 순",
   "Show what is older": "더 오래된 것 보기",
   "Nothing.": "없습니다.",
+  "times of {0}": "시각은 {0} 기준",
   // ---- lengths of time
   "{0}s": "{0}초",
   "{0}m": "{0}분",

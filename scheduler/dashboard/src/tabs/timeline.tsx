@@ -3,7 +3,7 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { JobActions } from "../actions";
 import { account_class, meet_accounts } from "../colours";
 import { caller, ended_jobs, jobs, nodes, use } from "../feed";
-import { clock, duration, moment, moment_in_full } from "../format";
+import { clock, clocks_of, duration, moment, moment_in_full } from "../format";
 import { has_ended, is_active, waits, type JobRow } from "../jobs";
 import { said, t } from "../language";
 import type { NodeAllocation } from "../messages";
@@ -145,7 +145,7 @@ export function TimelineTab() {
           ))}
         </div>
         <p>
-          <span class="key key-past" /> {t("past")} <span class="key key-held" /> {t("held now, until its time limit")} <span class="key key-planned" /> {t("planned")}
+          <span class="key key-past" /> {t("past")} <span class="key key-held" /> {t("held now, until its time limit")} <span class="key key-planned" /> {t("planned")} · {t("times of {0}", clocks_of())}
         </p>
       </div>
       <div class="gantt">
