@@ -222,7 +222,13 @@ void Daemon::obey(const protocol::MetricsSection& metrics) {
 void Daemon::measure_loop_lag() {
   if (now_ - lag_measured_ms_ < lag_interval) return;
   lag_measured_ms_ = now_;
-  loop_.post([this, asked = SteadyClock::now()] { exporter_.on_loop_lag(seconds_since(asked)); });
+  on_loop([this, asked = SteadyClock::now()] { exporter_.on_loop_lag(seconds_since(asked)); });
+}
+
+void Daemon::on_loop(std::function<void()> work) {
+  loop_.post([alive = std::weak_ptr(alive_), work = std::move(work)] {
+    if (!alive.expired()) work();
+  });
 }
 
 /// The machine slept, its clock was set, or this process did not get to run: no agent was silent for that long.

@@ -132,6 +132,8 @@ class Daemon final : public api::Backend {
   void record_all_waits();
   void touch_store();
   void measure_loop_lag();
+  /// On the loop's thread, unless the daemon is gone by then: the loop may outlive it.
+  void on_loop(std::function<void()> work);
   void forget_arrived_letters();
   bool awaits_agents();
   bool finish_shutdown();
@@ -188,6 +190,7 @@ class Daemon final : public api::Backend {
     exporter_.on_notification(boost::describe::enum_to_string(channel, ""), boost::describe::enum_to_string(result, ""));
   }};
   std::thread thread_;
+  const std::shared_ptr<const bool> alive_ = std::make_shared<bool>(true);
 
   // ---- the daemon's thread only
   Clock clock_;

@@ -75,7 +75,7 @@ void Daemon::metrics_text(std::function<void(std::string)> done) {
   inbox_->post([this, done = std::move(done)]() mutable {
     after_commit_.push_back([this, done = std::move(done)]() mutable {
       const std::int64_t bytes = store_.size_bytes(), wal_bytes = store_.wal_bytes(), letters = outbox_.size();
-      loop_.post([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes, letters] {
+      on_loop([this, done = std::move(done), answer = snapshot(), bytes, wal_bytes, letters] {
         const auto sessions = static_cast<std::int64_t>(sessions_.numbers().size());
         done(exporter_.text({*answer->state, *answer->plan, *answer->liveness, answer->now_ms, sessions, bytes, wal_bytes,
                              static_cast<std::int64_t>(output_streams_.open_clients()), letters}));
