@@ -201,7 +201,6 @@ int serve(const ProgramOptions& options) {
   Daemon daemon(loop, *store, daemon_options, ended);
   const std::filesystem::path page = page_folder();
   FrontDoor front_door(loop, daemon, ULTRAMARINE_VERSION, PageFiles(page));
-  if (!std::filesystem::exists(page / "index.html")) spdlog::info("the web page was not built: there is none in {}", page.string());
   AgentDoor agent_door(loop, daemon, daemon_options.cluster_secret, front_door.api());
   std::vector<std::unique_ptr<net::Server>> servers;
   servers.push_back(listen("[scheduler].socket", section.socket, [&] { return front_door.listen_unix(section.socket); }));
@@ -213,6 +212,7 @@ int serve(const ProgramOptions& options) {
   }
   servers.push_back(
       listen("[scheduler].agents", section.agents, [&] { return agent_door.listen(endpoint_of("[scheduler].agents", section.agents)); }));
+  if (!std::filesystem::exists(page / "index.html")) spdlog::info("the web page was not built: there is none in {}", page.string());
   const std::string agents_address = servers.back()->endpoint().text();
   daemon.set_addresses(http_address, agents_address);
 
