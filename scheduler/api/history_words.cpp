@@ -12,6 +12,7 @@
 #include "scheduler/api/phrases.h"
 #include "scheduler/api/planning_words.h"
 #include "scheduler/core/arrays.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/limits.h"
 #include "scheduler/protocol/text_forms.h"
@@ -30,7 +31,7 @@ std::string in_words(Enum value) {
 
 std::string who(const Actor& actor) {
   if (actor.channel == "scheduler") return "the scheduler";
-  return actor.name.empty() ? "uid " + std::to_string(actor.uid) : actor.name;
+  return core::user_name(actor);
 }
 
 std::string nodes_of(const Allocation& allocation) {

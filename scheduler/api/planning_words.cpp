@@ -7,6 +7,7 @@
 #include "scheduler/api/job_name.h"
 #include "scheduler/api/phrases.h"
 #include "scheduler/api/words.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::api {
@@ -156,7 +157,7 @@ std::string suffered_in_words(const Bill& bill, const MovedStart& moved, const S
     case Favour::reserve: text = "A reservation"; break;
     default: text = "What was done to " + (found == state.jobs.end() ? "a job" : job_in_words(found->second)); break;
   }
-  text += " by " + (bill.actor.name.empty() ? "uid " + std::to_string(bill.actor.uid) : bill.actor.name) + " " + when(bill.at_ms, now);
+  text += " by " + core::user_name(bill.actor) + " " + when(bill.at_ms, now);
   if (moved.before_ms && moved.after_ms) text += " moved its planned start from " + when(*moved.before_ms, now) + " to " + when(*moved.after_ms, now);
   else text += " took its planned start";
   return text + (bill.reason.empty() ? "." : ": " + bill.reason + ".");

@@ -6,6 +6,7 @@
 #include "scheduler/api/handlers.h"
 #include "scheduler/api/roles.h"
 #include "scheduler/api/views.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/protocol/text_forms.h"
 
@@ -78,7 +79,7 @@ void check_harms_nobody(const Plan& before, const Plan& after, std::int64_t owne
     const auto found = then.find(line.job);
     const std::optional<Time> start = found == then.end() ? std::nullopt : found->second->start_ms;
     if (start && *start <= *line.start_ms) continue;
-    throw conflict("job " + text_of(job) + " of " + (job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name) +
+    throw conflict("job " + text_of(job) + " of " + core::user_name(job.owner) +
                        (start ? " would start " + protocol::format_duration(*start - *line.start_ms) + " later" : " would have no planned start any more"),
                    "choose an order that makes nobody else wait");
   }

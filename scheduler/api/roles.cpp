@@ -7,6 +7,7 @@
 
 #include "scheduler/api/job_name.h"
 #include "scheduler/api/phrases.h"
+#include "scheduler/core/fair_share.h"
 
 namespace ultramarine::api {
 
@@ -134,7 +135,7 @@ std::optional<Problem> why_not(Act act, const Caller& caller, const Job& job, co
   if (may(act, caller, job, state, scheduler_uid)) return std::nullopt;
   const Rule& rule = rule_of(act);
   if (rule.user == Reach::none) return why_not(act, caller, state, scheduler_uid);
-  const std::string owner = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
+  const std::string owner = core::user_name(job.owner);
   std::string remedy = "ask the owner";
   if (rule.lead == Reach::account && !state.cluster.roles.lead.empty()) remedy += ", a lead of " + job.spec.account + " (" + joined(state.cluster.roles.lead, ", ") + ")";
   return not_permitted("job " + text_of(job) + " belongs to " + owner, remedy + ", or " + whom_to_ask(rule, state, scheduler_uid));

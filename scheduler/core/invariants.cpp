@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/scheduler.h"
 
 namespace ultramarine::core {
@@ -193,7 +194,7 @@ class Check {
       }
     }
     for (const auto& [id, job] : state_.jobs) {
-      const std::string user = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
+      const std::string user = user_name(job.owner);
       must(charged[job.spec.account].count(user) == 1, "job " + std::to_string(id.value), "belongs to nobody who is charged");
     }
   }

@@ -22,22 +22,22 @@ const AccountConfig* find_account(const ClusterConfig& cluster, const std::strin
   return nullptr;
 }
 
-/// The account and those above it. A tree is checked when it is read; one with a ring in it ends after as many steps as there are accounts.
-std::vector<const AccountConfig*> chain_of(const ClusterConfig& cluster, const std::string& name) {
-  std::vector<const AccountConfig*> chain;
-  for (const AccountConfig* account = find_account(cluster, name); account && chain.size() < cluster.accounts.size(); account = find_account(cluster, account->parent))
-    chain.push_back(account);
-  return chain;
-}
-
 std::int64_t in_gpu_ms(std::int64_t hours) { return std::min(hours, hours_max) * ms_per_hour; }
 
 std::string period_key(LimitScope scope, const std::string& of, const std::string& user) {
   return std::string(boost::describe::enum_to_string(scope, "")) + " " + of + " " + user;
 }
 
-/// Of one account, QOS or partition, by one user or ("") by all.
-std::int64_t held_by(const Period& period, LimitScope scope, const std::string& of, const std::string& user) {
+}  // namespace
+
+std::vector<const AccountConfig*> account_and_above(const ClusterConfig& cluster, const std::string& name) {
+  std::vector<const AccountConfig*> chain;
+  for (const AccountConfig* account = find_account(cluster, name); account && chain.size() < cluster.accounts.size(); account = find_account(cluster, account->parent))
+    chain.push_back(account);
+  return chain;
+}
+
+std::int64_t held_in_period(const Period& period, LimitScope scope, const std::string& of, const std::string& user) {
   const std::string first = period_key(scope, of, user);
   if (!user.empty()) {
     const auto held = period.held_gpu_ms.find(first);
@@ -49,14 +49,16 @@ std::int64_t held_by(const Period& period, LimitScope scope, const std::string& 
   return sum;
 }
 
+namespace {
+
 /// An account's is that of all accounts under it, too.
 std::int64_t held_by(const State& state, const Subject& subject) {
-  if (subject.of_scope != LimitScope::account) return held_by(state.period, subject.of_scope, subject.of, subject.user);
+  if (subject.of_scope != LimitScope::account) return held_in_period(state.period, subject.of_scope, subject.of, subject.user);
   std::int64_t sum = 0;
   for (const AccountConfig& account : state.cluster.accounts) {
-    const auto chain = chain_of(state.cluster, account.name);
+    const auto chain = account_and_above(state.cluster, account.name);
     if (std::any_of(chain.begin(), chain.end(), [&](const AccountConfig* above) { return above->name == subject.of; }))
-      sum += held_by(state.period, LimitScope::account, account.name, subject.user);
+      sum += held_in_period(state.period, LimitScope::account, account.name, subject.user);
   }
   return sum;
 }
@@ -102,7 +104,7 @@ const std::vector<std::size_t>& LimitTable::of(const JobSpec& spec, const std::s
   const auto known = known_.find(std::tie(spec.account, user, spec.qos, spec.partition));
   if (known != known_.end()) return known->second;
   std::vector<std::size_t> numbers;
-  for (const AccountConfig* account : chain_of(state_.cluster, spec.account)) {
+  for (const AccountConfig* account : account_and_above(state_.cluster, spec.account)) {
     Limits limits = account->limits;
     if (const auto cap = state_.policy.caps.find(account->name); cap != state_.policy.caps.end()) limits.gpus = std::min(limits.gpus.value_or(cap->second), cap->second);
     add(numbers, LimitScope::account, account->name, "", limits);

@@ -19,6 +19,13 @@
 
 namespace ultramarine::core {
 
+/// The account and those above it, itself first; empty when there is none of that name. A tree is checked when it is read; one with a ring in it
+/// ends after as many steps as there are accounts.
+std::vector<const AccountConfig*> account_and_above(const ClusterConfig& cluster, const std::string& name);
+
+/// GPU-milliseconds held in the period by what has ended: of one account alone, QOS or partition, by one user or ("") by all.
+std::int64_t held_in_period(const Period& period, LimitScope scope, const std::string& of, const std::string& user);
+
 /// Somebody who has limits: an account (with all accounts under it), a QOS, a partition, or one user in one of these.
 struct Subject {
   LimitScope scope = LimitScope::account;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <optional>
 #include <set>
-#include <string_view>
 
 #include "scheduler/core/fair_share.h"
 #include "scheduler/core/limits.h"
@@ -20,29 +19,16 @@ using OfAccount = std::map<std::string, std::int64_t>;
 
 /// Adds what each account has to all that it is under.
 OfAccount with_accounts_below(const ClusterConfig& cluster, const OfAccount& own) {
-  std::map<std::string, std::string> parents;
-  for (const AccountConfig& account : cluster.accounts) parents[account.name] = account.parent;
   OfAccount sums;
-  for (const auto& [name, value] : own) {
-    std::string at = name;
-    for (std::size_t steps = 0; !at.empty() && steps <= parents.size(); ++steps) {
-      sums[at] += value;
-      const auto parent = parents.find(at);
-      at = parent == parents.end() ? "" : parent->second;
-    }
-  }
+  for (const auto& [name, value] : own)
+    for (const AccountConfig* account : core::account_and_above(cluster, name)) sums[account->name] += value;
   return sums;
 }
 
 /// GPU-milliseconds held since the month began, running jobs included, by account alone.
 OfAccount held_this_month(const State& state, Time now) {
-  constexpr std::string_view scope = "account ";
   OfAccount held;
-  for (const auto& [key, gpu_ms] : state.period.held_gpu_ms) {
-    if (!key.starts_with(scope)) continue;
-    const std::string rest = key.substr(scope.size());
-    held[rest.substr(0, rest.find(' '))] += gpu_ms;
-  }
+  for (const AccountConfig& account : state.cluster.accounts) held[account.name] = core::held_in_period(state.period, LimitScope::account, account.name, "");
   for (const auto& [id, job] : state.jobs) {
     if (!is_active(job.state) || job.attempts.empty()) continue;
     const Attempt& attempt = job.attempts.back();

@@ -21,17 +21,6 @@
 namespace ultramarine::net {
 namespace {
 
-std::string to_hex(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    text += {digits[byte >> 4], digits[byte & 15]};
-  }
-  return text;
-}
-
 }  // namespace
 
 std::string hmac_sha256(std::string_view key, std::string_view message) {
@@ -42,6 +31,17 @@ std::string hmac_sha256(std::string_view key, std::string_view message) {
     throw std::runtime_error("OpenSSL: HMAC-SHA-256 failed");
   }
   return {reinterpret_cast<const char*>(bytes.data()), length};
+}
+
+std::string to_hex(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += {digits[byte >> 4], digits[byte & 15]};
+  }
+  return text;
 }
 
 std::string random_hex(std::size_t bytes) {

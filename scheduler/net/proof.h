@@ -15,6 +15,7 @@
 namespace ultramarine::net {
 
 std::string hmac_sha256(std::string_view key, std::string_view message);  // 32 raw bytes
+std::string to_hex(std::string_view bytes);                                // 2 x bytes characters
 std::string random_hex(std::size_t bytes);                                // 2 x bytes characters
 std::string sha256_hex(std::string_view text);
 bool equal_in_constant_time(std::string_view a, std::string_view b);

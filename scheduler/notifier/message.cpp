@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "scheduler/model/whole_characters.h"
 #include "scheduler/net/base64.h"
 #include "scheduler/net/proof.h"
 #include "scheduler/notifier/plain_text.h"
@@ -14,23 +15,11 @@ constexpr std::size_t line_max = 76;
 constexpr std::size_t encoded_bytes_max = 42;  // of an encoded word: 75 characters with "=?UTF-8?B?" and "?="
 constexpr std::size_t plain_header_max = 60;
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
 std::string base64_lines(const std::string& text) {
   const std::string all = net::to_base64(text);
   std::string lines;
   for (std::size_t from = 0; from < all.size(); from += line_max) lines += all.substr(from, line_max) + "\r\n";
   return lines;
-}
-
-std::string hexadecimal(const std::string& bytes) {
-  constexpr const char* digits = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
 }
 
 }  // namespace
@@ -43,7 +32,7 @@ std::string webhook_body(Notice notice, Language language) {
 }
 
 std::string signature_of(const std::string& body, const std::string& secret) {
-  return "sha256=" + hexadecimal(net::hmac_sha256(secret, body));
+  return "sha256=" + net::to_hex(net::hmac_sha256(secret, body));
 }
 
 std::string encoded_header(const std::string& text) {
@@ -51,11 +40,11 @@ std::string encoded_header(const std::string& text) {
                         std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7f; });
   if (is_plain) return text;
   std::string value;
-  for (std::size_t from = 0; from < text.size();) {
-    std::size_t to = std::min(from + encoded_bytes_max, text.size());
-    while (to < text.size() && to > from + 1 && is_continuation(text[to])) --to;
-    value += (value.empty() ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?") + net::to_base64(text.substr(from, to - from)) + "?=";
-    from = to;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string_view word = whole_characters(rest, encoded_bytes_max);
+    if (word.empty()) word = rest.substr(0, encoded_bytes_max);  // no text, but it ends
+    value += (value.empty() ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?") + net::to_base64(word) + "?=";
+    rest.remove_prefix(word.size());
   }
   return value;
 }

@@ -3,6 +3,7 @@
 #include "scheduler/api/exit_code.h"
 #include "scheduler/api/job_name.h"
 #include "scheduler/core/arrays.h"
+#include "scheduler/core/fair_share.h"
 #include "scheduler/core/prices.h"
 #include "scheduler/core/report.h"
 #include "scheduler/core/wide.h"
@@ -39,7 +40,7 @@ NoticeJob job_facts(const Occasion& occasion, const Job& job) {
   facts.name = job.spec.name;
   facts.account = job.spec.account;
   facts.partition = job.spec.partition;
-  facts.owner = job.owner.name.empty() ? "uid " + std::to_string(job.owner.uid) : job.owner.name;
+  facts.owner = core::user_name(job.owner);
   facts.state = job.state;
   facts.exit_code = api::exit_code(job);
   facts.gpus = total_gpus(job.spec.resources);
@@ -90,7 +91,7 @@ NoticeDelay delay_of(const Occasion& occasion, const State& state) {
   if (occasion.number < 1 || static_cast<std::size_t>(occasion.number) > state.bills.size()) return delay;
   const Bill& bill = state.bills[static_cast<std::size_t>(occasion.number) - 1];
   delay.favour = bill.favour;
-  delay.actor = bill.actor.name.empty() ? "uid " + std::to_string(bill.actor.uid) : bill.actor.name;
+  delay.actor = core::user_name(bill.actor);
   delay.reason = bill.reason;
   delay.detail = bill.detail;
   if (const auto favoured = state.jobs.find(bill.job); favoured != state.jobs.end())

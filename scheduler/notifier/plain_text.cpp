@@ -1,9 +1,9 @@
 #include "scheduler/notifier/plain_text.h"
 
-#include <fmt/format.h>
+#include <fmt/chrono.h>
 
-#include <array>
 #include <chrono>
+#include <ctime>
 
 #include "scheduler/net/utf8.h"
 
@@ -27,24 +27,10 @@ bool is_invisible(std::string_view character) {
          (byte(1) == 0x81 && byte(2) >= 0xa0 && byte(2) <= 0xaf);
 }
 
-struct Clock {
-  int year, weekday;
-  unsigned month, day;
-  std::int64_t hour, minute, second, millisecond;
-};
-Clock clock_of(std::int64_t time_ms) {
-  const std::chrono::sys_time<std::chrono::milliseconds> moment{std::chrono::milliseconds(time_ms)};
-  const auto midnight = std::chrono::floor<std::chrono::days>(moment);
-  const std::chrono::year_month_day date{midnight};
-  const std::int64_t in_day = (moment - midnight).count();
-  return {static_cast<int>(date.year()),
-          static_cast<int>(std::chrono::weekday{midnight}.c_encoding()),
-          static_cast<unsigned>(date.month()),
-          static_cast<unsigned>(date.day()),
-          in_day / 3'600'000,
-          in_day / 60'000 % 60,
-          in_day / 1000 % 60,
-          in_day % 1000};
+/// Of UTC, whole seconds.
+std::tm clock_of(std::int64_t time_ms) {
+  return fmt::gmtime(std::chrono::floor<std::chrono::seconds>(
+      std::chrono::sys_time<std::chrono::milliseconds>{std::chrono::milliseconds(time_ms)}));
 }
 
 }  // namespace
@@ -78,23 +64,11 @@ std::string for_chat(std::string_view text) {
 }
 
 std::string rfc3339(std::int64_t time_ms) {
-  const Clock c = clock_of(time_ms);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", c.year, c.month, c.day, c.hour, c.minute, c.second,
-                     c.millisecond);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", clock_of(time_ms), time_ms % 1000);
 }
 
-std::string rfc5322(std::int64_t time_ms) {
-  static constexpr std::array weekdays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const Clock c = clock_of(time_ms);
-  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} +0000", weekdays[static_cast<std::size_t>(c.weekday)], c.day,
-                     months[c.month - 1], c.year, c.hour, c.minute, c.second);
-}
+std::string rfc5322(std::int64_t time_ms) { return fmt::format("{:%a, %d %b %Y %H:%M:%S} +0000", clock_of(time_ms)); }
 
-std::string date_and_time(std::int64_t time_ms) {
-  const Clock c = clock_of(time_ms);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", c.year, c.month, c.day, c.hour, c.minute);
-}
+std::string date_and_time(std::int64_t time_ms) { return fmt::format("{:%Y-%m-%d %H:%M} UTC", clock_of(time_ms)); }
 
 }  // namespace ultramarine::notifier

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "scheduler/core/limits.h"
 #include "scheduler/protocol/addresses.h"
 
 namespace ultramarine::notifier {
@@ -26,14 +27,10 @@ bool is_told_to_owner(const Occasion& occasion, const Job& job) {
 
 /// `account` or one above it.
 bool is_under(const std::string& account, const std::vector<std::string>& accounts, const ClusterConfig& cluster) {
-  std::string name = account;
-  for (std::size_t steps = 0; !name.empty() && steps <= cluster.accounts.size(); ++steps) {
-    if (std::find(accounts.begin(), accounts.end(), name) != accounts.end()) return true;
-    const auto found = std::find_if(cluster.accounts.begin(), cluster.accounts.end(),
-                                    [&](const AccountConfig& one) { return one.name == name; });
-    name = found == cluster.accounts.end() ? "" : found->parent;
-  }
-  return false;
+  const auto chain = core::account_and_above(cluster, account);
+  return std::any_of(chain.begin(), chain.end(), [&](const AccountConfig* one) {
+    return std::find(accounts.begin(), accounts.end(), one->name) != accounts.end();
+  });
 }
 
 bool is_told_to(const protocol::WebhookSection& webhook, const Occasion& occasion, const Job& job,

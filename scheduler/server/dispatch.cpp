@@ -14,17 +14,6 @@ namespace ultramarine::server {
 
 namespace {
 
-std::string hex(std::string_view bytes) {
-  constexpr const char* digits = "0123456789abcdef";
-  std::string text;
-  for (const char byte : bytes) {
-    const auto value = static_cast<unsigned char>(byte);
-    text += digits[value >> 4];
-    text += digits[value & 15];
-  }
-  return text;
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
@@ -61,7 +50,7 @@ void make_trial(protocol::LaunchSpec& launch, const Attempt& attempt) {
 
 std::string gang_secret(const std::string& cluster_secret, const GangKey& key) {
   const std::string name = "gang " + std::to_string(key.job.value) + "." + std::to_string(key.attempt) + "." + std::to_string(key.gang);
-  return hex(net::hmac_sha256(cluster_secret, name).substr(0, 16));
+  return net::to_hex(net::hmac_sha256(cluster_secret, name).substr(0, 16));
 }
 
 std::map<std::string, std::string> fabric_environment(const FabricConfig& fabric) {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <string_view>
 #include <utility>
+
+#include "scheduler/net/proof.h"
 
 namespace ultramarine::server {
 
@@ -36,19 +37,12 @@ cmake --build build/release --target dashboard</pre>
 // Nothing but what this address itself serves is ever loaded, and nobody may put the page into a frame.
 constexpr const char* page_policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
 
+/// Tells two versions of a file apart.
+std::string tag_of(std::string_view text) { return '"' + net::sha256_hex(text) + '"'; }
+
 std::string text_of_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-/// FNV-1a, 64 bits: enough to tell two versions of a file apart.
-std::string tag_of(std::string_view text) {
-  std::uint64_t hash = 14'695'981'039'346'656'037U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string tag;
-  for (int shift = 60; shift >= 0; shift -= 4) tag += digits[(hash >> shift) & 15];
-  return '"' + tag + '"';
 }
 
 /// Whether the words of an Accept or Accept-Encoding header have this one, and not with q=0.

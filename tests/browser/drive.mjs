@@ -65,7 +65,8 @@ async function visit(base, { size = "wide", language = "en", theme = "light" } =
 
 async function look_over(page, name, { size, language }) {
   const where = `${name} ${size} ${language}`;
-  await page.waitForTimeout(300);
+  await page.waitForFunction(() => !document.querySelector(".loading"), null, patience);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))); // it is drawn
   const width = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
   check(width[0] <= width[1], `${where}: scrolls sideways, ${width[0]} of ${width[1]}`);
   if (size === "narrow") {
@@ -138,8 +139,9 @@ async function compare_queue(page) {
     if (why) check(row.why.split("(in ")[0] === why.split("(in ")[0], `job ${row.name}: ${row.why}, the API says ${why}`);
   });
   await page.fill("input[type=search]", "vision");
-  await page.waitForTimeout(200);
-  same(await page.locator("table.long tbody tr:not(.space)").count(), jobs.filter((job) => job.details.spec.account === "vision").length, "rows with vision");
+  const of_vision = jobs.filter((job) => job.details.spec.account === "vision").length;
+  await page.waitForFunction((count) => document.querySelectorAll("table.long tbody tr:not(.space)").length === count, of_vision, patience).catch(() => undefined);
+  same(await page.locator("table.long tbody tr:not(.space)").count(), of_vision, "rows with vision");
   await page.fill("input[type=search]", "");
 }
 
@@ -427,9 +429,10 @@ async function scroll_a_long_queue(page) {
   check(best.nodes < 2000, `${best.nodes} elements in the document`);
   check(best.at > 100_000, "the whole queue was scrolled");
   await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
-  await page.waitForTimeout(500);
-  const row = await page.locator("table.long tbody tr:not(.space)").last().locator(".job-link").textContent();
-  same(row, name_of((await page.ask("v1/jobs")).jobs.at(-1)), "the end of the queue");
+  const end = name_of((await page.ask("v1/jobs")).jobs.at(-1));
+  const last = "table.long tbody tr:not(.space)";
+  await page.waitForFunction(([rows, name]) => [...document.querySelectorAll(rows)].at(-1)?.querySelector(".job-link")?.textContent === name, [last, end], patience).catch(() => undefined);
+  same(await page.locator(last).last().locator(".job-link").textContent(), end, "the end of the queue");
 }
 
 try {

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "worker/metrics/family_of.h"
+
 namespace ultramarine::worker_metrics {
 namespace {
 
@@ -17,13 +19,7 @@ using prometheus::MetricType;
 
 constexpr double mebibyte = 1 << 20;
 
-MetricFamily dcgm_family(const char* name, const char* help, MetricType type = MetricType::Gauge) {
-  MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  return family;
-}
+MetricFamily dcgm_family(const char* name, const char* help, MetricType type = MetricType::Gauge) { return family_of(name, help, type); }
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "worker/devices/xid_table.h"
 #include "worker/metrics/dcgm_names.h"
+#include "worker/metrics/family_of.h"
 
 namespace ultramarine::worker_metrics {
 namespace {
@@ -17,13 +18,6 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-MetricFamily family_of(const char* name, const char* help, MetricType type) {
-  MetricFamily family;
-  family.name = name;
-  family.help = help;
-  family.type = type;
-  return family;
-}
 MetricFamily gauge(const char* name, const char* help) { return family_of(name, help, MetricType::Gauge); }
 MetricFamily counter(const char* name, const char* help) { return family_of(name, help, MetricType::Counter); }
 
