@@ -3,11 +3,11 @@
 //
 // A shim is one process per gang and node, outlives the agent, and works in its job folder (0700):
 //   <agent state>/jobs/<job>.<attempt>.<gang>/
-//     launch.json    LaunchSpec, 0600, written by the agent before it starts the shim, erased by the shim once ranks run
+//     launch.json    LaunchSpec and the agent's settings, 0600, written by the agent before it starts the shim, erased by the shim once ranks run
 //     shim.sock      the shim listens here          shim.pid    its pid and start time
 //     progress.sock  ULTRA_PROGRESS, a datagram socket (progress_messages.h)
 //     rank_<R>.out, rank_<R>.err    output of each local rank, 0600
-//     report.json    the last GangReport; with phase finished it is complete and fsynced, and then the shim exits
+//     report.json    the last GangReport that no agent was there to hear; with phase finished it is complete and fsynced, and then the shim exits
 #pragma once
 
 #include <boost/describe.hpp>

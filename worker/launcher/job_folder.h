@@ -1,7 +1,7 @@
 // The job folder: its names, files that are either old or new and never half, and what shim and agent write down for each other there
 // (the list of files is in scheduler/protocol/shim_messages.h). Beside those:
-//   shim.json       ShimSettings, written by the agent       shim.log        what the shim says to people
-//   leftovers.json  Leftovers, so that an agent can clean up after a shim that was killed
+//   shim.log        what the shim says to people
+//   leftovers.json  Leftovers, so that an agent can clean up after a shim that was killed; not where a control group knows all that it needs
 //   checkpoints.json  the CheckpointReports that nobody has recorded yet
 //   rank_R.out.marks, rank_R.out.gap   notes about a rank's output (output_notes.h)
 //   script          the text of a script job, 0700   hostfile        for an mpirun in it
@@ -15,11 +15,12 @@
 #include <vector>
 
 #include "scheduler/model/gang_report.h"
+#include "scheduler/protocol/agent_messages.h"
 #include "worker/launcher/process_tree.h"
 
 namespace ultramarine::launcher {
 
-/// What the agent tells a shim beside the launch.
+/// What the agent tells a shim about the node.
 struct ShimSettings {
   std::string peer_host;               // where the other nodes of the gang reach this one
   Duration start_wait_ms{120'000};     // a prepared shim without agent gives up after this
@@ -33,12 +34,20 @@ struct ShimSettings {
 };
 BOOST_DESCRIBE_STRUCT(ShimSettings, (), (peer_host, start_wait_ms, api_socket, scratch_folder, log_bytes_max, contained, private_tmp, boot_id, spared))
 
+/// launch.json: what a shim is started with. Gone once its ranks run.
+struct LaunchOrder {
+  ShimSettings settings;
+  protocol::LaunchSpec launch;
+};
+BOOST_DESCRIBE_STRUCT(LaunchOrder, (), (settings, launch))
+
 /// shim.pid. The shim also holds a lock on that file as long as it lives, so that a folder never has two.
 struct ShimPid {
   ProcessIdentity process;
   std::string boot_id;
+  Duration stop_grace_ms;  // of its gang; 0 until it has read what it is to start
 };
-BOOST_DESCRIBE_STRUCT(ShimPid, (), (process, boot_id))
+BOOST_DESCRIBE_STRUCT(ShimPid, (), (process, boot_id, stop_grace_ms))
 
 /// leftovers.json: all that a shim has in the world outside its folder.
 struct Leftovers {
@@ -61,7 +70,6 @@ std::optional<GangKey> parse_gang_key(std::string_view text);
 struct JobFolder {
   std::string path;
   std::string launch() const { return path + "/launch.json"; }
-  std::string settings() const { return path + "/shim.json"; }
   std::string socket() const { return path + "/shim.sock"; }
   std::string pid() const { return path + "/shim.pid"; }
   std::string log() const { return path + "/shim.log"; }

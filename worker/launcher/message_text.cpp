@@ -20,14 +20,13 @@ T from_text(std::string_view text) {
 #define ULTRAMARINE_BOTH_WAYS(...)                      \
   template std::string to_text(const __VA_ARGS__&);     \
   template __VA_ARGS__ from_text<__VA_ARGS__>(std::string_view);
-ULTRAMARINE_BOTH_WAYS(protocol::LaunchSpec)
 ULTRAMARINE_BOTH_WAYS(GangReport)
 ULTRAMARINE_BOTH_WAYS(protocol::ToShim)
 ULTRAMARINE_BOTH_WAYS(protocol::FromShim)
 ULTRAMARINE_BOTH_WAYS(protocol::GangMessage)
 ULTRAMARINE_BOTH_WAYS(protocol::ProgressMessage)
 ULTRAMARINE_BOTH_WAYS(std::vector<protocol::CheckpointReport>)
-ULTRAMARINE_BOTH_WAYS(ShimSettings)
+ULTRAMARINE_BOTH_WAYS(LaunchOrder)
 ULTRAMARINE_BOTH_WAYS(ShimPid)
 ULTRAMARINE_BOTH_WAYS(Leftovers)
 #undef ULTRAMARINE_BOTH_WAYS

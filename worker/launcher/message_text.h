@@ -6,7 +6,7 @@
 
 namespace ultramarine::launcher {
 
-/// T: LaunchSpec, GangReport, ToShim, FromShim, GangMessage, ProgressMessage, std::vector<CheckpointReport>, ShimSettings, ShimPid,
+/// T: LaunchOrder, GangReport, ToShim, FromShim, GangMessage, ProgressMessage, std::vector<CheckpointReport>, ShimPid,
 /// Leftovers.
 template <class T>
 std::string to_text(const T& value);

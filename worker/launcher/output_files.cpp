@@ -31,7 +31,7 @@ class UsersMask {
 
 [[noreturn]] void fail(const std::string& path, int error_number) {
   const char* const remedy = error_number == ENXIO ? " (a FIFO needs a reader before the job starts)" : "; choose another --output";
-  throw FolderError("can't write the output file " + path + ": " + std::strerror(error_number) + remedy);
+  throw std::runtime_error("can't write the output file " + path + ": " + std::strerror(error_number) + remedy);
 }
 
 int open_named(const std::string& path, bool append) {

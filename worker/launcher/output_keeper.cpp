@@ -51,9 +51,9 @@ OutputKeeper::OutputKeeper(net::Loop& loop, const std::vector<OutputFiles::Strea
     : loop_(loop), bytes_max_(std::max(bytes_max, kept_bytes_min)), punch_hole_(std::move(punch_hole)) {
   for (const OutputFiles::Stream& stream : streams) {
     File file{.stream = stream, .marked = stream.start, .last_length = stream.start};
-    // Also when nothing is ever written: it says where this attempt's output begins.
+    // Where this attempt's output begins. Without a note that is at 0: who never writes needs no file for that.
     file.marks = {{wall_clock_now(), stream.start}};
-    write_marks(stream.name, file.marks);
+    if (stream.start > 0) write_marks(stream.name, file.marks);
     files_.push_back(std::move(file));
   }
   arm();
@@ -101,6 +101,7 @@ void OutputKeeper::mark(File& file) {
   file.looks = 0;
   file.marked = mark.offset;
   file.marks.push_back(mark);
+  if (file.marks.size() == 2) return write_marks(file.stream.name, file.marks);
   if (file.marks.size() <= marks_max) return add_mark(file.stream.name, mark);
   std::vector<OutputMark> half;
   for (std::size_t i = 0; i < file.marks.size(); i += 2) half.push_back(file.marks[i]);

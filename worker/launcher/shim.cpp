@@ -62,12 +62,18 @@ bool Shim::take_folder() {
     shim_log::info("this gang has had its shim");
     return false;
   }
-  // Written in place: the lock belongs to the file, which a rename would replace.
-  const std::string text = to_text(ShimPid{.process = identify(::getpid()).value(), .boot_id = boot_id()});
-  if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  if (::ftruncate(lock_, 0) != 0) throw FolderError("can't write " + folder_.pid() + ": " + std::strerror(errno));
+  self_ = {.process = identify(::getpid()).value(), .boot_id = boot_id()};
+  write_pid();
+  return true;
+}
+
+/// In place: the lock belongs to the file, which a rename would replace. Later texts are longer, so that readers see one or the other.
+void Shim::write_pid() const {
+  const std::string text = to_text(self_);
+  if (::pwrite(lock_, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
     throw FolderError("can't write " + folder_.pid() + ": " + std::strerror(errno));
   }
-  return true;
 }
 
 void Shim::finish() {
@@ -88,7 +94,6 @@ void Shim::finish() {
   outputs_.close();
   if (!outside_folder_.empty()) remove_folder(outside_folder_);
   remove_file(folder_.progress());
-  if (ranks_.empty()) remove_file(folder_.launch());
   master_port_ = PortReservation();
   phase_ = GangPhase::finished;
   conclude();
@@ -96,7 +101,10 @@ void Shim::finish() {
 
 /// The end must not be lost: while the disk doesn't take it and no agent is there, the shim stays.
 void Shim::conclude() {
-  if (publish()) return leave_after_the_others();
+  if (publish()) {
+    if (ranks_.empty()) remove_file(folder_.launch());
+    return leave_after_the_others();
+  }
   leave_timer_ = loop_.after(write_again_after, [this] { conclude(); });
 }
 
@@ -141,7 +149,12 @@ int shim_main(int argument_count, char** arguments, ShimParts parts) {
   ::signal(SIGHUP, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   net::Loop loop;
-  return Shim(loop, arguments[2], std::move(parts)).run();
+  Shim shim(loop, arguments[2], std::move(parts));
+  const int code = shim.run();
+#ifndef ULTRAMARINE_SANITIZED
+  ::_exit(code);  // all is said and written; taking everything apart first would take a good part of a small job's time
+#endif
+  return code;
 }
 
 }  // namespace ultramarine::launcher

@@ -17,6 +17,7 @@
 #include "scheduler/net/websocket.h"
 #include "scheduler/protocol/shim_messages.h"
 #include "worker/launcher/cpu_binding.h"
+#include "worker/launcher/containment/containment.h"
 #include "worker/launcher/gang_layout.h"
 #include "worker/launcher/hang_watch.h"
 #include "worker/launcher/job_folder.h"
@@ -60,10 +61,12 @@ class Shim {
   std::vector<Cpus> bound_ranks(const std::vector<RankPlace>& places) const;
   void start(const protocol::Start& message);
   void start_ranks(const protocol::Start& message);
-  void refuse(const std::string& detail);
+  enum class NodeAtFault : bool {};  // the job may run elsewhere
+  void refuse(const std::string& detail, NodeAtFault node_at_fault = {});
 
   // shim.cpp: the gang's life
   bool take_folder();
+  void write_pid() const;
   void finish();
   void conclude();
   void leave_after_the_others();
@@ -77,6 +80,7 @@ class Shim {
   void on_mpi_presence(std::int64_t number, bool is_in);
   void record_end(Rank& rank, int status, std::int64_t memory_kib, Duration cpu_time);
   void note_failure(Rank& rank);
+  void watch_memory();
   std::vector<HangWatch::RankProcess> judged_ranks() const;
   void on_abort(std::int64_t rank, std::int64_t status, const std::string& message);
   void stop_after_checkpoint(int signal, Duration grace);
@@ -110,6 +114,7 @@ class Shim {
   JobFolder folder_;
   GangKey key_;
   int lock_ = -1;
+  ShimPid self_;
   protocol::LaunchSpec launch_;
   ShimSettings settings_;
   GangLayout layout_{Allocation{}};
@@ -126,7 +131,8 @@ class Shim {
   std::optional<std::int64_t> aborting_rank_;  // called MPI_Abort and is given a moment to exit with its own code
   bool killing_ = false;                       // SIGKILL was sent by us
   bool leaving_ = false;
-  std::optional<std::int64_t> memory_kills_before_;
+  MemoryKills memory_kills_;
+  std::unique_ptr<net::Loop::Timer> memory_timer_;
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point kill_at_;
 

@@ -33,7 +33,6 @@ constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr std::size_t waiting_max = 1000;
 /// Beyond the grace, a shim has this long to stop its gang.
 constexpr auto shim_patience = std::chrono::milliseconds(1000);
-constexpr auto shim_last_patience = std::chrono::seconds(10);
 constexpr auto enforce_interval = std::chrono::milliseconds(200);
 
 std::string value_or_nothing(const std::string& path) {
@@ -123,9 +122,8 @@ void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
     }
     if (options_.containment) group_ = options_.containment->make(key_, limits_of(launch, options_));
     const AsOwner as_owner(folder_.path);
-    // Neither outlives the power: what has not begun then begins nowhere, and the scheduler knows of the reboot.
-    write_whole(folder_.settings(), to_text(settings()));
-    write_whole(folder_.launch(), to_text(launch));
+    // It doesn't outlive the power: what has not begun then begins nowhere, and the scheduler knows of the reboot.
+    write_whole(folder_.launch(), to_text(LaunchOrder{.settings = settings(), .launch = launch}));
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
@@ -169,9 +167,10 @@ void ShimClient::adopt_now() {
   // Without pid and report the earlier agent ended before its shim began: begin it now. Should one be on its way after all, then the
   // lock in the folder lets only one of the two go on, and `resolve` finds that one.
   if (!report && !shim_on_disk()) {
-    if (const auto launch = launch_on_disk()) {
-      node_ = launch->node;
-      if (!began_before_reboot()) return start_shim(*launch);
+    if (const auto order = order_on_disk()) {
+      node_ = order->launch.node;
+      stop_grace_ = std::chrono::milliseconds(order->launch.spec.stop_grace_ms.ms);
+      if (order->settings.boot_id == boot_id()) return start_shim(order->launch);
     }
   }
   resolve();
@@ -229,6 +228,7 @@ void ShimClient::spare_shim() {
 bool ShimClient::find_living_shim() {
   const auto pid = shim_on_disk();
   if (!pid || pid->boot_id != boot_id() || !is_running(pid->process)) return false;
+  if (pid->stop_grace_ms.ms > 0) stop_grace_ = std::chrono::milliseconds(pid->stop_grace_ms.ms);
   watch(pid->process);
   if (!shim_) return false;
   connecting_since_ = std::chrono::steady_clock::now();
@@ -312,7 +312,7 @@ void ShimClient::receive(std::string_view text) {
       newest_ = *report;
       if (report->phase == GangPhase::finished) return finish_when_empty(*report);
       if (report->phase == GangPhase::running) spare_shim();
-      if (report->phase == GangPhase::stopping) expect_end_within(stop_grace_);
+      if (report->phase == GangPhase::stopping && !enforce_at_) expect_end_within(stop_grace_);  // else we told it to
     }
     deliver(message);
   } catch (const std::exception& error) {
@@ -355,52 +355,46 @@ void ShimClient::resolve() {
 void ShimClient::kill_leftovers() {
   if (finished_) return;
   const auto leftovers = leftovers_on_disk();
-  if (!leftovers && (!group_ || survivors().empty())) return report_loss(began_before_reboot());
-  if (!leftovers) {
-    group_->kill_all_but(0);
-    timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
+  if (leftovers && node_.empty()) node_ = leftovers->node;
+  const bool rebooted = leftovers ? leftovers->boot_id != boot_id() : began_before_reboot();
+  if (!rebooted && leftovers && !group_) find_marked(*leftovers);
+  if (!rebooted && !survivors().empty()) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!enforced_since_) enforced_since_ = now;
+    kill_survivors();
+    say_stuck();
+    // Looking for them reads much of /proc: what doesn't go at once is not asked for all the time.
+    timer_ = loop_.after(now - *enforced_since_ < quick_phase ? kill_interval : slow_retry, while_alive([this] { kill_leftovers(); }));
     return;
   }
-  if (node_.empty()) node_ = leftovers->node;
-  const bool rebooted = leftovers->boot_id != boot_id();
-  if (!rebooted && group_) {
-    if (!survivors().empty()) {
-      if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
-      group_->kill_all_but(0);
-      say_stuck();
-      timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
-      return;
-    }
-  } else if (!rebooted) {
-    std::set<ProcessIdentity> roots(leftovers->ranks.begin(), leftovers->ranks.end());
-    for (const ProcessIdentity& marked : processes_with_environment(leftovers->mark)) roots.insert(marked);
-    // Those met before stay in the list: a process that is just dying has no environment any more, but isn't gone yet.
-    leftovers_.insert(roots.begin(), roots.end());
-    for (const ProcessIdentity& root : roots) {
-      if (!is_running(root)) continue;
-      for (const ProcessIdentity& below : descendants_of(root.pid)) leftovers_.insert(below);
-    }
-    // Which these are is the word of the folder's owner, and good for his own processes only.
-    const std::int64_t owner = owner_of(folder_.path);
-    std::erase_if(leftovers_, [owner](const ProcessIdentity& process) { return !is_running(process) || !belongs_to(process.pid, owner); });
-    if (!leftovers_.empty()) {
-      for (const ProcessIdentity& process : leftovers_) send_signal(process, SIGKILL);
-      timer_ = loop_.after(kill_interval, while_alive([this] { kill_leftovers(); }));
-      return;
-    }
-  }
-  {
+  if (leftovers) {
     const AsOwner as_owner(folder_.path);
     for (const std::string& folder : leftovers->folders) remove_folder(folder);
   }
   report_loss(rebooted);
 }
 
+/// What a shim without a control group has left, into `leftovers_`.
+void ShimClient::find_marked(const Leftovers& leftovers) {
+  std::set<ProcessIdentity> roots(leftovers.ranks.begin(), leftovers.ranks.end());
+  for (const ProcessIdentity& marked : processes_with_environment(leftovers.mark)) roots.insert(marked);
+  // Those met before stay in the list: a process that is just dying has no environment any more, but isn't gone yet.
+  leftovers_.insert(roots.begin(), roots.end());
+  for (const ProcessIdentity& root : roots) {
+    if (!is_running(root)) continue;
+    for (const ProcessIdentity& below : descendants_of(root.pid)) leftovers_.insert(below);
+  }
+  // Which these are is the word of the folder's owner, and good for his own processes only.
+  const std::int64_t owner = owner_of(folder_.path);
+  std::erase_if(leftovers_, [owner](const ProcessIdentity& process) { return !is_running(process) || !belongs_to(process.pid, owner); });
+}
+
 void ShimClient::report_loss(bool rebooted) {
   GangReport report = newest_.value_or(GangReport{.key = key_});
   report.peer.node = node_;
   report.phase = GangPhase::finished;
-  const bool ran = !report.pids.empty();
+  // Once its ranks run, a shim takes away what it was started with.
+  const bool ran = !report.pids.empty() || (shim_on_disk() && !order_on_disk());
   report.outcome = !ran ? Outcome::start_failed : rebooted ? Outcome::node_lost : Outcome::supervisor_lost;
   if (!report.failure) {
     std::string detail;
@@ -456,7 +450,7 @@ void ShimClient::finish_when_empty(GangReport report) {
   if (finished_) return;
   if (!group_ || survivors().empty()) return finish(std::move(report));
   if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
-  group_->kill_all_but(shim_ ? shim_->pid : 0);
+  kill_survivors();
   say_stuck();
   timer_ = loop_.after(kill_interval, while_alive([this, report = std::move(report)] { finish_when_empty(report); }));
 }
@@ -474,8 +468,8 @@ void ShimClient::enforce() {
   if (finished_) return;
   if (!enforced_since_) enforced_since_ = std::chrono::steady_clock::now();
   const bool none_left = survivors().empty();
-  if (group_ && !none_left) group_->kill_all_but(shim_ ? shim_->pid : 0);
-  if (none_left && shim_ && std::chrono::steady_clock::now() - *enforced_since_ > shim_last_patience) {
+  if (!none_left) kill_survivors();
+  if (none_left && shim_ && std::chrono::steady_clock::now() - *enforced_since_ > options_.stuck_after) {
     spdlog::error("the supervisor of gang {} has nothing left to supervise and does not end: it is killed", text_of(key_));
     send_signal(*shim_, SIGKILL);  // its end brings us to `resolve`
   }
@@ -490,9 +484,19 @@ std::vector<std::int64_t> ShimClient::survivors() const {
     pids = group_->processes();
   } else if (shim_) {
     for (const ProcessIdentity& process : descendants_of(shim_->pid)) pids.push_back(process.pid);
+  } else {
+    for (const ProcessIdentity& process : leftovers_) pids.push_back(process.pid);
   }
   if (shim_) std::erase(pids, shim_->pid);
   return pids;
+}
+
+void ShimClient::kill_survivors() {
+  if (group_) return group_->kill_all_but(shim_ ? shim_->pid : 0);
+  if (shim_) {
+    for (const ProcessIdentity& process : descendants_of(shim_->pid)) send_signal(process, SIGKILL);
+  }
+  for (const ProcessIdentity& process : leftovers_) send_signal(process, SIGKILL);
 }
 
 /// Once, when it has gone on for long.
@@ -547,16 +551,16 @@ std::vector<std::string> ShimClient::shim_log_tail() const {
   return last_lines_of(folder_.log(), last_lines_max);
 }
 
-std::optional<protocol::LaunchSpec> ShimClient::launch_on_disk() const {
+std::optional<LaunchOrder> ShimClient::order_on_disk() const {
   const AsOwner as_owner(folder_.path);
-  return value_in<protocol::LaunchSpec>(folder_.launch());
+  return value_in<LaunchOrder>(folder_.launch());
 }
 
 /// Also when nobody can say any more.
 bool ShimClient::began_before_reboot() const {
-  const AsOwner as_owner(folder_.path);
-  const auto settings = value_in<ShimSettings>(folder_.settings());
-  return !settings || settings->boot_id != boot_id();
+  if (const auto pid = shim_on_disk()) return pid->boot_id != boot_id();
+  const auto order = order_on_disk();
+  return !order || order->settings.boot_id != boot_id();
 }
 
 void ShimClient::forget_checkpoint(std::int64_t step) {

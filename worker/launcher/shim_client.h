@@ -57,13 +57,15 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   void expect_end_within(std::chrono::milliseconds grace);
   void enforce();
   std::vector<std::int64_t> survivors() const;
+  void find_marked(const Leftovers& leftovers);
+  void kill_survivors();
   void say_stuck();
   void deliver(const protocol::FromShim& message);
   std::optional<GangReport> report_on_disk() const;
   std::optional<ShimPid> shim_on_disk() const;
   std::optional<Leftovers> leftovers_on_disk() const;
   std::vector<std::string> shim_log_tail() const;
-  std::optional<protocol::LaunchSpec> launch_on_disk() const;
+  std::optional<LaunchOrder> order_on_disk() const;
   bool began_before_reboot() const;
   std::vector<protocol::CheckpointReport> checkpoints_on_disk() const;
   void forget_checkpoint(std::int64_t step);

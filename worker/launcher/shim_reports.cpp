@@ -36,6 +36,7 @@ void Shim::on_agent(std::shared_ptr<net::Connection> connection) {
     if (agent_ != weak.lock()) return;
     agent_.reset();
     if (phase_ == GangPhase::prepared) arm_start_wait();
+    else if (phase_ != GangPhase::finished) publish();  // who comes next finds it even if we are gone by then
   });
   start_wait_.reset();
   say(report());
@@ -82,13 +83,14 @@ GangReport Shim::report() const {
   return report;
 }
 
-/// Disk first, then the agent. False when neither took it. Only the end must outlive the power: before it, nothing of the gang does.
+/// Disk first, then the agent. False when neither took it. Only the end must outlive the power: before it, nothing of the gang does, and an agent that
+/// is here knows it without the disk.
 bool Shim::publish() {
   const GangReport current = report();
   bool known = agent_ != nullptr;
   try {
     if (phase_ == GangPhase::finished) write_durably(folder_.report(), to_text(current));
-    else write_whole(folder_.report(), to_text(current));
+    else if (!agent_) write_whole(folder_.report(), to_text(current));
     known = true;
   } catch (const FolderError& error) {
     shim_log::error(error.what());
@@ -101,8 +103,10 @@ void Shim::say(const protocol::FromShim& message) {
   if (agent_) agent_->send(to_text(message));
 }
 
-/// Good as long as the machine isn't started again.
-void Shim::write_leftovers() { write_whole(folder_.leftovers(), to_text(leftovers_)); }
+/// Good as long as the machine isn't started again. What has a control group is found by that.
+void Shim::write_leftovers() {
+  if (!settings_.contained || !leftovers_.folders.empty()) write_whole(folder_.leftovers(), to_text(leftovers_));
+}
 
 /// For what must not lie in the job folder: shared memory, and names that must be short. Removed at the end, by the agent if need be.
 std::string Shim::outside_folder() {

@@ -32,14 +32,23 @@ void append(const std::string& path, const std::string& text) {
   ::close(file);
 }
 
+/// Everything else about a script was looked at before its start.
+bool runs_no_programs(const StartResult& result, const protocol::LaunchSpec& launch) {
+  return result.step == StartStep::program && launch.kind == protocol::LaunchKind::script && result.error_number == EACCES;
+}
+
+/// Elsewhere it may well run.
+bool is_fault_of_node(const StartResult& result, const protocol::LaunchSpec& launch) {
+  return (result.step != StartStep::directory && result.step != StartStep::program) || runs_no_programs(result, launch);
+}
+
 std::string why_not_started(const StartResult& result, const RankStart& start, const protocol::LaunchSpec& launch) {
   const std::string& node = launch.node;
   switch (result.step) {
     case StartStep::directory:
       return refused_directory(start.working_directory, result.error_number, node);
     case StartStep::program:
-      // Everything else about a script was looked at before.
-      if (launch.kind == protocol::LaunchKind::script && result.error_number == EACCES) {
+      if (runs_no_programs(result, launch)) {
         return "cannot run the script on " + node + ": " + start.program + " lies on a file system without programs (noexec): choose another "
                "[agent] state_directory";
       }
@@ -69,12 +78,15 @@ std::string remote_shell() {
 
 void Shim::prepare() {
   try {
-    const auto launch_text = read_whole(folder_.launch());
-    if (!launch_text) throw FolderError("there is no " + folder_.launch());
-    launch_ = from_text<protocol::LaunchSpec>(*launch_text);
+    const auto order_text = read_whole(folder_.launch());
+    if (!order_text) throw FolderError("there is no " + folder_.launch());
+    LaunchOrder order = from_text<LaunchOrder>(*order_text);
+    launch_ = std::move(order.launch);
+    settings_ = std::move(order.settings);
     if (launch_.key != key_) throw FolderError(folder_.launch() + " is for another gang");
     peer_.node = launch_.node;
-    if (const auto settings = read_whole(folder_.settings())) settings_ = from_text<ShimSettings>(*settings);
+    self_.stop_grace_ms = launch_.spec.stop_grace_ms;
+    write_pid();
     // Whoever is spared is nobody's puppet: its user's other processes can't trace it.
     if (settings_.spared) ::prctl(PR_SET_DUMPABLE, 0);
     listen_for_agent();
@@ -124,6 +136,8 @@ void Shim::prepare() {
       peer_.master_port = master_port_.port();
     }
     write_leftovers();
+  } catch (const FolderError& error) {
+    return refuse(error.what(), NodeAtFault{true});
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
@@ -197,7 +211,8 @@ void Shim::start(const protocol::Start& message) {
   mpi_->connect(
       middle, [this, message] { start_ranks(message); },
       [this, middle, node = of_first->node](const std::string& why) {
-        refuse(launch_.node + " can't reach the supervisor on " + node + " at " + middle.text() + ": " + why);
+        // Or that one's: the next attempt tells.
+        refuse(launch_.node + " can't reach the supervisor on " + node + " at " + middle.text() + ": " + why, NodeAtFault{true});
       });
 }
 
@@ -211,14 +226,14 @@ void Shim::start_ranks(const protocol::Start& message) {
   }
   surroundings_.now_ms = wall_clock_now();
   const std::vector<RankPlace> places = layout_.on_node(launch_.node);
-  memory_kills_before_ = own_memory_kills();
+  watch_memory();
   started_ = std::chrono::steady_clock::now();
   const std::vector<Cpus> bound = bound_ranks(places);
   if (launch_.spec.terminal && layout_.world_size() == 1) {
     try {
       terminal_ = std::make_unique<RankTerminal>(loop_, *launch_.spec.terminal, outputs_.output(0).descriptor);
     } catch (const FolderError& error) {
-      return refuse(error.what());
+      return refuse(error.what(), NodeAtFault{true});
     }
   }
   for (const RankPlace& place : places) {
@@ -239,7 +254,7 @@ void Shim::start_ranks(const protocol::Start& message) {
     } catch (const std::exception& error) {
       return refuse(error.what());
     }
-    if (result.step != StartStep::none) return refuse(why_not_started(result, start, launch_));
+    if (result.step != StartStep::none) return refuse(why_not_started(result, start, launch_), NodeAtFault{is_fault_of_node(result, launch_)});
     ranks_.push_back({.place = place, .pid = result.pid});
     if (const auto identity = identify(result.pid)) leftovers_.ranks.push_back(*identity);
   }
@@ -249,18 +264,19 @@ void Shim::start_ranks(const protocol::Start& message) {
   arm_self_stop();
   const std::int64_t log_bytes_max = launch_.spec.log_bytes_max > 0 ? launch_.spec.log_bytes_max : settings_.log_bytes_max;
   keeper_ = std::make_unique<OutputKeeper>(loop_, outputs_.streams(), log_bytes_max / layout_.world_size());
-  if (!settings_.contained) write_leftovers();  // else they are found by their group
+  write_leftovers();
   publish();
   remove_file(folder_.launch());  // it holds the environment and the gang's secret
   shim_log::info(std::to_string(ranks_.size()) + " ranks run");
 }
 
 /// The gang can't start here: nothing of it may stay.
-void Shim::refuse(const std::string& detail) {
+void Shim::refuse(const std::string& detail, NodeAtFault node_at_fault) {
   shim_log::error(detail);
   if (!outcome_) {
     outcome_ = Outcome::start_failed;
-    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .at_ms = wall_clock_now()};
+    failure_ = Failure{
+        .rank = -1, .node = launch_.node, .detail = detail, .node_at_fault = node_at_fault == NodeAtFault{true}, .at_ms = wall_clock_now()};
   }
   if (ranks_.empty()) return finish();
   stop(Outcome::start_failed, Duration{0});

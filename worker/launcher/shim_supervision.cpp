@@ -22,6 +22,7 @@ constexpr Duration failure_grace_max{5'000}, cut_off_grace{1'000};
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr auto abort_wait = std::chrono::milliseconds(1000);
 constexpr auto finalize_wait = std::chrono::milliseconds(5000);
+constexpr auto memory_interval = std::chrono::seconds(5);
 
 std::int64_t milliseconds_of(const timeval& time) { return std::int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
 
@@ -123,14 +124,14 @@ void Shim::note_failure(Rank& rank) {
   Outcome outcome = Outcome::failed;
   std::string detail;
   const auto memory = own_memory();
-  const bool kernel_killed = memory && memory_kills_before_ && memory->kills > *memory_kills_before_;
+  const bool kernel_killed = memory && memory_kills_.are_recent(memory->kills, std::chrono::steady_clock::now());
   // In a group of our own the kernel's victim is ours, be it the rank or a process that it waited for.
   if (kernel_killed && (result.signal == SIGKILL || settings_.contained)) {
     outcome = Outcome::out_of_memory;
     detail = who + (result.signal == SIGKILL ? " was killed for lack of memory" : " failed after the kernel had killed a process for lack of memory");
     if (memory->limit_bytes > 0) {
-      detail += ": the job may use " + mebibytes(memory->limit_bytes) + " there and its peak was " + mebibytes(memory->peak_bytes) +
-                "; ask for more with --mem-per-gpu";
+      const std::string peak = memory->peak_bytes > 0 ? " there and its peak was " + mebibytes(memory->peak_bytes) : " there";  // Linux before 5.19 doesn't say
+      detail += ": the job may use " + mebibytes(memory->limit_bytes) + peak + "; ask for more with --mem-per-gpu";
     } else {
       detail += " at " + mebibytes(result.peak_memory_bytes);
     }
@@ -152,6 +153,13 @@ void Shim::note_failure(Rank& rank) {
                      .at_ms = result.ended_ms};
   shim_log::info(detail);
   stop(outcome, failure_grace());
+}
+
+void Shim::watch_memory() {
+  const auto kills = own_memory_kills();
+  if (!kills) return;  // nobody counts them here
+  memory_kills_.look(*kills, std::chrono::steady_clock::now());
+  memory_timer_ = loop_.after(memory_interval, [this] { watch_memory(); });
 }
 
 void Shim::on_abort(std::int64_t rank, std::int64_t status, const std::string& message) {

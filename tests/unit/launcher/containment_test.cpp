@@ -265,5 +265,21 @@ TEST(OwnMemory, IsReadFromTheFirstGroupAboveThatCounts) {
   EXPECT_EQ(use->kills, 2);
 }
 
+TEST(MemoryKills, CountAsAReasonForAShortTime) {
+  using std::chrono::seconds;
+  MemoryKills kills;
+  const MemoryKills::Clock::time_point start{};
+  EXPECT_FALSE(kills.are_recent(3, start)) << "nobody looked before";
+  kills.look(3, start);
+  EXPECT_FALSE(kills.are_recent(3, start + seconds(1))) << "of the attempt's earlier gangs";
+  EXPECT_TRUE(kills.are_recent(4, start + seconds(1)));
+  kills.look(4, start + seconds(5));
+  EXPECT_TRUE(kills.are_recent(4, start + seconds(6))) << "the rank fails for it a moment later";
+  kills.look(4, start + seconds(10));
+  EXPECT_TRUE(kills.are_recent(4, start + seconds(14)));
+  EXPECT_FALSE(kills.are_recent(4, start + seconds(15))) << "the job went on without";
+  EXPECT_TRUE(kills.are_recent(5, start + seconds(15)));
+}
+
 }  // namespace
 }  // namespace ultramarine::launcher

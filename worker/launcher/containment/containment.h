@@ -6,6 +6,7 @@
 // Limits belong to the attempt (its gangs share them), the kill to the gang:  <base>/<job>.<attempt>/<gang>
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -94,5 +95,25 @@ struct MemoryUse {
 std::optional<MemoryUse> own_memory(const OwnGroups& own = own_groups());
 /// The kills alone, which is less to read.
 std::optional<std::int64_t> own_memory_kills(const OwnGroups& own = own_groups());
+
+/// What the kernel killed long ago, and the job did without, is not why a rank fails now.
+class MemoryKills {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto recent = std::chrono::seconds(10);
+  /// A look at the counter now and then, oftener than `recent`. The first one sets what was there before.
+  void look(std::int64_t count, Clock::time_point now) {
+    if (count_ && count > *count_) last_new_ = now;
+    count_ = count;
+  }
+  /// Whether there are new ones since the last look, or that one found some and isn't long ago. Never before the first look.
+  bool are_recent(std::int64_t count, Clock::time_point now) const {
+    return count_ && (count > *count_ || (last_new_ && now - *last_new_ < recent));
+  }
+
+ private:
+  std::optional<std::int64_t> count_;
+  std::optional<Clock::time_point> last_new_;
+};
 
 }  // namespace ultramarine::launcher
