@@ -48,8 +48,10 @@ constexpr auto trouble_delay = std::chrono::milliseconds(100);
 
 class Listener final : public Server, public HandlerHolder, public std::enable_shared_from_this<Listener> {
  public:
-  Listener(std::shared_ptr<ServerCore> core, const Endpoint& endpoint)
-      : core_(std::move(core)), listening_(listen_on(endpoint, core_->options.unix_mode, endpoint_)), file_(endpoint_.path),
+  /// `given`: listens there already, or none.
+  Listener(std::shared_ptr<ServerCore> core, const Endpoint& endpoint, FileDescriptor given)
+      : core_(std::move(core)), endpoint_(endpoint),
+        listening_(given ? std::move(given) : listen_on(endpoint, core_->options.unix_mode, endpoint_)), file_(endpoint_.path),
         descriptor_(*core_->context, listening_.get()), retry_timer_(*core_->context), family_(family_of(listening_.release())) {}
   ~Listener() override { stop(false); }
 
@@ -124,16 +126,24 @@ class ListenerHandle final : public Server {
   std::shared_ptr<Listener> listener_;
 };
 
-}  // namespace
-
-std::unique_ptr<Server> listen(Loop& loop, const Endpoint& endpoint, Handler handler, ServerOptions options) {
+std::unique_ptr<Server> serve_on(Loop& loop, const Endpoint& endpoint, FileDescriptor given, Handler handler, ServerOptions options) {
   auto core = std::make_shared<ServerCore>();
   core->context = loop.implementation().context;
   core->handlers = std::make_shared<const ServerHandlers>(ServerHandlers{std::move(handler), std::exchange(options.websockets, {})});
   core->options = std::move(options);
-  auto listener = std::make_shared<Listener>(std::move(core), endpoint);
+  auto listener = std::make_shared<Listener>(std::move(core), endpoint, std::move(given));
   listener->start();
   return std::make_unique<ListenerHandle>(std::move(listener));
+}
+
+}  // namespace
+
+std::unique_ptr<Server> listen(Loop& loop, const Endpoint& endpoint, Handler handler, ServerOptions options) {
+  return serve_on(loop, endpoint, FileDescriptor(), std::move(handler), std::move(options));
+}
+
+std::unique_ptr<Server> listen_on_given(Loop& loop, FileDescriptor listening, const std::string& path, Handler handler, ServerOptions options) {
+  return serve_on(loop, {.path = path}, std::move(listening), std::move(handler), std::move(options));
 }
 
 }  // namespace ultramarine::net

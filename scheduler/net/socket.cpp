@@ -15,6 +15,8 @@
 #include <cstring>
 #include <thread>
 
+#include "scheduler/net/listening_socket.h"
+
 namespace ultramarine::net {
 
 std::string describe(const error_code& error) {
@@ -144,6 +146,8 @@ FileDescriptor listen_on(const Endpoint& endpoint, int unix_mode, Endpoint& actu
   actual.port = bound.port();
   return fd;
 }
+
+FileDescriptor listening_socket(const std::string& path, int unix_mode) { return listen_on_unix({.path = path}, unix_mode); }
 
 SocketFile::SocketFile(const std::string& path) : path_(path) {
   struct stat file {};

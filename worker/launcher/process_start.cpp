@@ -226,12 +226,13 @@ StartResult start_rank(const RankStart& start) {
 }
 
 StartResult start_detached(const std::string& program, const std::vector<std::string>& arguments, const std::string& log_file,
-                           const std::vector<std::string>& entrances, const OwnMounts& mounts) {
+                           const std::vector<std::string>& entrances, const OwnMounts& mounts, int input) {
   std::vector<std::string> words = {program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   const std::vector<char*> argument_pointers = pointers_to(words);
 
-  const Descriptor input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Descriptor nothing(input < 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1);
+  const int standard_input = input < 0 ? nothing.get() : input;
   const Descriptor log(open_log(log_file));
   if (log.get() < 0) return failed(StartStep::output);
   int ends[2];
@@ -250,7 +251,7 @@ StartResult start_detached(const std::string& program, const std::vector<std::st
       const pid_t child = start_child(inner_stack, [&] {
         const ChildWord self{.pid = ::getpid()};
         if (::write(ends[1], &self, sizeof self) != static_cast<ssize_t>(sizeof self)) give_up(ends[1], StartStep::supervisor);
-        take_standard_streams(ends[1], input.get(), log.get(), log.get());
+        take_standard_streams(ends[1], standard_input, log.get(), log.get());
         errno = enter_own_mounts(mounts);
         if (errno != 0) give_up(ends[1], StartStep::mounts);
         if (::chdir("/") != 0) give_up(ends[1], StartStep::directory);

@@ -40,8 +40,9 @@ struct RankStart {
 StartResult start_rank(const RankStart& start);
 
 /// Starts `program` in a session of its own, as a child of nobody, with the caller's environment and both outputs appended to `log_file`.
-/// `entrances`: of the control group that it is born in; `mounts`: only of a caller that is root. Returns after the exec.
+/// `entrances`: of the control group that it is born in; `mounts`: only of a caller that is root; `input`: -1 = /dev/null, else the caller keeps it.
+/// Returns after the exec.
 StartResult start_detached(const std::string& program, const std::vector<std::string>& arguments, const std::string& log_file,
-                           const std::vector<std::string>& entrances = {}, const OwnMounts& mounts = {});
+                           const std::vector<std::string>& entrances = {}, const OwnMounts& mounts = {}, int input = -1);
 
 }  // namespace ultramarine::launcher

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <set>
 
+#include "scheduler/net/listening_socket.h"
 #include "worker/launcher/command_check.h"
 #include "worker/launcher/local_devices.h"
 #include "worker/launcher/log_tail.h"
@@ -187,6 +188,7 @@ void ShimClient::start_shim(const protocol::LaunchSpec& launch) {
     return refuse(error.what());
   }
   const std::string program = options_.shim_program + (needs_full_shim(launch) ? "-full" : "");
+  const net::FileDescriptor socket = listening_socket();
   std::int64_t pid = -1;
   std::string why;
   if (user_) {
@@ -195,12 +197,13 @@ void ShimClient::start_shim(const protocol::LaunchSpec& launch) {
                                                   .arguments = {program, arguments[0], arguments[1]},
                                                   .log_file = folder_.log(),
                                                   .entrances = entrances,
-                                                  .mounts = mounts});
+                                                  .mounts = mounts,
+                                                  .input = socket.get()});
     pid = result.pid;
     if (result.step != PrivilegedStep::none)
       why = std::string(name_of(result.step)) + " as user " + user_->name + ": " + std::strerror(result.error_number);
   } else {
-    const StartResult result = start_detached(program, arguments, folder_.log(), entrances, mounts);
+    const StartResult result = start_detached(program, arguments, folder_.log(), entrances, mounts, socket.get());
     pid = result.pid;
     if (result.step == StartStep::program) why = refused_program(program, result.error_number, node_);
     else if (result.step == StartStep::containment) why = std::string("it can't enter its control group: ") + std::strerror(result.error_number);
@@ -214,6 +217,17 @@ void ShimClient::start_shim(const protocol::LaunchSpec& launch) {
   may_spare_ = ::geteuid() == 0;
   connecting_since_ = std::chrono::steady_clock::now();
   if (shim_) try_connect();
+}
+
+/// The shim's socket, made before it: then nobody has to ask again and again whether it is there. None where another shim may have made one.
+net::FileDescriptor ShimClient::listening_socket() const {
+  const AsOwner as_owner(folder_.path);
+  try {
+    if (::access(folder_.socket().c_str(), F_OK) != 0) return net::listening_socket(ShortName(folder_.socket()).text(), 0600);
+  } catch (const net::NetError& error) {
+    spdlog::warn("gang {}: its supervisor makes its socket itself: {}", text_of(key_), error.what());
+  }
+  return net::FileDescriptor();
 }
 
 /// When memory runs out on the node, the kernel is to choose ranks, not who says how they ended. Not before they run: they would inherit it, and

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/net/file_descriptor.h"
 #include "scheduler/net/loop.h"
 #include "scheduler/net/websocket.h"
 #include "worker/launcher/job_folder.h"
@@ -40,6 +41,7 @@ class ShimClient : public std::enable_shared_from_this<ShimClient> {
   void adopt_now();
   std::string find_user(std::int64_t uid);
   void start_shim(const protocol::LaunchSpec& launch);
+  net::FileDescriptor listening_socket() const;
   void spare_shim();
   bool find_living_shim();
   void watch(const ProcessIdentity& process);

@@ -1,12 +1,34 @@
 // What the shim says and writes down: to its agent when there is one, to its folder always.
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "scheduler/net/base64.h"
+#include "scheduler/net/listening_socket.h"
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/shim.h"
 #include "worker/launcher/shim_log.h"
 
 namespace ultramarine::launcher {
+
+namespace {
+
+/// The agent makes our socket before us, where it can, and gives it to us as standard input.
+net::FileDescriptor socket_from_agent() {
+  int is_listening = 0;
+  socklen_t size = sizeof is_listening;
+  if (::getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) != 0 || is_listening == 0) return net::FileDescriptor();
+  net::FileDescriptor socket(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (nothing < 0 || ::dup2(nothing, STDIN_FILENO) != STDIN_FILENO) throw FolderError(std::string("can't open /dev/null: ") + std::strerror(errno));
+  ::close(nothing);
+  return socket;
+}
+
+}  // namespace
 
 void Shim::listen_for_agent() {
   socket_name_ = std::make_unique<ShortName>(folder_.socket());
@@ -15,8 +37,8 @@ void Shim::listen_for_agent() {
   options.websockets["/v1/shim"] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) {
     on_agent(std::move(connection));
   };
-  server_ = net::listen(loop_, net::Endpoint{.path = socket_name_->text()},
-                        [](const net::Request&, const std::shared_ptr<net::Reply>& reply) { reply->send({.status = 404}); }, options);
+  server_ = net::listen_on_given(loop_, socket_from_agent(), socket_name_->text(),
+                                 [](const net::Request&, const std::shared_ptr<net::Reply>& reply) { reply->send({.status = 404}); }, options);
 }
 
 void Shim::on_agent(std::shared_ptr<net::Connection> connection) {

@@ -30,7 +30,7 @@ struct Prepared {
   const UserStart& start;
   std::vector<const char*> entrances;
   std::vector<char*> arguments, variables;
-  int nothing = -1, pipe = -1;
+  int input = -1, pipe = -1;
 };
 
 /// Says where it ended, and why.
@@ -129,7 +129,7 @@ void reset_signals() {
   }
   ::umask(077);
   const int log = ::open(start.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-  require(log >= 0 && ::dup2(prepared.nothing, 0) == 0 && ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2, prepared, PrivilegedStep::streams);
+  require(log >= 0 && ::dup2(prepared.input, 0) == 0 && ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2, prepared, PrivilegedStep::streams);
   require(::chdir("/") == 0, prepared, PrivilegedStep::directory);
   reset_signals();
   ::execve(start.program.c_str(), prepared.arguments.data(), prepared.variables.data());
@@ -160,7 +160,11 @@ UserStartResult start_as_user(const UserStart& start) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return {.step = PrivilegedStep::fork, .error_number = errno};
   const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  Prepared prepared{.start = start, .arguments = pointers_to(arguments), .variables = pointers_to(variables), .nothing = nothing, .pipe = ends[1]};
+  Prepared prepared{.start = start,
+                    .arguments = pointers_to(arguments),
+                    .variables = pointers_to(variables),
+                    .input = start.input < 0 ? nothing : start.input,
+                    .pipe = ends[1]};
   for (const std::string& entrance : start.entrances) prepared.entrances.push_back(entrance.c_str());
 
   sigset_t all, before;

@@ -34,6 +34,7 @@ struct UserStart {
   std::vector<std::string> entrances;  // of the control group that the process is born in
   std::vector<ResourceLimit> limits;
   OwnMounts mounts;
+  int input = -1;                      // its standard input, which the caller keeps; -1 = /dev/null
 };
 
 struct UserStartResult {
