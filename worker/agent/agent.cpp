@@ -13,6 +13,7 @@
 #include "worker/agent/device_record.h"
 #include "worker/agent/node_facts.h"
 #include "worker/agent/user_name.h"
+#include "worker/launcher/process_look.h"
 
 namespace ultramarine::agent {
 
@@ -308,12 +309,19 @@ void Agent::arm_wakeup() {
 /// The site's own program says whether this node may take jobs.
 void Agent::check_health() {
   if (options_.health_check.empty()) return;
+  const auto next = [this] { health_timer_ = loop_.after(options_.health_interval, [this] { check_health(); }); };
+  std::erase_if(stuck_checks_, [](const launcher::ProcessIdentity& process) { return !launcher::is_running(process); });
+  if (!stuck_checks_.empty()) {  // more of them would be stuck, too
+    on_trouble({.reason = "health check of before: " + launcher::described(stuck_checks_.front().pid) + " can't be killed"});
+    return next();
+  }
   health_check_ = std::make_unique<launcher::NodeScript>(
       loop_, options_.health_check, std::map<std::string, std::string>{{"ULTRA_NODE", options_.node.name}}, options_.script_deadline,
-      [this](const std::string& problem) {
+      [this, next](const std::string& problem) {
         const auto ended = std::move(health_check_);
+        stuck_checks_ = ended->survivors();
         if (!problem.empty()) on_trouble({.reason = "health check " + problem});
-        health_timer_ = loop_.after(options_.health_interval, [this] { check_health(); });
+        next();
       });
 }
 

@@ -91,6 +91,7 @@ class Agent {
   std::unique_ptr<net::Server> metrics_server_;
   std::unique_ptr<net::Loop::Timer> wakeup_, sample_timer_, welcome_timer_, health_timer_;
   std::unique_ptr<launcher::NodeScript> health_check_;  // while it runs
+  std::vector<launcher::ProcessIdentity> stuck_checks_;  // processes of earlier ones that SIGKILL didn't end
   // Of real devices only.
   std::unique_ptr<DeviceWatch> device_watch_;
   std::map<std::int64_t, worker_metrics::DeviceDetails> details_;  // by device

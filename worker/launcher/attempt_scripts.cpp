@@ -54,7 +54,7 @@ void AttemptScripts::launch(const protocol::LaunchSpec& launch) {
 
 /// Each waiting launch as far as it can go.
 void AttemptScripts::go_on() {
-  if (!epilogs_.empty()) return;
+  if (!epilogs_.empty() || !over_.empty()) return;
   std::vector<protocol::LaunchSpec> ready;
   std::erase_if(waiting_, [&](const protocol::LaunchSpec& launch) {
     const Attempt attempt = attempt_of(launch);
@@ -75,8 +75,13 @@ void AttemptScripts::go_on() {
 
 void AttemptScripts::prolog_ended(const Attempt& attempt, const std::string& problem) {
   const auto script = prologs_.extract(attempt);
+  const bool is_over = over_.erase(attempt) > 0;
   // Also when it failed: what it began, the epilog ends.
   note_begun(attempt);
+  if (is_over) {
+    if (!problem.empty()) world_.failed("prolog " + world_.prolog + " " + problem, {});
+    return end(attempt);
+  }
   if (problem.empty()) return go_on();
   std::vector<protocol::LaunchSpec> stopped;
   std::erase_if(waiting_, [&](const protocol::LaunchSpec& launch) {
@@ -87,11 +92,22 @@ void AttemptScripts::prolog_ended(const Attempt& attempt, const std::string& pro
 }
 
 void AttemptScripts::over(const Attempt& attempt) {
-  if (has_none() || epilogs_.contains(attempt)) return;
-  const bool began = prologs_.erase(attempt) > 0 || has_begun(attempt);
+  if (epilogs_.contains(attempt)) return;
+  if (const auto prolog = prologs_.find(attempt); prolog != prologs_.end()) {
+    over_.insert(attempt);
+    std::erase_if(waiting_, [&](const protocol::LaunchSpec& launch) { return attempt_of(launch) == attempt; });
+    return prolog->second->stop();
+  }
+  if (has_begun(attempt)) end(attempt);
+}
+
+/// Its prolog has ended.
+void AttemptScripts::end(const Attempt& attempt) {
   begun_.erase(attempt);
-  if (!began) return;
-  if (world_.epilog.empty()) return remove_file(note_of(attempt));
+  if (world_.epilog.empty()) {
+    remove_file(note_of(attempt));
+    return go_on();
+  }
   epilogs_[attempt] = std::make_unique<NodeScript>(loop_, world_.epilog, variables_of(attempt), world_.deadline,
                                                    [this, attempt](const std::string& problem) { epilog_ended(attempt, problem); });
 }

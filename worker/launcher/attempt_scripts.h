@@ -46,12 +46,14 @@ class AttemptScripts {
   void note_begun(const Attempt& attempt);
   void go_on();
   void prolog_ended(const Attempt& attempt, const std::string& problem);
+  void end(const Attempt& attempt);
   void epilog_ended(const Attempt& attempt, const std::string& problem);
 
   net::Loop& loop_;
   const World world_;
   std::vector<protocol::LaunchSpec> waiting_;
   std::set<Attempt> begun_;
+  std::set<Attempt> over_;  // whose prologs are being stopped
   std::map<Attempt, std::unique_ptr<NodeScript>> prologs_, epilogs_;
 };
 

@@ -25,26 +25,32 @@ struct Row {
   const char* value;
 };
 
-constexpr std::array<Row, 24> table = {{
+constexpr std::array<Row, 27> table = {{
     // Open MPI 4.1: names and meanings by `ompi_info --all --level 9`.
     {"OMPI_MCA_plm", When::always, "rsh"},
     {"OMPI_MCA_ras", When::always, "^slurm"},  // our SLURM_ variables would make it look for srun
     {"OMPI_MCA_orte_default_hostfile", When::reach, hosts},
     {"OMPI_MCA_plm_rsh_agent", When::reach, shell},
-    {"OMPI_MCA_plm_rsh_no_tree_spawn", When::reach, "1"},            // only the script's node starts helpers
-    {"OMPI_MCA_orte_leave_session_attached", When::reach, "1"},      // a helper that went into the background would end its gang
-    {"OMPI_MCA_plm_rsh_pass_environ_mca_params", When::reach, "0"},  // its environment is here already, with what is its node's alone
+    {"OMPI_MCA_plm_rsh_no_tree_spawn", When::reach, "1"},  // only the script's node starts helpers
+    {"OMPI_MCA_orte_leave_session_attached", When::reach,
+     "1"},  // a helper that went into the background would end its gang
+    {"OMPI_MCA_plm_rsh_pass_environ_mca_params", When::reach,
+     "0"},  // its environment is here already, with what is its node's alone
     {"OMPI_MCA_oob_tcp_if_include", When::loopback, "lo"},
     {"OMPI_MCA_btl_tcp_if_include", When::loopback, "lo"},
     {"OMPI_MCA_mpi_yield_when_idle", When::crowded, "1"},
     {"OMPI_MCA_hwloc_base_binding_policy", When::crowded, "none"},
-    // Open MPI 5: PRRTE's parameters (prte_info --all; github.com/openpmix/prrte, src/mca/plm/ssh and src/runtime/prte_mca_params.c).
+    // Open MPI 5: PRRTE's parameters (prte_info --all; github.com/openpmix/prrte, src/mca/plm/ssh,
+    // src/runtime/prte_mca_params.c and src/hwloc).
     {"PRTE_MCA_plm", When::always, "ssh"},
     {"PRTE_MCA_ras", When::always, "^slurm"},
     {"PRTE_MCA_prte_default_hostfile", When::reach, hosts},
     {"PRTE_MCA_plm_ssh_agent", When::reach, shell},
     {"PRTE_MCA_plm_ssh_no_tree_spawn", When::reach, "1"},
     {"PRTE_MCA_prte_leave_session_attached", When::reach, "1"},
+    {"PRTE_MCA_plm_ssh_pass_environ_mca_params", When::reach, "0"},
+    {"PRTE_MCA_prte_if_include", When::loopback, "lo"},  // oob_tcp_if_include of before
+    {"PRTE_MCA_hwloc_default_binding_policy", When::crowded, "none"},
     // MPICH: "Using the Hydra Process Manager" (github.com/pmodels/mpich, doc/wiki), "Environment Settings".
     {"HYDRA_RMK", When::reach, "user"},
     {"HYDRA_LAUNCHER", When::reach, "ssh"},

@@ -83,6 +83,12 @@ std::optional<ProcessLook> read_look(std::int64_t pid) {
 
 }  // namespace
 
+std::string described(std::int64_t pid) {
+  const std::string process = "process " + std::to_string(pid);
+  const auto stat = read_stat("/proc/" + std::to_string(pid));
+  return stat ? process + " (" + clean_text(stat->name, 32) + ", state " + stat->state + ")" : process;
+}
+
 std::vector<TreeLook> look_at(const std::vector<std::int64_t>& pids) {
   std::vector<TreeLook> looks;
   for (const std::vector<ProcessIdentity>& tree : trees_of(pids)) {

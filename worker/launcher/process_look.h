@@ -25,6 +25,9 @@ using TreeLook = std::map<ProcessIdentity, ProcessLook>;
 /// One look at each of these processes and all that descend from them. O(processes of the machine).
 std::vector<TreeLook> look_at(const std::vector<std::int64_t>& pids);
 
+/// "process 123 (python3, state D)"; without what isn't to be known of it.
+std::string described(std::int64_t pid);
+
 /// What the two looks at the tree of `pid` say together; the rank's number and counts stay empty.
 RankStillness compare(std::int64_t pid, const TreeLook& first, const TreeLook& second, Duration between);
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "worker/launcher/job_folder.h"
 
@@ -71,9 +72,18 @@ void RankTerminal::resize(const TerminalSize& size) {
 }
 
 void RankTerminal::type(std::string_view bytes) {
-  if (waiting_.size() + bytes.size() > waiting_bytes_max) return;
+  if (waiting_.size() + bytes.size() > waiting_bytes_max) return say_refused();
   waiting_ += bytes;
   if (!retry_) write_waiting();
+}
+
+/// Whoever typed it reads what is printed. Once, until what waits has been read.
+void RankTerminal::say_refused() {
+  if (std::exchange(said_refused_, true)) return;
+  constexpr std::string_view notice =
+      "\r\n[ultra: what was typed last is lost: 1 MiB waits already that the program doesn't read. Send large inputs "
+      "as a file.]\r\n";
+  append_all(output_, notice.data(), notice.size());
 }
 
 void RankTerminal::write_waiting() {
@@ -88,6 +98,7 @@ void RankTerminal::write_waiting() {
     }
     waiting_.erase(0, static_cast<std::size_t>(written));
   }
+  said_refused_ = false;
 }
 
 void RankTerminal::drain() {

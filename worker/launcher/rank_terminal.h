@@ -24,7 +24,8 @@ class RankTerminal {
   /// The rank has it now: from here on the end of all its processes is the end of the terminal.
   void started();
   void resize(const TerminalSize& size);
-  /// What is typed faster than the rank reads it waits; over 1 MiB it is dropped.
+  /// What is typed faster than the rank reads it waits; what comes when 1 MiB waits is lost, and a line in the output
+  /// says so.
   void type(std::string_view bytes);
   /// All that was printed up to now is in the output.
   void drain();
@@ -32,11 +33,13 @@ class RankTerminal {
  private:
   void close_inside();
   void write_waiting();
+  void say_refused();
 
   net::Loop& loop_;
   const int output_;
   int outside_ = -1, inside_ = -1;
   std::string waiting_;
+  bool said_refused_ = false;
   std::unique_ptr<net::Loop::Watch> watch_;
   std::unique_ptr<net::Loop::Timer> retry_;
 };

@@ -17,6 +17,7 @@
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/privileged/as_owner.h"
 #include "worker/launcher/privileged/start_as_user.h"
+#include "worker/launcher/process_look.h"
 #include "worker/launcher/process_start.h"
 #include "worker/launcher/rank_environment.h"
 #include "worker/launcher/scratch_folders.h"
@@ -35,14 +36,6 @@ constexpr std::size_t waiting_max = 1000;
 /// Beyond the grace, a shim has this long to stop its gang.
 constexpr auto shim_patience = std::chrono::milliseconds(1000);
 constexpr auto enforce_interval = std::chrono::milliseconds(200);
-
-std::string value_or_nothing(const std::string& path) {
-  try {
-    return read_whole(path).value_or("");
-  } catch (const FolderError&) {
-    return "";
-  }
-}
 
 /// A file that is missing, unreadable or half written has no value for us.
 template <class T>
@@ -64,14 +57,6 @@ AttemptLimits limits_of(const protocol::LaunchSpec& launch, const LauncherOption
                        .cpus = launch.spec.cpus_per_gpu * count};
   if (!launch.virtual_devices) limits.denied_devices = other_gpus(options.devices_folder, device_minors(launch, devices));
   return limits;
-}
-
-/// "process 123 (python3, state D)".
-std::string described(std::int64_t pid) {
-  const std::string line = value_or_nothing("/proc/" + std::to_string(pid) + "/stat");
-  const std::size_t open = line.find('('), close = line.rfind(')');
-  if (open == std::string::npos || close == std::string::npos || close + 2 >= line.size()) return "process " + std::to_string(pid);
-  return "process " + std::to_string(pid) + " (" + clean_text(line.substr(open + 1, close - open - 1), 32) + ", state " + line[close + 2] + ")";
 }
 
 }  // namespace

@@ -2,10 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "agent_room.h"
 #include "scheduler/net/base64.h"
+#include "tests/support/ice.h"
+#include "worker/launcher/process_tree.h"
 
 namespace ultramarine::agent {
 namespace {
@@ -188,6 +192,36 @@ TEST_F(AgentRoom, ServesItsMetrics) {
   EXPECT_THAT(metrics.body, HasSubstr("ultramarine_gpu_job_info{node=\"node01\",gpu=\"1\",job_id=\"7\",account=\"vision\"} 1\n"));
   EXPECT_THAT(metrics.body, HasSubstr("ultramarine_agent_ranks{node=\"node01\"} 2\n"));
   EXPECT_EQ(other.status, 404);
+}
+
+TEST_F(AgentRoom, AHealthCheckThatCannotBeKilledIsToldAndTheLoopGoesOn) {
+  launcher::Ice ice;
+  if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  const std::string health = temporary.path + "/health", pid_file = temporary.path + "/pid";
+  std::ofstream(health) << "#!/bin/sh\ntest -e " << temporary.path << "/well && exit 0\necho $$ > " << pid_file << ".new; mv " << pid_file << ".new " << pid_file
+                        << "\nsleep 1000\n";
+  std::filesystem::permissions(health, std::filesystem::perms::owner_all);
+  options.health_check = health;
+  options.script_deadline = 500ms;
+  options.health_interval = 100ms;
+  ASSERT_TRUE(connects());
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(pid_file); }));
+  std::int64_t pid = -1;
+  std::ifstream(pid_file) >> pid;
+  ASSERT_TRUE(ice.freeze(pid));
+  ASSERT_TRUE(receives<NodeTrouble>());
+  const std::string process = "process " + std::to_string(pid) + " (health, state D) can't be killed";
+  EXPECT_EQ(scheduler->received<NodeTrouble>().at(0).reason, "health check did not end within 500 ms, and " + process);
+  std::filesystem::remove(pid_file);
+  const std::size_t beats = scheduler->received<Heartbeat>().size();
+  ASSERT_TRUE(receives<NodeTrouble>(3));
+  EXPECT_EQ(scheduler->received<NodeTrouble>().at(2).reason, "health check of before: " + process);
+  EXPECT_FALSE(std::filesystem::exists(pid_file)) << "while that one hangs, no other is started";
+  ASSERT_TRUE(receives<Heartbeat>(beats + 2));
+  std::filesystem::remove(pid_file);
+  ice.thaw();
+  ASSERT_TRUE(wait_until([&] { return !launcher::identify(pid); })) << "it is reaped";
+  ASSERT_TRUE(wait_until([&] { return std::filesystem::exists(pid_file); })) << "and the next one runs";
 }
 
 TEST_F(AgentRoom, MetricsPortInUseIsAConflict) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/integration/launcher/node_fixture.h"
+#include "tests/support/ice.h"
 #include "worker/launcher/job_folder.h"
 
 namespace ultramarine::launcher {
@@ -21,6 +22,20 @@ class SiteScripts : public VirtualNodes {
     std::ofstream(path(name)) << "#!/bin/sh\n" << text << "\n";
     ::chmod(path(name).c_str(), 0755);
     return path(name);
+  }
+  /// Tells its number in `file`, and then hangs in the kernel: the test sees to that with `ice`.
+  std::string program_that_hangs(const std::string& name) { return program(name, "echo $$ > " + path("pid.new") + "; mv " + path("pid.new") + " " + path("pid") + "; sleep 1000"); }
+  std::int64_t freeze_it(const Ice& ice) {
+    until([&] { return fs::exists(path("pid")); }, "the program runs");
+    const std::int64_t pid = std::stoll(read_whole(path("pid")).value_or("-1"));
+    EXPECT_TRUE(ice.freeze(pid));
+    return pid;
+  }
+  /// Once it can die, it goes, and nothing of it stays.
+  void expect_it_goes(Ice& ice, std::int64_t pid) {
+    EXPECT_TRUE(identify(pid)) << "as long as it hangs";
+    ice.thaw();
+    until([&] { return !identify(pid); }, "it is reaped");
   }
   std::string story() const { return read_whole(path("story")).value_or(""); }
   protocol::LaunchSpec on_a(protocol::LaunchSpec launch) const {
@@ -116,6 +131,72 @@ TEST_F(SiteScripts, NothingStartsWhileAnEpilogRunsAndItsFailureSendsJobsElsewher
   EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
   until([&] { return nodes.at("a").last().key == key; }, "the waiting job hears of it");
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
+}
+
+TEST_F(SiteScripts, APrologThatCannotBeKilledIsToldAtItsDeadline) {
+  Ice ice;
+  if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  script_deadline = std::chrono::milliseconds(500);
+  prolog = program_that_hangs("prolog");
+  epilog = program("epilog", "echo epilog >> " + path("story"));
+  start_agent("a");
+  const auto begun = Clock::now();
+  nodes.at("a").launcher->prepare(on_a(shell("echo ran >> " + path("story"), {"a"}, 1)));
+  const std::int64_t pid = freeze_it(ice);
+  until([&] { return !troubles.empty(); }, "the trouble is told");
+  EXPECT_LT(Clock::now() - begun, std::chrono::seconds(5));
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " did not end within 500 ms, and process " + std::to_string(pid) + " (prolog, state D) can't be killed");
+  EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
+  until_phase("a", GangPhase::finished);
+  nodes.at("a").launcher->attempt_over(key.job, 1);
+  until([&] { return story() == "epilog\n"; }, "the epilog runs all the same");
+  expect_it_goes(ice, pid);
+}
+
+TEST_F(SiteScripts, AnEpilogThatCannotBeKilledIsToldAtItsDeadline) {
+  Ice ice;
+  if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  script_deadline = std::chrono::milliseconds(500);
+  epilog = program_that_hangs("epilog");
+  run(shell("true", {"a"}, 1));
+  nodes.at("a").launcher->forget(key);
+  const std::int64_t pid = freeze_it(ice);
+  ++key.job.value;
+  nodes.at("a").launcher->prepare(on_a(shell("true", {"a"}, 1)));
+  until([&] { return !troubles.empty(); }, "the trouble is told");
+  EXPECT_THAT(troubles.at(0).reason, HasSubstr("did not end within 500 ms, and process " + std::to_string(pid)));
+  EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
+  until([&] { return nodes.at("a").last().key == key; }, "the waiting job hears of it");
+  expect_it_goes(ice, pid);
+}
+
+TEST_F(SiteScripts, AJobThatIsCancelledInAPrologThatCannotBeKilledHoldsNobodyUp) {
+  Ice ice;
+  if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  prolog = program_that_hangs("prolog");
+  epilog = program("epilog", "echo epilog >> " + path("story"));
+  start_agent("a");
+  nodes.at("a").launcher->prepare(on_a(shell("true", {"a"}, 1)));
+  const std::int64_t pid = freeze_it(ice);
+  const auto cancelled = Clock::now();
+  nodes.at("a").launcher->send(key, protocol::Stop{.key = key});
+  nodes.at("a").launcher->forget(key);
+  until([&] { return story() == "epilog\n"; }, "the epilog runs");
+  EXPECT_LT(Clock::now() - cancelled, std::chrono::seconds(5));
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " was stopped, and process " + std::to_string(pid) + " (prolog, state D) can't be killed");
+  stop_agent("a");  // which waits for nothing either
+  expect_it_goes(ice, pid);
+}
+
+TEST_F(SiteScripts, AnAgentEndsWhileAScriptCannotBeKilled) {
+  Ice ice;
+  if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  prolog = program_that_hangs("prolog");
+  start_agent("a");
+  nodes.at("a").launcher->prepare(on_a(shell("true", {"a"}, 1)));
+  const std::int64_t pid = freeze_it(ice);
+  stop_agent("a");
+  expect_it_goes(ice, pid);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tests/integration/launcher/node_fixture.h"
+#include "tests/support/ice.h"
 #include "worker/launcher/containment/containment.h"
 #include "worker/launcher/containment/group_files.h"
 
@@ -123,18 +124,15 @@ TEST_F(Contained, AForkBombIsHeldAndEnds) {
 }
 
 TEST_F(Contained, WhatCannotBeKilledKeepsTheGangOpenAndIsReported) {
-  const std::string freezer = own_groups().freezer;
-  if (freezer.empty() || containment->kind() != "cgroup_v1") GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  Ice ice;
+  if (!ice || containment->kind() != "cgroup_v1") GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
   stuck_after = std::chrono::milliseconds(300);
   const auto launch = shell("sleep 1000", {"a"}, 1);
   prepare(launch);
   start(launch);
   until_phase("a", GangPhase::running);
   const std::int64_t rank = nodes.at("a").last().pids.at(0);
-  const std::string ice = freezer + "/ice-" + std::to_string(::getpid());
-  make_group(ice);
-  ASSERT_EQ(write_group_file(ice + "/cgroup.procs", std::to_string(rank)), 0);
-  ASSERT_EQ(write_group_file(ice + "/freezer.state", "FROZEN"), 0);
+  ASSERT_TRUE(ice.freeze(rank));
   stop(launch, milliseconds(50));
   until([&] { return !troubles.empty(); }, "the trouble is told");
   EXPECT_THAT(troubles.at(0).reason, HasSubstr("GPUs of job " + std::to_string(key.job.value) + " are quarantined: process " + std::to_string(rank)));
@@ -143,10 +141,9 @@ TEST_F(Contained, WhatCannotBeKilledKeepsTheGangOpenAndIsReported) {
   loop.run_for(std::chrono::milliseconds(500));
   EXPECT_EQ(nodes.at("a").last().phase, GangPhase::stopping);
   EXPECT_EQ(troubles.size(), 1u) << "told once";
-  write_group_file(ice + "/freezer.state", "THAWED");
+  ice.thaw();
   wait_finished(launch);
   expect_no_group();
-  EXPECT_TRUE(remove_group(ice));
 }
 
 /// Also where a gang is known by its processes alone, and its supervisor is gone.

@@ -121,19 +121,47 @@ TEST(Mpirun, HostFilesNameTheOwnNodeAsLocalhostSoThatNoRemoteShellIsNeededThere)
 TEST(Mpirun, EveryLauncherIsToldOfTheRemoteShellAndTheHosts) {
   Environment environment{{"OMPI_MCA_mpi_yield_when_idle", "0"}};
   add_mpirun_layer(environment, inside, true);
-  for (const char* name : {"OMPI_MCA_plm_rsh_agent", "PRTE_MCA_plm_ssh_agent", "HYDRA_LAUNCHER_EXEC", "I_MPI_HYDRA_BOOTSTRAP_EXEC"})
-    EXPECT_EQ(environment[name], "/bin/ultra-rsh") << name;
-  for (const char* name : {"OMPI_MCA_orte_default_hostfile", "PRTE_MCA_prte_default_hostfile"}) EXPECT_EQ(environment[name], "/job/hostfile") << name;
-  for (const char* name : {"HYDRA_HOST_FILE", "I_MPI_HYDRA_HOST_FILE"}) EXPECT_EQ(environment[name], "/job/hostfile.hydra") << name;
-  EXPECT_EQ(environment["OMPI_MCA_plm"], "rsh");
-  EXPECT_EQ(environment["HYDRA_RMK"], "user");
-  EXPECT_EQ(environment["OMPI_MCA_oob_tcp_if_include"], "lo");
-  EXPECT_EQ(environment["OMPI_MCA_mpi_yield_when_idle"], "0") << "the user's own";
+  const Environment expected = {
+      // Open MPI 4
+      {"OMPI_MCA_plm", "rsh"},
+      {"OMPI_MCA_ras", "^slurm"},
+      {"OMPI_MCA_orte_default_hostfile", "/job/hostfile"},
+      {"OMPI_MCA_plm_rsh_agent", "/bin/ultra-rsh"},
+      {"OMPI_MCA_plm_rsh_no_tree_spawn", "1"},
+      {"OMPI_MCA_orte_leave_session_attached", "1"},
+      {"OMPI_MCA_plm_rsh_pass_environ_mca_params", "0"},
+      {"OMPI_MCA_oob_tcp_if_include", "lo"},
+      {"OMPI_MCA_btl_tcp_if_include", "lo"},
+      {"OMPI_MCA_mpi_yield_when_idle", "0"},  // the user's own
+      {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+      // Open MPI 5
+      {"PRTE_MCA_plm", "ssh"},
+      {"PRTE_MCA_ras", "^slurm"},
+      {"PRTE_MCA_prte_default_hostfile", "/job/hostfile"},
+      {"PRTE_MCA_plm_ssh_agent", "/bin/ultra-rsh"},
+      {"PRTE_MCA_plm_ssh_no_tree_spawn", "1"},
+      {"PRTE_MCA_prte_leave_session_attached", "1"},
+      {"PRTE_MCA_plm_ssh_pass_environ_mca_params", "0"},
+      {"PRTE_MCA_prte_if_include", "lo"},
+      {"PRTE_MCA_hwloc_default_binding_policy", "none"},
+      // MPICH
+      {"HYDRA_RMK", "user"},
+      {"HYDRA_LAUNCHER", "ssh"},
+      {"HYDRA_LAUNCHER_EXEC", "/bin/ultra-rsh"},
+      {"HYDRA_HOST_FILE", "/job/hostfile.hydra"},
+      // Intel MPI
+      {"I_MPI_HYDRA_BOOTSTRAP", "ssh"},
+      {"I_MPI_HYDRA_BOOTSTRAP_EXEC", "/bin/ultra-rsh"},
+      {"I_MPI_HYDRA_HOST_FILE", "/job/hostfile.hydra"},
+  };
+  EXPECT_EQ(environment, expected);
+  for (const auto& [name, value] : expected) EXPECT_TRUE(is_for_mpirun(name)) << name;
 
   Environment far;
   add_mpirun_layer(far, {.host_file = "/job/hostfile"}, false);
-  EXPECT_EQ(far.count("OMPI_MCA_plm_rsh_agent") + far.count("OMPI_MCA_oob_tcp_if_include"), 0U) << "no ultra-rsh, other machines";
-  EXPECT_EQ(far.at("OMPI_MCA_ras"), "^slurm");
+  const Environment expected_far = {
+      {"OMPI_MCA_plm", "rsh"}, {"OMPI_MCA_ras", "^slurm"}, {"PRTE_MCA_plm", "ssh"}, {"PRTE_MCA_ras", "^slurm"}};
+  EXPECT_EQ(far, expected_far) << "no ultra-rsh, other machines";
 }
 
 TEST(Mpirun, AJobThatIsSubmittedFromAScriptHasNothingOfThatScripts) {

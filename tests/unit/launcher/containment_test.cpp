@@ -124,6 +124,22 @@ TEST(CgroupV2, WritesLimitsOfTheAttemptAboveTheGroupOfTheGang) {
   EXPECT_EQ(text_in(attempt + "/3/cgroup.freeze"), "0");
 }
 
+TEST(CgroupV2, WhatTheFirstGangDidNotGetToIsSetForTheSecond) {
+  const TreeFolder tree;
+  const std::string base = tree / "own/ultramarine/node01", attempt = base + "/7.2";
+  for (const std::string& folder : {tree / "own", tree / "own/ultramarine", base, attempt, attempt + "/pids.max"})
+    ::mkdir(folder.c_str(), 0755);
+  write_group_file(base + "/cgroup.subtree_control", "cpu memory pids\n");
+  const auto containment = reopen_containment("cgroup_v2", {base});
+  ASSERT_NE(containment, nullptr);
+  const AttemptLimits limits{.memory_bytes = 1000, .processes = 500, .cpus = 2};
+  EXPECT_THROW(containment->make({JobId{7}, 2, 1}, limits), FolderError) << "a folder is where pids.max should be";
+  fs::remove(attempt + "/pids.max");
+  containment->make({JobId{7}, 2, 2}, limits);
+  EXPECT_EQ(text_in(attempt + "/pids.max"), "500");
+  EXPECT_EQ(text_in(attempt + "/cpu.max"), "200000 100000");
+}
+
 TEST(CgroupV2, CountsProcessesOfGroupsBelow) {
   const TreeFolder tree;
   ::mkdir((tree / "own").c_str(), 0755);
@@ -223,12 +239,21 @@ TEST_P(RealGroups, RefuseDevicesThatAreNotTheAttempts) {
   std::ofstream(folder / "nvidiactl") << "";
   const auto others = other_gpus(folder.path(), {0});
   EXPECT_THAT(others, ElementsAre(DeviceNumber{1, 5}));
+  // Somebody who made the attempt's group and didn't come to its devices; and a gang before this one.
+  for (const std::string& base : containment->folders())
+    make_group(base + "/" + std::to_string(key.job.value) + "." + std::to_string(key.attempt));
+  GangKey other = key;
+  ++other.gang;
+  const auto before = containment->make(other, {.denied_devices = others});
   const auto group = containment->make(key, {.denied_devices = others});
   start(*group,
         "cat " + folder / "nvidia0" + " && echo first is open; head -c 1 " + folder / "nvidia1" + " && echo second is open; echo > " + folder / "done", folder / "done");
   EXPECT_THAT(text_in(folder / "log"), testing::HasSubstr("first is open"));
   EXPECT_THAT(text_in(folder / "log"), Not(testing::HasSubstr("second is open")));
   EXPECT_THAT(text_in(folder / "log"), testing::HasSubstr("Operation not permitted"));
+  for (int gang = 0; gang < 70; ++gang)
+    EXPECT_NO_THROW(containment->make(other, {.denied_devices = others})) << "a group takes 64 programs";
+  until([&] { return before->remove(); });
   until([&] { return group->remove(); });
 }
 

@@ -70,9 +70,8 @@ class CgroupV2 final : public Containment {
 
   std::unique_ptr<GangGroup> make(const GangKey& key, const AttemptLimits& wanted) override {
     const std::string attempt = attempt_folder(key), gang = attempt + "/" + std::to_string(key.gang);
-    const bool is_new = !fs::exists(attempt);
     make_group(gang);
-    if (!is_new) return std::make_unique<GroupV2>(gang);
+    // For each gang anew: whoever made the attempt's group may not have come to its limits.
     // A parent that was removed and made again between two gangs has lost what it hands down.
     for (const std::string& folder : {fs::path(base_).parent_path().string(), base_}) hand_down(folder);
     if (has("memory") && wanted.memory_bytes > 0) {

@@ -59,24 +59,37 @@ int load(const std::vector<DeviceNumber>& devices) {
   return bpf(BPF_PROG_LOAD, attributes);
 }
 
+int attach(int group, const std::vector<DeviceNumber>& devices) {
+  const int program = load(devices);
+  if (program < 0) return errno;
+  bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.target_fd = static_cast<__u32>(group);
+  attributes.attach_bpf_fd = static_cast<__u32>(program);
+  attributes.attach_type = BPF_CGROUP_DEVICE;
+  attributes.attach_flags = BPF_F_ALLOW_MULTI;
+  const int problem = bpf(BPF_PROG_ATTACH, attributes) == 0 ? 0 : errno;
+  ::close(program);  // the group keeps it
+  return problem;
+}
+
+/// The group has such a program of its own. It is one of ours, so nobody else has put it there.
+bool is_attached(int group) {
+  bpf_attr attributes;
+  std::memset(&attributes, 0, sizeof attributes);
+  attributes.query.target_fd = static_cast<__u32>(group);
+  attributes.query.attach_type = BPF_CGROUP_DEVICE;
+  // Without room for their numbers it still says how many there are.
+  return (bpf(BPF_PROG_QUERY, attributes) == 0 || errno == ENOSPC) && attributes.query.prog_cnt > 0;
+}
+
 }  // namespace
 
 int deny_devices_by_program(const std::string& folder, const std::vector<DeviceNumber>& devices) {
-  const int program = load(devices);
-  if (program < 0) return errno;
   const int group = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int problem = group < 0 ? errno : 0;
-  if (group >= 0) {
-    bpf_attr attributes;
-    std::memset(&attributes, 0, sizeof attributes);
-    attributes.target_fd = static_cast<__u32>(group);
-    attributes.attach_bpf_fd = static_cast<__u32>(program);
-    attributes.attach_type = BPF_CGROUP_DEVICE;
-    attributes.attach_flags = BPF_F_ALLOW_MULTI;
-    if (bpf(BPF_PROG_ATTACH, attributes) != 0) problem = errno;
-    ::close(group);
-  }
-  ::close(program);  // the group keeps it
+  if (group < 0) return errno;
+  const int problem = is_attached(group) ? 0 : attach(group, devices);
+  ::close(group);
   return problem;
 }
 
