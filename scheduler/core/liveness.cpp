@@ -254,7 +254,8 @@ std::optional<Duration> cut_off_wait(const GangView& view, const State& state, s
 /// Agents say once a second how far a gang is: no shorter silence means that it stands still.
 constexpr Duration progress_patience{3'000};
 
-/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for then they all live.
+/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for then they all live; and not
+/// when all of its nodes were away until just now, for the others may come back as well, and of what is done meanwhile there is no word yet.
 struct NodeLoss {
   Time at;
   std::size_t node;
@@ -262,19 +263,20 @@ struct NodeLoss {
 std::optional<NodeLoss> node_loss(const GangView& view, const State& state, const Liveness& liveness) {
   if (!view.has_started() || view.is_stopping) return std::nullopt;
   std::optional<NodeLoss> loss;
-  bool is_anybody_there = false;
+  std::optional<Time> somebody_there_since;
   for (const NodeAllocation& part : view.attempt.allocation) {
     const auto node = state.nodes.find(part.node);
-    is_anybody_there |= node != state.nodes.end() && node->second.state != NodeState::unreachable;
+    if (node == state.nodes.end() || node->second.state == NodeState::unreachable) continue;
+    somebody_there_since = std::min(somebody_there_since.value_or(node->second.since_ms), node->second.since_ms);
   }
-  if (!is_anybody_there) return std::nullopt;  // the network of the scheduler is gone, not the nodes
+  if (!somebody_there_since) return std::nullopt;  // the network of the scheduler is gone, not the nodes
   for (std::size_t index = 0; index < view.sights.size() && !loss; ++index) {
     if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index)) continue;
-    loss = NodeLoss{state.nodes.at(view.node(index)).since_ms, index};
+    loss = NodeLoss{std::max(state.nodes.at(view.node(index)).since_ms, *somebody_there_since + state.cluster.timeouts.unreachable_ms), index};
   }
   const auto found = liveness.gangs.find(view.key);
   if (loss && found != liveness.gangs.end() && found->second.progress && found->second.progress->advanced_ms != Time{})
-    loss->at = std::max(loss->at, found->second.progress->advanced_ms + std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
+    loss->at = std::max(loss->at, std::max(found->second.progress->advanced_ms, *somebody_there_since) + std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
   return loss;
 }
 
