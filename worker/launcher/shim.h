@@ -60,7 +60,7 @@ class Shim {
   std::vector<Cpus> bound_ranks(const std::vector<RankPlace>& places) const;
   void start(const protocol::Start& message);
   void start_ranks(const protocol::Start& message);
-  void refuse(const std::string& detail);
+  void refuse(const std::string& detail, bool node_at_fault = false);
 
   // shim.cpp: the gang's life
   bool take_folder();

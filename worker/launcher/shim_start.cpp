@@ -124,6 +124,8 @@ void Shim::prepare() {
       peer_.master_port = master_port_.port();
     }
     write_leftovers();
+  } catch (const DiskFull& full) {
+    return refuse(full.what(), !full.shared);
   } catch (const std::exception& error) {
     return refuse(error.what());
   }
@@ -256,11 +258,11 @@ void Shim::start_ranks(const protocol::Start& message) {
 }
 
 /// The gang can't start here: nothing of it may stay.
-void Shim::refuse(const std::string& detail) {
+void Shim::refuse(const std::string& detail, bool node_at_fault) {
   shim_log::error(detail);
   if (!outcome_) {
     outcome_ = Outcome::start_failed;
-    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .at_ms = wall_clock_now()};
+    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .node_at_fault = node_at_fault, .at_ms = wall_clock_now()};
   }
   if (ranks_.empty()) return finish();
   stop(Outcome::start_failed, Duration{0});
