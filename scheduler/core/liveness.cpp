@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "scheduler/core/failures.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/stall.h"
@@ -116,7 +117,7 @@ GangFailed gang_failed(const GangView& view, Outcome outcome, Failure failure) {
   return {view.key.job, view.key.attempt, view.key.gang, outcome, std::move(failure), by_the_scheduler};
 }
 
-/// The earliest failure that a node reported; of several at one instant the first in allocation order.
+/// The likeliest cause that a node reported, which is the earliest failure; of several at one instant the first in allocation order.
 std::optional<GangFailed> reported_failure(const GangView& view) {
   std::optional<GangFailed> first;
   for (std::size_t index = 0; index < view.sights.size(); ++index) {
@@ -126,9 +127,21 @@ std::optional<GangFailed> reported_failure(const GangView& view) {
     if (failure.node.empty()) failure.node = view.node(index);
     Outcome outcome = report->outcome.value_or(Outcome::failed);
     if (outcome == Outcome::succeeded) outcome = Outcome::failed;
-    if (!first || failure.at_ms < first->failure.at_ms) first = gang_failed(view, outcome, std::move(failure));
+    const bool is_earlier = first && failure.at_ms < first->failure.at_ms;
+    GangFailed reported = gang_failed(view, outcome, std::move(failure));
+    const bool is_cause = !first || explains(reported, first->outcome, first->failure) ||
+                          (is_earlier && !explains(*first, reported.outcome, reported.failure));
+    if (is_cause) first = std::move(reported);
   }
   return first;
+}
+
+/// Of a gang that is being stopped because a rank failed, when a node that is heard later tells what that rank failed of.
+std::optional<GangFailed> belated_cause(const GangView& view) {
+  if (!view.is_stopping || !view.record || !view.record->failure || !view.record->outcome) return std::nullopt;
+  auto reported = reported_failure(view);
+  if (!reported || !explains(*reported, *view.record->outcome, *view.record->failure)) return std::nullopt;
+  return reported;
 }
 
 std::optional<GangFailed> lost_node(const GangView& view, const State& state, Time now) {
@@ -342,6 +355,10 @@ bool add_due(const GangView& view, const State& state, const Liveness& liveness,
         return false;
       }
     }
+  }
+  if (auto cause = belated_cause(view)) {
+    events.push_back(std::move(*cause));
+    return false;
   }
   if (has_run_unheard(view)) {
     events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});
