@@ -106,8 +106,8 @@ class Fleet(Cluster):
     its agent starts. `start_behind`: called with the fleet once the scheduler is there; what it returns is closed with it.
     `around`: words before the command of each agent. Where this test is root, root's own jobs are allowed."""
 
-    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None, scheduler_of_agents=None, before_start=None, start_behind=None, around=()):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
+    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None, scheduler_of_agents=None, before_start=None, start_behind=None, around=(), folder_in="/tmp"):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir=folder_in))
         self.folder.chmod(0o755)
         self.home = self.folder
         self.names = [f"node{number:02}" for number in range(1, nodes + 1)]
