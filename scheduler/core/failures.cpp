@@ -27,13 +27,16 @@ bool is_of_the_job(Outcome outcome) {
   return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
 }
 
-/// Ended by what hardly anything but its own fault, or the kernel, sends; SIGABRT is how many libraries end when a peer is gone.
+/// Ended by what hardly anything but its own fault, or the kernel, sends; SIGABRT is how many libraries end when a peer
+/// is gone.
 bool is_crash(const Failure& failure) {
-  return failure.signal == SIGSEGV || failure.signal == SIGBUS || failure.signal == SIGILL || failure.signal == SIGFPE || failure.signal == SIGKILL;
+  return failure.signal == SIGSEGV || failure.signal == SIGBUS || failure.signal == SIGILL ||
+         failure.signal == SIGFPE || failure.signal == SIGKILL;
 }
 
 bool is_of_a_rank(Outcome outcome, const Failure& failure) {
-  return (outcome == Outcome::failed || outcome == Outcome::out_of_memory) && failure.rank >= 0 && !failure.node_at_fault;
+  return (outcome == Outcome::failed || outcome == Outcome::out_of_memory) && failure.rank >= 0 &&
+         !failure.node_at_fault;
 }
 
 constexpr Duration consequences_come_within{1'000};  // beyond it, the clocks of nodes differ

@@ -1,5 +1,5 @@
-// What becomes of a job whose attempt failed: whose fault it was, whether it is tried again, when and where; and which ends of a trial are no failure.
-// Part of lifecycle, which alone calls it, but for `explains`.
+// What becomes of a job whose attempt failed: whose fault it was, whether it is tried again, when and where; and which
+// ends of a trial are no failure. Part of lifecycle, which alone calls it, but for `explains`.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,9 @@ bool is_trial_ending(const Job& job);
 /// That its time was over is all that there is to say of it.
 void forget_failure(Attempt& attempt);
 
-/// Whether what a node reports is the likelier cause of a gang's failure than another report: ranks whose peer is gone fail at once as well, and their
-/// nodes may be heard first. Who crashed comes before who exited with a code, and then who ended earlier; never what a node is to blame for.
+/// Whether what a node reports is the likelier cause of a gang's failure than another report: ranks whose peer is gone
+/// fail at once as well, and their nodes may be heard first. Who crashed comes before who exited with a code, and then
+/// who ended earlier; never what a node is to blame for.
 bool explains(const GangFailed& report, Outcome other, const Failure& failure);
 
 /// Whether a job whose attempt failed so would be tried again.

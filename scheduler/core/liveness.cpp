@@ -117,7 +117,8 @@ GangFailed gang_failed(const GangView& view, Outcome outcome, Failure failure) {
   return {view.key.job, view.key.attempt, view.key.gang, outcome, std::move(failure), by_the_scheduler};
 }
 
-/// The likeliest cause that a node reported, which is the earliest failure; of several at one instant the first in allocation order.
+/// The likeliest cause that a node reported, which is the earliest failure; of several at one instant the first in
+/// allocation order.
 std::optional<GangFailed> reported_failure(const GangView& view) {
   std::optional<GangFailed> first;
   for (std::size_t index = 0; index < view.sights.size(); ++index) {
@@ -136,7 +137,8 @@ std::optional<GangFailed> reported_failure(const GangView& view) {
   return first;
 }
 
-/// Of a gang that is being stopped because a rank failed, when a node that is heard later tells what that rank failed of.
+/// Of a gang that is being stopped because a rank failed, when a node that is heard later tells what that rank failed
+/// of.
 std::optional<GangFailed> belated_cause(const GangView& view) {
   if (!view.is_stopping || !view.record || !view.record->failure || !view.record->outcome) return std::nullopt;
   auto reported = reported_failure(view);
@@ -267,8 +269,9 @@ std::optional<Duration> cut_off_wait(const GangView& view, const State& state, s
 /// Agents say once a second how far a gang is: no shorter silence means that it stands still.
 constexpr Duration progress_patience{3'000};
 
-/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for then they all live; and not
-/// when all of its nodes were away until just now, for the others may come back as well, and of what is done meanwhile there is no word yet.
+/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for
+/// then they all live; and not when all of its nodes were away until just now, for the others may come back as well,
+/// and of what is done meanwhile there is no word yet.
 struct NodeLoss {
   Time at;
   std::size_t node;
@@ -285,11 +288,14 @@ std::optional<NodeLoss> node_loss(const GangView& view, const State& state, cons
   if (!somebody_there_since) return std::nullopt;  // the network of the scheduler is gone, not the nodes
   for (std::size_t index = 0; index < view.sights.size() && !loss; ++index) {
     if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index)) continue;
-    loss = NodeLoss{std::max(state.nodes.at(view.node(index)).since_ms, *somebody_there_since + state.cluster.timeouts.unreachable_ms), index};
+    loss = NodeLoss{std::max(state.nodes.at(view.node(index)).since_ms,
+                             *somebody_there_since + state.cluster.timeouts.unreachable_ms),
+                    index};
   }
   const auto found = liveness.gangs.find(view.key);
   if (loss && found != liveness.gangs.end() && found->second.progress && found->second.progress->advanced_ms != Time{})
-    loss->at = std::max(loss->at, std::max(found->second.progress->advanced_ms, *somebody_there_since) + std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
+    loss->at = std::max(loss->at, std::max(found->second.progress->advanced_ms, *somebody_there_since) +
+                                      std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
   return loss;
 }
 

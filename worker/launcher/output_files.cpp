@@ -62,19 +62,25 @@ bool is_shared(const struct statfs& disk) {
     case FUSE_SUPER_MAGIC:
     case lustre:
     case gpfs:
-    case beegfs: return true;
-    default: return false;
+    case beegfs:
+      return true;
+    default:
+      return false;
   }
 }
 
-/// Of an ordinary file that was opened (and truncated): what it would be told at its first line is told before the start.
+/// Of an ordinary file that was opened (and truncated): what it would be told at its first line is told before the
+/// start.
 void expect_room(int file, const std::string& path) {
   struct stat status {};
   struct statfs disk {};
-  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || ::fstatfs(file, &disk) != 0 || disk.f_blocks == 0) return;
+  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || ::fstatfs(file, &disk) != 0 || disk.f_blocks == 0)
+    return;
   const auto blocks = static_cast<std::int64_t>(::geteuid() == 0 ? disk.f_bfree : disk.f_bavail);
   if (blocks >= room_for_a_file / std::max<std::int64_t>(1, disk.f_bsize)) return;
-  throw DiskFull("can't write the output file " + path + ": its disk is full; make room there, or choose another --output", is_shared(disk));
+  throw DiskFull(
+      "can't write the output file " + path + ": its disk is full; make room there, or choose another --output",
+      is_shared(disk));
 }
 
 bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }

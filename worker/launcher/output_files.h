@@ -35,8 +35,9 @@ class OutputFiles {
   OutputFiles& operator=(const OutputFiles&) = delete;
   ~OutputFiles() { close(); }
 
-  /// Opens the files of all ranks of `launch.node`, and makes missing folders. Users' files are truncated unless the job appends. Only
-  /// gang 1 has patterns: what `ultra run` starts shows its output where it was started. Throws FolderError, which names the file; DiskFull.
+  /// Opens the files of all ranks of `launch.node`, and makes missing folders. Users' files are truncated unless the
+  /// job appends. Only gang 1 has patterns: what `ultra run` starts shows its output where it was started. Throws
+  /// FolderError, which names the file; DiskFull.
   void open(const protocol::LaunchSpec& launch, const GangLayout& layout, const JobFolder& folder);
   /// Output and error of each rank, neighbours.
   const std::vector<Stream>& streams() const { return streams_; }

@@ -262,7 +262,8 @@ void Shim::refuse(const std::string& detail, bool node_at_fault) {
   shim_log::error(detail);
   if (!outcome_) {
     outcome_ = Outcome::start_failed;
-    failure_ = Failure{.rank = -1, .node = launch_.node, .detail = detail, .node_at_fault = node_at_fault, .at_ms = wall_clock_now()};
+    failure_ = Failure{
+        .rank = -1, .node = launch_.node, .detail = detail, .node_at_fault = node_at_fault, .at_ms = wall_clock_now()};
   }
   if (ranks_.empty()) return finish();
   stop(Outcome::start_failed, Duration{0});

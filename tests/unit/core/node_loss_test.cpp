@@ -121,7 +121,8 @@ TEST_F(NodeLoss, WhenAllWereAwayTheFirstThatIsBackDoesNotMakeTheOthersLost) {
     hello("node1", {key});
     report("node1", GangPhase::running);
     EXPECT_EQ(without_node2(seconds(9)), nothing) << "node2 may be on its way, too";
-    EXPECT_EQ(without_node2(seconds(1)), std::vector<std::string>{"gang_failed"}) << "the ranks stand still and it isn't";
+    EXPECT_EQ(without_node2(seconds(1)), std::vector<std::string>{"gang_failed"})
+        << "the ranks stand still and it isn't";
     node1_stops();
     while (!step().empty()) {
     }
