@@ -23,7 +23,8 @@ from cluster import BINARIES, Cluster, has_failed, is_alive, processes_that_ment
 HOLDER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True)\nwhile True: signal.pause()"
 SCHEDULER, SWITCH = "scheduler", "switch"
 PORT = 8643
-DEFAULT_S = {"heartbeat": 1, "suspect": 5, "unreachable": 10, "self_stop": 10, "self_stop_margin": 2, "launch": 60, "agents_return": 5, "restart_delay": 5, "unkillable": 10}
+DEFAULT_S = {"heartbeat": 1, "suspect": 5, "unreachable": 10, "self_stop": 10, "self_stop_margin": 2,
+             "launch": 60, "agents_return": 5, "restart_delay": 5, "unkillable": 10}
 REAL = {}
 # A tenth of what they are by default: what happens when is the same, and tests are done sooner.
 TENTH = {**{name: f"{seconds * 100}ms" for name, seconds in DEFAULT_S.items()}, "restart_delay_max": "1m"}
@@ -106,7 +107,8 @@ class Fleet(Cluster):
     its agent starts. `start_behind`: called with the fleet once the scheduler is there; what it returns is closed with it.
     `around`: words before the command of each agent. Where this test is root, root's own jobs are allowed."""
 
-    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None, scheduler_of_agents=None, before_start=None, start_behind=None, around=(), folder_in="/tmp"):
+    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None,
+                 scheduler_of_agents=None, before_start=None, start_behind=None, around=(), folder_in="/tmp"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir=folder_in))
         self.folder.chmod(0o755)
         self.home = self.folder

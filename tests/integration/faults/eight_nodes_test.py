@@ -55,7 +55,8 @@ class EightNodes(Faults):
 
     def test_mpirun_in_a_script(self):
         subprocess.run(["mpicc", "-O1", "-o", self.work / "mpi_sum", PROGRAMS / "mpi_sum.c"], check=True)
-        (self.work / "job.sh").write_text("#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\nhostname\ntimeout 120 mpirun ./mpi_sum\ntimeout 120 mpirun sh -c 'echo a rank on $(hostname)'\n")
+        (self.work / "job.sh").write_text("#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\nhostname\ntimeout 120 mpirun ./mpi_sum\n"
+                                          "timeout 120 mpirun sh -c 'echo a rank on $(hostname)'\n")
         job = self.run_job("job.sh")
         out = (self.work / f"slurm-{job}.out").read_text()
         self.assertIn("sum over 8 ranks is exact", out)
@@ -89,21 +90,24 @@ class EightNodes(Faults):
         self.assertEqual(window.end(), 3)
 
     def test_an_array(self):
-        array = self.shared.submit("--array", "0-7", "--gpus", 4, "--mpi", "none", "--", "sh", "-c", "echo element $ULTRA_ARRAY_INDEX rank $RANK on $(hostname)", cwd=self.work)
+        array = self.shared.submit("--array", "0-7", "--gpus", 4, "--mpi", "none", "--", "sh", "-c",
+                                   "echo element $ULTRA_ARRAY_INDEX rank $RANK on $(hostname)", cwd=self.work)
         last = self.run_job("--after", array, "--gpus", 1, "--", "sh", "-c", "echo after all")
         self.assertIn("after all", self.shared.logs(last))
         for index in range(8):
             element = f"{array}_{index}"
             self.assertEqual(self.shared.wait(element), 0)
             (part,) = self.shared.show(element)["details"]["attempts"][0]["allocation"]
-            self.assertEqual(sorted(self.shared.logs(element).splitlines()), [f"[{rank}] element {index} rank {rank} on {part['node']}" for rank in range(4)])
+            self.assertEqual(sorted(self.shared.logs(element).splitlines()),
+                             [f"[{rank}] element {index} rank {rank} on {part['node']}" for rank in range(4)])
 
     def test_a_chain_of_three(self):
         """Each says when it began and when it ended; the first two take a moment."""
         says = "import socket, time; print(time.time_ns(), flush=True); time.sleep(0.5); print(time.time_ns()); print(socket.gethostname())"
         chain = []
         for _ in range(3):
-            chain.append(self.shared.submit(*(("--after", chain[-1]) if chain else ()), "--gpus", 8, "--ranks-per-node", 1, "--", PYTHON, "-c", says, cwd=self.work))
+            after = ("--after", chain[-1]) if chain else ()
+            chain.append(self.shared.submit(*after, "--gpus", 8, "--ranks-per-node", 1, "--", PYTHON, "-c", says, cwd=self.work))
         self.assertEqual([self.shared.wait(job) for job in chain], [0, 0, 0])
         times = []
         for job in chain:
@@ -145,13 +149,15 @@ class EightNodes(Faults):
         if not home.exists():
             home.mkdir(mode=0o755)
             os.chown(home, uid, pwd.getpwuid(uid).pw_gid)
-        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "ULTRA_SOCKET": self.shared.environment["ULTRA_SOCKET"], "LC_ALL": "C.UTF-8"}
-        return home, subprocess.run([str(BINARIES / "ultra"), *map(str, words)], env=environment, cwd=home, user=uid, group=pwd.getpwuid(uid).pw_gid, extra_groups=[],
-                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",
+                       "ULTRA_SOCKET": self.shared.environment["ULTRA_SOCKET"]}
+        return home, subprocess.run([str(BINARIES / "ultra"), *map(str, words)], env=environment, cwd=home, user=uid, group=pwd.getpwuid(uid).pw_gid,
+                                    extra_groups=[], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
     def test_another_users_job_reaches_nothing_of_the_first(self):
         self.work.chmod(0o755)
-        _, submitted = self.as_user(DAEMON, "submit", "--quiet", "--gpus", 1, "--nodelist", "node01", "--", "sh", "-c", "umask 077; echo his > his; echo to nobody else; exec sleep 10000")
+        _, submitted = self.as_user(DAEMON, "submit", "--quiet", "--gpus", 1, "--nodelist", "node01", "--", "sh", "-c",
+                                    "umask 077; echo his > his; echo to nobody else; exec sleep 10000")
         self.assertEqual(submitted.returncode, 0, submitted)
         secret = int(submitted.stdout)
         self.await_running(self.shared, secret)
@@ -161,16 +167,22 @@ class EightNodes(Faults):
         self.assertEqual(status.split("Uid:")[1].split()[0], str(DAEMON))
         inside = status.split("NSpid:")[1].split("\n")[0].split()[-1]
         folder = self.shared.folder / f"agents/node01/jobs/{secret}.1.1"
-        attacks = [f"os.kill({inside}, signal.SIGTERM)", f"open('/proc/{inside}/mem', 'rb')", f"open('/proc/{inside}/environ').read()", f"os.listdir('{folder}')",
-                   f"open('{folder}/rank_0.out').read()", f"open('{self.work}/home{DAEMON}/his').read()", f"traced({inside})", "os.mknod('nvidia0', 0o600 | stat.S_IFCHR, os.makedev(195, 0))",
-                   f"asked('exec', '{secret}', '--rank', '0', '--', 'id')", f"asked('attach', '{secret}')", f"asked('cancel', '{secret}')", f"asked('logs', '{secret}')"]
+        attacks = [f"os.kill({inside}, signal.SIGTERM)", f"open('/proc/{inside}/mem', 'rb')", f"open('/proc/{inside}/environ').read()",
+                   f"os.listdir('{folder}')",
+                   f"open('{folder}/rank_0.out').read()",
+                   f"open('{self.work}/home{DAEMON}/his').read()",
+                   f"traced({inside})", "os.mknod('nvidia0', 0o600 | stat.S_IFCHR, os.makedev(195, 0))",
+                   f"asked('exec', '{secret}', '--rank', '0', '--', 'id')", f"asked('attach', '{secret}')",
+                   f"asked('cancel', '{secret}')", f"asked('logs', '{secret}')"]
         program = ("import ctypes, os, signal, stat, subprocess\nlibc = ctypes.CDLL(None, use_errno=True)\n"
                    "def traced(pid):\n  if libc.ptrace(16, pid, None, None) != 0: raise OSError(ctypes.get_errno(), 'PTRACE_ATTACH')\n"
-                   "def asked(*words):\n  code = subprocess.run(['ultra', *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=30).returncode\n"
+                   "def asked(*words):\n  code = subprocess.run(['ultra', *words], stdin=subprocess.DEVNULL, "
+                   "capture_output=True, timeout=30).returncode\n"
                    "  if code in (3, 4): raise OSError(code, 'exit code')\n"
                    "def tried(what):\n  try: what(); print('GOT IN')\n  except OSError as why: print('refused', why.errno)\n"
                    + "".join(f"tried(lambda: {attack})\n" for attack in attacks) + "print('uid', os.getuid())\n")
-        home, done = self.as_user(NOBODY, "submit", "--wait", "--quiet", "--gpus", 1, "--nodelist", "node01", "--output", "out", "--", PYTHON, "-c", program)
+        home, done = self.as_user(NOBODY, "submit", "--wait", "--quiet", "--gpus", 1, "--nodelist", "node01", "--output", "out",
+                                  "--", PYTHON, "-c", program)
         out = (home / "out").read_text() if (home / "out").exists() else done.stderr
         self.assertEqual(done.returncode, 0, out)
         *answers, uid = out.splitlines()

@@ -27,7 +27,8 @@ class Hanging:
         folder = fleet.folder / "hangs"
         folder.mkdir(exist_ok=True)
         if name == self.node:
-            self.mounter = subprocess.Popen([*fleet.machines[name].enter, "setpriv", "--pdeathsig", "KILL", PYTHON, __file__, str(folder)], stdout=subprocess.PIPE)
+            command = [*fleet.machines[name].enter, "setpriv", "--pdeathsig", "KILL", PYTHON, __file__, str(folder)]
+            self.mounter = subprocess.Popen(command, stdout=subprocess.PIPE)
             self.expect("mounted")
 
     def expect(self, word):

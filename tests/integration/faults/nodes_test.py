@@ -117,7 +117,8 @@ class Nodes(Faults):
         """Nor those of its ranks' children that have left their session and forgot their environment."""
         fleet = self.fleet(nodes=2, gpus=2)
         mark = f"mark-of-{fleet.folder.name}"
-        job = fleet.submit("--gpus", 4, "--grace", "1s", "--", "sh", "-c", f"setsid env -i sh -c 'while :; do sleep 1000; done' {mark}-$ULTRA_ATTEMPT & exec sleep 10000")
+        job = fleet.submit("--gpus", 4, "--grace", "1s", "--", "sh", "-c",
+                           f"setsid env -i sh -c 'while :; do sleep 1000; done' {mark}-$ULTRA_ATTEMPT & exec sleep 10000")
         orphans = lambda attempt: processes_that_mention(f"{mark}-{attempt}")  # noqa: E731
         until(lambda: len(orphans(1)) == 4, "each rank has a child that left it")
         self.await_running(fleet, job)
@@ -198,7 +199,8 @@ class Nodes(Faults):
                 fleet.machines[name].run("sh", "-c", f"dd if=/dev/zero of={folder}/filler bs=4k 2>/dev/null; true")
 
         fleet = self.fleet(nodes=2, gpus=2, namespaces=True, before_start=work)
-        job = self.first_on_node01(fleet, "--workdir", fleet.folder / "work", "--output", fleet.folder / "work/out", "--", "sh", "-c", "echo there is room && pwd")
+        job = self.first_on_node01(fleet, "--workdir", fleet.folder / "work", "--output", fleet.folder / "work/out",
+                                   "--", "sh", "-c", "echo there is room && pwd")
         self.assertIn("full", self.failure(fleet, job, 0)["detail"])
         self.assertIn("there is room", fleet.machines["node02"].run("cat", fleet.folder / "work/out"))
 
@@ -285,7 +287,8 @@ class Nodes(Faults):
             self.assertNotEqual(fleet.wait(greedy), 0)
             times.append(time.monotonic() - begin)
             attempt = fleet.show(greedy)["details"]["attempts"][0]
-            self.assertEqual((attempt["outcome"], attempt["failure"]["rank"], attempt["failure"]["signal"]), ("out_of_memory", 0, signal.SIGKILL), attempt)
+            failure = attempt["failure"]
+            self.assertEqual((attempt["outcome"], failure["rank"], failure["signal"]), ("out_of_memory", 0, signal.SIGKILL), attempt)
             self.assertTrue(is_alive(agent) and is_alive(shim), "the kernel chose wrongly")
         self.assertEqual((fleet.pid("node01"), fleet.shims(), fleet.ranks(stays), fleet.state(stays)), (agent, [shim], ranks, "running"))
         self.measured("C9", f"submitted to told that memory ran out, the slowest of {rounds}", max(times))
@@ -293,7 +296,8 @@ class Nodes(Faults):
     def steps_of_a_neighbour(self, fleet):
         """The median of its steps, in ms: each starts a program and computes for a moment."""
         job = fleet.submit("--gpus", 1, "--cpus-per-gpu", 1, "--", PYTHON, "-c",
-                           "import statistics, subprocess, time\ntimes = []\nfor step in range(40):\n  begin = time.monotonic()\n  subprocess.run(['/bin/true'], check=True)\n"
+                           "import statistics, subprocess, time\ntimes = []\nfor step in range(40):\n  begin = time.monotonic()\n"
+                           "  subprocess.run(['/bin/true'], check=True)\n"
                            "  sum(range(400000))\n  times.append(time.monotonic() - begin)\nprint(1000 * statistics.median(times))")
         self.assertEqual(fleet.wait(job), 0, fleet.ultra("show", job))
         return float(fleet.logs(job).split()[-1])
@@ -306,7 +310,8 @@ class Nodes(Faults):
         alone = self.steps_of_a_neighbour(fleet)
         greedy = fleet.submit("--gpus", 1, "--", PYTHON, "-c", "import os\nkept = []\ntry:\n  while True: kept.append(os.open('/dev/null', os.O_RDONLY))\nexcept OSError as why: print(why, flush=True)\nimport time; time.sleep(10000)")
         until(lambda: "Too many open files" in fleet.logs(greedy), "its descriptors are used up")
-        bomb = fleet.submit("--gpus", 1, "--cpus-per-gpu", 1, "--grace", "100ms", "--", "sh", "-c", "(while :; do (while :; do (sleep 1000 &) ; done &) ; done) 2>/dev/null & exec sleep 10000")
+        bomb = fleet.submit("--gpus", 1, "--cpus-per-gpu", 1, "--grace", "100ms", "--", "sh", "-c",
+                            "(while :; do (while :; do (sleep 1000 &) ; done &) ; done) 2>/dev/null & exec sleep 10000")
         self.await_running(fleet, bomb)
         beside = self.steps_of_a_neighbour(fleet)
         print(f"C12: a neighbour's step: {alone:.1f} ms alone, {beside:.1f} ms beside the bomb", file=sys.stderr)
@@ -324,9 +329,11 @@ class Nodes(Faults):
         fleet = self.fleet(nodes=1, gpus=1, agent="private_tmp = true", folder_in="/var/tmp")
         name = f"leak-{fleet.folder.name}"
         used = lambda: shutil.disk_usage("/dev/shm").used  # noqa: E731
-        left = lambda: subprocess.run(["find", "/tmp", "/dev/shm", str(fleet.folder), "-name", name], capture_output=True, text=True).stdout.split()  # noqa: E731
+        find = ["find", "/tmp", "/dev/shm", str(fleet.folder), "-name", name]
+        left = lambda: subprocess.run(find, capture_output=True, text=True).stdout.split()  # noqa: E731
         job = fleet.submit("--gpus", 1, "--grace", "1s", "--", "sh", "-c",
-                           f"for place in /tmp /dev/shm; do dd if=/dev/zero of=$place/{name} bs=1M count=8 2>/dev/null; done; ls -l /tmp/{name} /dev/shm/{name}; echo leaked; exec sleep 10000")
+                           f"for place in /tmp /dev/shm; do dd if=/dev/zero of=$place/{name} bs=1M count=8 2>/dev/null; done; "
+                           f"ls -l /tmp/{name} /dev/shm/{name}; echo leaked; exec sleep 10000")
         until(lambda: "leaked" in fleet.logs(job), "it has leaked")
         self.assertEqual(fleet.logs(job).count("8388608"), 2, fleet.logs(job))
         self.assertFalse(os.path.exists(f"/tmp/{name}") or os.path.exists(f"/dev/shm/{name}"), "others see nothing of it")
@@ -358,7 +365,8 @@ class Nodes(Faults):
         attempt = fleet.show(job)["details"]["attempts"][0]
         taken = (attempt["ended_ms"] - attempt["started_ms"]) / 1000
         self.measured("C13", "2 GB printed", taken)
-        print(f"C13: {into_nothing:.3f} s into /dev/null; resident memory of the agent at most {memory >> 20} MiB, its files at most {disk / (1 << 20):.1f} MiB while it ran (limit 4 MiB)", file=sys.stderr)
+        print(f"C13: {into_nothing:.3f} s into /dev/null; resident memory of the agent at most {memory >> 20} MiB, "
+              f"its files at most {disk / (1 << 20):.1f} MiB while it ran (limit 4 MiB)", file=sys.stderr)
         self.assertLessEqual(memory, 64 << 20)
         self.assertLessEqual(on_disk(), cap * 1.01 + 8192)
         text = fleet.logs(job)

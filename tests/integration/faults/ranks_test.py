@@ -64,8 +64,10 @@ class Ranks(Faults):
             self.assertEqual(len(details["attempts"]), attempts, "tried again only when asked to")
             for attempt in details["attempts"]:
                 failure = attempt["failure"]
-                self.assertEqual((attempt["outcome"], failure["rank"], failure["node"], failure["signal"]), ("out_of_memory", 1, "node01", signal.SIGKILL), attempt)
-                told = re.search(r"^rank 1 .*was killed for lack of memory: the job may use 128 MiB there and its peak was (\d+) MiB; ask for more with --mem-per-gpu$", failure["detail"])
+                self.assertEqual((attempt["outcome"], failure["rank"], failure["node"], failure["signal"]),
+                                 ("out_of_memory", 1, "node01", signal.SIGKILL), attempt)
+                told = re.search(r"^rank 1 .*was killed for lack of memory: the job may use 128 MiB there and its peak was (\d+) MiB; "
+                                 r"ask for more with --mem-per-gpu$", failure["detail"])
                 self.assertTrue(told, failure["detail"])
                 self.assertTrue(120 <= int(told[1]) <= 128, failure["detail"])
 
@@ -132,14 +134,16 @@ class Ranks(Faults):
             else:
                 self.assertEqual(fleet.wait(job), 0)
             self.assertEqual(processes_that_mention(marker), [], "survivors")
-        self.measured("A9", f"0 survivors of {6 * (episode + 1)} daemons; cancelled to all gone with a grace of {grace:g} s, the slowest", max(times), at_most=grace + 2)
+        self.measured("A9", f"0 survivors of {6 * (episode + 1)} daemons; "
+                            f"cancelled to all gone with a grace of {grace:g} s, the slowest", max(times), at_most=grace + 2)
 
     def expect_quarantine(self, fleet, job, rank, release):
         """Of a job on node01 whose rank nothing ends before `release` was called."""
         begin = time.monotonic()
         self.assertEqual(fleet.ultra("cancel", job).code, 0)
         drain = until(lambda: fleet.nodes()["node01"]["node"].get("drain"), "the node is drained")
-        self.measured("A10", f"cancelled to node drained (unkillable = {self.limit('unkillable'):g} s)", time.monotonic() - begin, at_most=self.limit("unkillable") + 5)
+        limit = self.limit("unkillable")
+        self.measured("A10", f"cancelled to node drained (unkillable = {limit:g} s)", time.monotonic() - begin, at_most=limit + 5)
         self.assertIn("can't be killed", drain["reason"])
         self.assertTrue(is_alive(rank))
         self.assertEqual(fleet.state(job), "stopping")
@@ -182,7 +186,8 @@ class Ranks(Faults):
     def test_the_devices_of_what_a_file_system_keeps_waiting_are_not_given_away(self):
         hanging = Hanging(self, "node01")
         fleet = self.fleet(nodes=2, gpus=1, namespaces=True, before_start=hanging.mount)
-        job = fleet.submit("--gpus", 1, "--nodelist", "node01", "--grace", "100ms", "--", PYTHON, "-c", f"import os; os.stat('{fleet.folder}/hangs/anything')")
+        job = fleet.submit("--gpus", 1, "--nodelist", "node01", "--grace", "100ms", "--", PYTHON, "-c",
+                           f"import os; os.stat('{fleet.folder}/hangs/anything')")
         self.await_running(fleet, job)
         rank = self.await_ranks(fleet, job)[0]
         hanging.expect_question()

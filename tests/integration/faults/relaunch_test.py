@@ -26,7 +26,8 @@ class Relaunch(Faults):
         """A job whose ranks work in step; the folder of their diaries."""
         folder = fleet.folder / f"diaries-{time.time_ns()}"
         folder.mkdir(mode=0o777)
-        job = fleet.submit("--nodes", nodes, "--gpus-per-node", gpus, "--mpi", "none", "--on-node-loss", rule, *more, "--", "/usr/bin/python3", PROGRAM, str(folder))
+        job = fleet.submit("--nodes", nodes, "--gpus-per-node", gpus, "--mpi", "none", "--on-node-loss", rule, *more,
+                           "--", "/usr/bin/python3", PROGRAM, str(folder))
         until(lambda: ((fleet.show(job).get("progress") or {}).get("step") or 0) > 5, f"the ranks of job {job} work in step")
         until(lambda: self.promised(fleet, job, rule), "the supervisors have said how long they would live on alone")
         return job, folder
@@ -160,7 +161,8 @@ class Relaunch(Faults):
             raise AssertionError(f"{error}: {what}\n{fleet.ultra('show', job).out}\n{fleet.ultra('events', job).out}") from error
         self.await_attempt(fleet, job, attempts := len(fleet.show(job)["details"]["attempts"]), folder)
         for attempt in range(1, attempts):
-            self.assertLess(self.lives(folder, attempt)[1], self.lives(folder, attempt + 1)[0], f"attempts {attempt} and {attempt + 1} overlap: {what}")
+            self.assertLess(self.lives(folder, attempt)[1], self.lives(folder, attempt + 1)[0],
+                            f"attempts {attempt} and {attempt + 1} overlap: {what}")
         if peer == SCHEDULER:
             self.assertEqual(attempts, 1, f"its ranks got further all the time: {what}\n{fleet.ultra('events', job).out}")
             self.assertEqual(fleet.ranks(job), ranks)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A rank that works in step with all others, over the network, as training does: no step ends before every rank has said so to rank 0.
 
-  stepping_rank.py FOLDER   appends to FOLDER/ATTEMPT.RANK the clock's time in ns and its step, as long as it lives and every few milliseconds; it reports its steps
+  stepping_rank.py FOLDER   appends to FOLDER/ATTEMPT.RANK the clock's time in ns and its step, every few milliseconds; it reports its steps
 
 It prints a line for each step. When a peer is silent it waits for ever, and when one closes its connection it ends at once with exit code 7.
 """
