@@ -2,6 +2,7 @@
 #include "scheduler/core/failures.h"
 
 #include <algorithm>
+#include <csignal>
 #include <string>
 
 #include "scheduler/core/gangs.h"
@@ -26,6 +27,20 @@ bool is_of_the_job(Outcome outcome) {
   return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
 }
 
+/// Ended by what hardly anything but its own fault, or the kernel, sends; SIGABRT is how many libraries end when a peer
+/// is gone.
+bool is_crash(const Failure& failure) {
+  return failure.signal == SIGSEGV || failure.signal == SIGBUS || failure.signal == SIGILL ||
+         failure.signal == SIGFPE || failure.signal == SIGKILL;
+}
+
+bool is_of_a_rank(Outcome outcome, const Failure& failure) {
+  return (outcome == Outcome::failed || outcome == Outcome::out_of_memory) && failure.rank >= 0 &&
+         !failure.node_at_fault;
+}
+
+constexpr Duration consequences_come_within{1'000};  // beyond it, the clocks of nodes differ
+
 /// How long a job waits that has failed so often in a row.
 Duration restart_delay(const TimeoutsConfig& timeouts, std::int64_t failures) {
   Duration delay = timeouts.restart_delay_ms;
@@ -42,6 +57,12 @@ bool is_end_of_trial(const Attempt& attempt, Outcome outcome) {
 bool is_trial_ending(const Job& job) {
   const Gang* const first = find_gang(job.attempts.back(), 1);
   return first && first->outcome && is_end_of_trial(job.attempts.back(), *first->outcome);
+}
+
+bool explains(const GangFailed& report, Outcome other, const Failure& failure) {
+  if (!is_of_a_rank(report.outcome, report.failure) || !is_of_a_rank(other, failure)) return false;
+  if (is_crash(report.failure) != is_crash(failure)) return is_crash(report.failure);
+  return report.failure.at_ms < failure.at_ms && failure.at_ms - report.failure.at_ms <= consequences_come_within;
 }
 
 bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {

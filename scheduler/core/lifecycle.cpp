@@ -356,7 +356,8 @@ void on(State& state, Time now, const CheckpointSaved& event) {
 void on(State& state, Time now, const GangFailed& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
   Gang* gang = open_gang(job, event.gang);
-  if (!gang || gang->failure) return;  // only the first failure counts: the others follow from it
+  if (!gang || (gang->failure && !explains(event, gang->outcome.value_or(Outcome::failed), *gang->failure)))
+    return;  // the others follow from it
   gang->failure = event.failure;
   gang->outcome = event.outcome;
   if (event.gang != 1) return;  // what `ultra run` started fails for itself: the script sees its exit code

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "scheduler/core/failures.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/stall.h"
@@ -116,7 +117,8 @@ GangFailed gang_failed(const GangView& view, Outcome outcome, Failure failure) {
   return {view.key.job, view.key.attempt, view.key.gang, outcome, std::move(failure), by_the_scheduler};
 }
 
-/// The earliest failure that a node reported; of several at one instant the first in allocation order.
+/// The likeliest cause that a node reported, which is the earliest failure; of several at one instant the first in
+/// allocation order.
 std::optional<GangFailed> reported_failure(const GangView& view) {
   std::optional<GangFailed> first;
   for (std::size_t index = 0; index < view.sights.size(); ++index) {
@@ -126,9 +128,22 @@ std::optional<GangFailed> reported_failure(const GangView& view) {
     if (failure.node.empty()) failure.node = view.node(index);
     Outcome outcome = report->outcome.value_or(Outcome::failed);
     if (outcome == Outcome::succeeded) outcome = Outcome::failed;
-    if (!first || failure.at_ms < first->failure.at_ms) first = gang_failed(view, outcome, std::move(failure));
+    const bool is_earlier = first && failure.at_ms < first->failure.at_ms;
+    GangFailed reported = gang_failed(view, outcome, std::move(failure));
+    const bool is_cause = !first || explains(reported, first->outcome, first->failure) ||
+                          (is_earlier && !explains(*first, reported.outcome, reported.failure));
+    if (is_cause) first = std::move(reported);
   }
   return first;
+}
+
+/// Of a gang that is being stopped because a rank failed, when a node that is heard later tells what that rank failed
+/// of.
+std::optional<GangFailed> belated_cause(const GangView& view) {
+  if (!view.is_stopping || !view.record || !view.record->failure || !view.record->outcome) return std::nullopt;
+  auto reported = reported_failure(view);
+  if (!reported || !explains(*reported, *view.record->outcome, *view.record->failure)) return std::nullopt;
+  return reported;
 }
 
 std::optional<GangFailed> lost_node(const GangView& view, const State& state, Time now) {
@@ -254,7 +269,9 @@ std::optional<Duration> cut_off_wait(const GangView& view, const State& state, s
 /// Agents say once a second how far a gang is: no shorter silence means that it stands still.
 constexpr Duration progress_patience{3'000};
 
-/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for then they all live.
+/// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for
+/// then they all live; and not when all of its nodes were away until just now, for the others may come back as well,
+/// and of what is done meanwhile there is no word yet.
 struct NodeLoss {
   Time at;
   std::size_t node;
@@ -262,19 +279,23 @@ struct NodeLoss {
 std::optional<NodeLoss> node_loss(const GangView& view, const State& state, const Liveness& liveness) {
   if (!view.has_started() || view.is_stopping) return std::nullopt;
   std::optional<NodeLoss> loss;
-  bool is_anybody_there = false;
+  std::optional<Time> somebody_there_since;
   for (const NodeAllocation& part : view.attempt.allocation) {
     const auto node = state.nodes.find(part.node);
-    is_anybody_there |= node != state.nodes.end() && node->second.state != NodeState::unreachable;
+    if (node == state.nodes.end() || node->second.state == NodeState::unreachable) continue;
+    somebody_there_since = std::min(somebody_there_since.value_or(node->second.since_ms), node->second.since_ms);
   }
-  if (!is_anybody_there) return std::nullopt;  // the network of the scheduler is gone, not the nodes
+  if (!somebody_there_since) return std::nullopt;  // the network of the scheduler is gone, not the nodes
   for (std::size_t index = 0; index < view.sights.size() && !loss; ++index) {
     if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index)) continue;
-    loss = NodeLoss{state.nodes.at(view.node(index)).since_ms, index};
+    loss = NodeLoss{std::max(state.nodes.at(view.node(index)).since_ms,
+                             *somebody_there_since + state.cluster.timeouts.unreachable_ms),
+                    index};
   }
   const auto found = liveness.gangs.find(view.key);
   if (loss && found != liveness.gangs.end() && found->second.progress && found->second.progress->advanced_ms != Time{})
-    loss->at = std::max(loss->at, found->second.progress->advanced_ms + std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
+    loss->at = std::max(loss->at, std::max(found->second.progress->advanced_ms, *somebody_there_since) +
+                                      std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
   return loss;
 }
 
@@ -340,6 +361,10 @@ bool add_due(const GangView& view, const State& state, const Liveness& liveness,
         return false;
       }
     }
+  }
+  if (auto cause = belated_cause(view)) {
+    events.push_back(std::move(*cause));
+    return false;
   }
   if (has_run_unheard(view)) {
     events.push_back(GangStarted{job, attempt, gang, by_the_scheduler});

@@ -53,7 +53,7 @@ struct Liveness {
 /// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
 ///   NodeSuspected, NodeUnreachable  after timeouts.suspect and .unreachable of silence of a node that had joined
 ///   GangStarted                     every node of a gang that is being launched reports running (or finished)
-///   GangFailed                      the first node that reports a failure; or a node that said hello does not know a gang that is past prepared
+///   GangFailed                      the first node that reports a failure, and a later one that tells its cause (explains); or a node that said hello does not know a gang that is past prepared
 ///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed or somebody says that it is lost); or timeouts.launch passed; or a node of a job
 ///                                   over several can't be reached and the ranks get no further (node_lost; NodeLossRule says whether)
 ///   GangStalled, GangWentOn         every node of a running gang says that nothing goes on there (stall.h); no longer

@@ -1,4 +1,4 @@
-"""A TCP proxy between agents and their scheduler that delays, doubles and swaps whole messages, by a seed.
+"""A TCP proxy between agents and their scheduler that delays, doubles and swaps whole messages, by a seed, and says old ones again on a new line.
 
 It knows where a WebSocket's messages begin and end and nothing of what they say. What proves the cluster's secret comes first on each connection and
 passes unharmed; so does whatever is no text (pings, the closing).
@@ -17,7 +17,8 @@ class ChaosProxy:
         host, number = endpoint.rsplit(":", 1)
         self.target, self.seed = (host, int(number)), seed
         self.double, self.late, self.late_s = double, late, late_s
-        self.counts = {"messages": 0, "doubled": 0, "late": 0}
+        self.counts = {"messages": 0, "doubled": 0, "late": 0, "replayed": 0}
+        self.recorded, self.replay = ([], []), ([], [])  # by direction: from agents, to agents
         self.lock = threading.Lock()
         self.sockets, self.threads, self.connections = [], [], 0
         self.door = socket.create_server(("127.0.0.1", port))
@@ -45,10 +46,10 @@ class ChaosProxy:
                 self.sockets.append(one)
             for direction, (source, sink) in enumerate(((client, server), (server, client))):
                 queue, ready = [], threading.Condition()
-                self.begin(self.read, source, queue, ready, random.Random(f"{self.seed} {self.connections} {direction}"))
+                self.begin(self.read, source, direction, queue, ready, random.Random(f"{self.seed} {self.connections} {direction}"))
                 self.begin(self.write, sink, queue, ready)
 
-    def read(self, source, queue, ready, chance):
+    def read(self, source, direction, queue, ready, chance):
         """Whole pieces into the queue, each with the time when it is to go on."""
         stream, order, last = source.makefile("rb"), 0, 0.0
 
@@ -75,7 +76,13 @@ class ChaosProxy:
                 if seen <= FIRST_UNHARMED or not is_text:
                     last = max(last, now)
                     put(frame, last)
+                    if seen == FIRST_UNHARMED:
+                        for old in self.replay[direction]:
+                            put(old, now)
+                        with self.lock:
+                            self.counts["replayed"] += len(self.replay[direction])
                     continue
+                self.recorded[direction].append(frame)
                 late = chance.random() < self.late
                 doubled = chance.random() < self.double
                 at = now + (chance.uniform(0, self.late_s) if late else 0)
@@ -105,6 +112,15 @@ class ChaosProxy:
             sink.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+
+    def cut_and_replay(self):
+        """Ends all lines. On each new one all that was ever said in its direction is said again first, so this is for one agent only."""
+        self.replay = tuple(list(frames) for frames in self.recorded)
+        for one in self.sockets:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # that one has ended
 
     def close(self):
         self.door.shutdown(socket.SHUT_RDWR)

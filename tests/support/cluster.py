@@ -191,3 +191,9 @@ def is_alive(pid):
     except OSError:
         return False
     return state != "Z"
+
+
+def has_failed(case):
+    """Whether a unittest.TestCase has failed so far: for its cleanups, which show logs then."""
+    result = case._outcome.result
+    return any(case in (test, getattr(test, "test_case", None)) for test, _ in result.failures + result.errors)

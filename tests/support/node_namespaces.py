@@ -5,6 +5,7 @@ every daemon has a network (a veth at one bridge, 10.88.0.x), a host name, proce
 was off. The first process of each node holds all of that: when it is killed, all of the node is gone, as by a power cut. Every holder dies with the
 test, however that ends, so nothing is left behind.
 """
+import functools
 import json
 import os
 import pathlib
@@ -17,15 +18,16 @@ import tempfile
 import unittest
 import uuid
 
-from cluster import BINARIES, PATIENCE_S, Cluster, is_alive, processes_that_mention, until
+from cluster import BINARIES, Cluster, has_failed, is_alive, processes_that_mention, until
 
 HOLDER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True)\nwhile True: signal.pause()"
 SCHEDULER, SWITCH = "scheduler", "switch"
 PORT = 8643
-# A tenth of what they are by default: what happens when is the same, and tests are done sooner.
-TENTH = {"heartbeat": "100ms", "suspect": "500ms", "unreachable": "1s", "self_stop": "1s", "self_stop_margin": "500ms", "launch": "6s", "agents_return": "500ms", "restart_delay": "500ms",
-         "restart_delay_max": "1m", "unkillable": "1s"}
+DEFAULT_S = {"heartbeat": 1, "suspect": 5, "unreachable": 10, "self_stop": 10, "self_stop_margin": 2,
+             "launch": 60, "agents_return": 5, "restart_delay": 5, "unkillable": 10}
 REAL = {}
+# A tenth of what they are by default: what happens when is the same, and tests are done sooner.
+TENTH = {**{name: f"{seconds * 100}ms" for name, seconds in DEFAULT_S.items()}, "restart_delay_max": "1m"}
 SLOW = bool(os.environ.get("ULTRAMARINE_SLOW"))
 
 
@@ -43,7 +45,7 @@ def why_no_namespaces():
 NO_NAMESPACES = why_no_namespaces()
 needs_namespaces = unittest.skipIf(NO_NAMESPACES, NO_NAMESPACES)
 needs_root = unittest.skipUnless(os.geteuid() == 0, "only root can do this to a machine")
-slow = unittest.skipUnless(SLOW, "takes minutes: scripts/test --all --slow runs it")
+slow = unittest.skipUnless(SLOW, "takes minutes: scripts/test --slow runs it")
 
 
 def free_port():
@@ -102,10 +104,12 @@ class Machine:
 
 class Fleet(Cluster):
     """`agent`, `node`, `top`: more lines of the cluster file's [agent], of its [[node]] and above them. `before_start`: called with a node's name before
-    its agent starts. `start_behind`: called with the fleet once the scheduler is there; what it returns is closed with it. Where this test is root, root's own jobs are allowed."""
+    its agent starts. `start_behind`: called with the fleet once the scheduler is there; what it returns is closed with it.
+    `around`: words before the command of each agent. Where this test is root, root's own jobs are allowed."""
 
-    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None, scheduler_of_agents=None, before_start=None, start_behind=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
+    def __init__(self, nodes=8, gpus=8, namespaces=False, timeouts=None, agent="", top="", node="", environment=None,
+                 scheduler_of_agents=None, before_start=None, start_behind=None, around=(), folder_in="/tmp"):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir=folder_in))
         self.folder.chmod(0o755)
         self.home = self.folder
         self.names = [f"node{number:02}" for number in range(1, nodes + 1)]
@@ -113,8 +117,8 @@ class Fleet(Cluster):
         self.environment.update({"ULTRA_HOME": str(self.folder), "ULTRA_SOCKET": str(self.folder / "scheduler.sock"), "OMPI_ALLOW_RUN_AS_ROOT": "1",
                                  "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "LC_ALL": "C.UTF-8", "PATH": f"{BINARIES}:{self.environment['PATH']}"})
         self.environment.update(environment or {})
-        self.before_start, self.start_behind, self.proxy = before_start, start_behind, None
-        self.namespaces, self.machines, self.daemons, self.scheduler = namespaces, {}, {}, None
+        self.before_start, self.start_behind, self.proxy, self.around = before_start, start_behind, None, list(around)
+        self.namespaces, self.machines, self.daemons, self.scheduler, self.is_closed = namespaces, {}, {}, None, False
         self.addresses = {name: f"10.88.0.{10 + index}" for index, name in enumerate([SCHEDULER, *self.names])}
         host, port = (self.addresses[SCHEDULER], PORT) if namespaces else ("127.0.0.1", free_port())
         self.endpoint = f"{host}:{port}"
@@ -160,7 +164,7 @@ class Fleet(Cluster):
         if name == SCHEDULER:
             command = [str(BINARIES / "ultra-scheduler"), "--config", str(self.folder / "cluster.toml")]
         else:
-            command = [str(BINARIES / "ultra-agent"), "--config", str(self.folder / "cluster.toml")]
+            command = [*self.around, str(BINARIES / "ultra-agent"), "--config", str(self.folder / "cluster.toml")]
             command += [] if self.namespaces else ["--node", name]  # a machine of its own is called like its node
         if self.namespaces:
             command = self.machines[name].enter + command
@@ -171,6 +175,9 @@ class Fleet(Cluster):
             assert self.daemons[name].poll() is None, "the scheduler ended at once"
 
     def close(self, check=True):
+        if self.is_closed:
+            return
+        self.is_closed = True
         for process in self.daemons.values():
             if process.poll() is None:
                 process.kill()
@@ -316,15 +323,39 @@ def resident_bytes(pid):
     return 0
 
 
+def also_at_real_values(test):
+    """Beside a test of `Faults`, whose time-outs are a tenth, there is a slow one of the same text with the default ones."""
+    test.has_twin = True
+    return test
+
+
+def twin_of(test):
+    @functools.wraps(test)
+    def twin(self):
+        self.timeouts = REAL
+        test(self)
+
+    twin.has_twin = False
+    return slow(twin)
+
+
 class Faults(unittest.TestCase):
     """A test that breaks something for real and says how long the answer took."""
 
+    timeouts = TENTH
+
+    def __init_subclass__(cls, **arguments):
+        super().__init_subclass__(**arguments)
+        for name, test in list(vars(cls).items()):
+            if getattr(test, "has_twin", False):
+                setattr(cls, f"{name}_at_real_values", twin_of(test))
+
     def fleet(self, **options):
-        fleet = Fleet(**options)
+        fleet = Fleet(**{"timeouts": self.timeouts, **options})
         fleet.up()
 
         def close():
-            failed = self._outcome and any(error for _, error in getattr(self._outcome, "errors", []) if error)
+            failed = has_failed(self)
             if failed:
                 fleet.print_logs()
             fleet.close(check=not failed)
@@ -332,14 +363,27 @@ class Faults(unittest.TestCase):
         self.addCleanup(close)
         return fleet
 
+    def scaled(self, seconds):
+        """What is so many seconds at default time-outs."""
+        return seconds if self.timeouts is REAL else seconds / 10
+
+    def limit(self, name):
+        """A time-out of the fleet, in seconds."""
+        return self.scaled(DEFAULT_S[name])
+
     def measured(self, fault, what, seconds, at_most=None):
         """For whoever reads the test's output. `at_most`: where the machine's load can't be the reason."""
-        print(f"{fault}: {what}: {seconds:.3f} s" + (f" (at most {at_most:g})" if at_most else ""), file=sys.stderr)
+        real = " (real values)" if self.timeouts is REAL else ""
+        print(f"{fault}{real}: {what}: {seconds:.3f} s" + (f" (at most {at_most:g})" if at_most else ""), file=sys.stderr)
         if at_most:
             self.assertLessEqual(seconds, at_most, f"{fault}: {what}")
 
     def await_running(self, fleet, job):
         until(lambda: fleet.state(job) == "running", f"job {job} runs")
+
+    def await_ranks(self, fleet, job, count=1):
+        """Their pids, by rank."""
+        return until(lambda: (found := fleet.ranks(job)) and len(found) == count and found, f"{count} ranks of job {job}")
 
     def failure(self, fleet, job, attempt=-1):
         return fleet.show(job)["details"]["attempts"][attempt].get("failure") or {}

@@ -48,7 +48,8 @@ void SchedulerLink::connect() {
       },
       [this, line](const net::NetError& error) {
         if (!line.expired()) drop(error.what());
-      });
+      },
+      backoff_.try_max);
 }
 
 void SchedulerLink::prove(std::shared_ptr<net::Connection> connection) {

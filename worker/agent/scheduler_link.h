@@ -19,10 +19,13 @@ inline constexpr const char* agents_path = "/v1/agents";
 /// Both sides name it in their proofs (net/proof.h).
 inline constexpr const char* agents_proof_context = "ultramarine agents 1";
 
-/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half.
+/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half. Where
+/// packets are dropped a try ends after `try_max`: the kernel asks 0, 1 and 3 s after its begin, so no more than 2.5 s
+/// pass between two questions, and a network that works again is found within 3 s.
 struct Backoff {
   std::chrono::milliseconds shortest{100};
-  std::chrono::milliseconds longest{5000};
+  std::chrono::milliseconds longest{1500};
+  std::chrono::milliseconds try_max{4000};
 };
 
 class SchedulerLink {

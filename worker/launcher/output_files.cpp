@@ -1,7 +1,9 @@
 #include "worker/launcher/output_files.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +47,40 @@ int open_named(const std::string& path, bool append) {
   if (file < 0) fail(path, errno);
   ::fcntl(file, F_SETFL, ::fcntl(file, F_GETFL) & ~O_NONBLOCK);
   return file;
+}
+
+constexpr std::int64_t room_for_a_file = 64 << 10;  // bytes; less is as good as nothing
+
+/// Network file systems that a node didn't fill alone.
+bool is_shared(const struct statfs& disk) {
+  constexpr std::uint32_t lustre = 0x0bd00bd0, gpfs = 0x47504653, beegfs = 0x19830326;
+  switch (static_cast<std::uint32_t>(disk.f_type)) {
+    case NFS_SUPER_MAGIC:
+    case CEPH_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case FUSE_SUPER_MAGIC:
+    case lustre:
+    case gpfs:
+    case beegfs:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Of an ordinary file that was opened (and truncated): what it would be told at its first line is told before the
+/// start.
+void expect_room(int file, const std::string& path) {
+  struct stat status {};
+  struct statfs disk {};
+  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode) || ::fstatfs(file, &disk) != 0 || disk.f_blocks == 0)
+    return;
+  const auto blocks = static_cast<std::int64_t>(::geteuid() == 0 ? disk.f_bfree : disk.f_bavail);
+  if (blocks >= room_for_a_file / std::max<std::int64_t>(1, disk.f_bsize)) return;
+  throw DiskFull(
+      "can't write the output file " + path + ": its disk is full; make room there, or choose another --output",
+      is_shared(disk));
 }
 
 bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
@@ -92,6 +128,12 @@ void OutputFiles::add_named(std::int64_t rank, bool is_error, const std::string&
   struct stat status {};
   ::fstat(stream.descriptor, &status);
   stream.start = status.st_size;
+  try {
+    expect_room(stream.descriptor, path);
+  } catch (const DiskFull&) {
+    ::close(stream.descriptor);
+    throw;
+  }
   // Two names of one file (links): still one descriptor.
   for (const Stream& one : streams_) {
     struct stat other {};

@@ -11,6 +11,12 @@
 
 namespace ultramarine::launcher {
 
+/// The disk of a user's file has no room. Elsewhere there may be some, unless nodes share it.
+struct DiskFull : FolderError {
+  DiskFull(const std::string& what, bool is_shared) : FolderError(what), shared(is_shared) {}
+  bool shared;
+};
+
 class OutputFiles {
  public:
   /// One name in the job folder.
@@ -29,9 +35,9 @@ class OutputFiles {
   OutputFiles& operator=(const OutputFiles&) = delete;
   ~OutputFiles() { close(); }
 
-  /// Opens the files of all ranks of `launch.node`, and makes missing folders. Users' files are truncated unless the job appends. Only
-  /// gang 1 has patterns: what `ultra run` starts shows its output where it was started. Throws std::runtime_error, which names the file; it is a
-  /// FolderError where that is our own.
+  /// Opens the files of all ranks of `launch.node`, and makes missing folders. Users' files are truncated unless the
+  /// job appends. Only gang 1 has patterns: what `ultra run` starts shows its output where it was started. Throws
+  /// std::runtime_error, which names the file; it is a FolderError where that is our own; DiskFull.
   void open(const protocol::LaunchSpec& launch, const GangLayout& layout, const JobFolder& folder);
   /// Output and error of each rank, neighbours.
   const std::vector<Stream>& streams() const { return streams_; }

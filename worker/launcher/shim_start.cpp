@@ -136,6 +136,8 @@ void Shim::prepare() {
       peer_.master_port = master_port_.port();
     }
     write_leftovers();
+  } catch (const DiskFull& full) {
+    return refuse(full.what(), NodeAtFault{!full.shared});
   } catch (const FolderError& error) {
     return refuse(error.what(), NodeAtFault{true});
   } catch (const std::exception& error) {

@@ -59,6 +59,9 @@ void Shim::reap() {
     just_ended.push_back(&*rank);
   }
   if (ranks_.empty() || phase_ == GangPhase::finished) return;
+  // Of those that ended together, one that was ended by a signal hardly followed one that exited.
+  std::stable_partition(just_ended.begin(), just_ended.end(),
+                        [](const Rank* rank) { return rank->result.signal != 0; });
   for (Rank* rank : just_ended) {
     if (rank->result.exit_code != 0 || rank->result.signal != 0) note_failure(*rank);
     else if (rank->in_mpi && layout_.world_size() > 1) ask_later_for_finalize();

@@ -20,7 +20,7 @@ PYTHON = "/usr/bin/python3"
 HAS_TORCH = subprocess.run([PYTHON, "-c", "import torch"], capture_output=True).returncode == 0
 HAS_MPI4PY = subprocess.run([PYTHON, "-c", "import mpi4py"], capture_output=True).returncode == 0
 MELT = pathlib.Path("/usr/share/lammps/examples/melt/in.melt")
-NOBODY = 65534
+DAEMON, NOBODY = 1, 65534
 
 
 @needs_namespaces
@@ -55,11 +55,15 @@ class EightNodes(Faults):
 
     def test_mpirun_in_a_script(self):
         subprocess.run(["mpicc", "-O1", "-o", self.work / "mpi_sum", PROGRAMS / "mpi_sum.c"], check=True)
-        (self.work / "job.sh").write_text("#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\nhostname\ntimeout 120 mpirun ./mpi_sum\n")
+        (self.work / "job.sh").write_text("#!/bin/bash\n#ULTRA --nodes 4 --gpus-per-node 2\nhostname\ntimeout 120 mpirun ./mpi_sum\n"
+                                          "timeout 120 mpirun sh -c 'echo a rank on $(hostname)'\n")
         job = self.run_job("job.sh")
         out = (self.work / f"slurm-{job}.out").read_text()
         self.assertIn("sum over 8 ranks is exact", out)
-        self.assertTrue(out.startswith(self.shared.show(job)["details"]["attempts"][0]["allocation"][0]["node"]))
+        nodes = [part["node"] for part in self.shared.show(job)["details"]["attempts"][0]["allocation"]]
+        self.assertEqual(len(nodes), 4)
+        self.assertTrue(out.startswith(nodes[0]))
+        self.assertEqual(sorted(re.findall(r"a rank on (\S+)", out)), sorted(2 * nodes), "two ranks on each of its nodes")
 
     @unittest.skipUnless(HAS_TORCH, "python3-torch is not installed: scripts/setup test installs it")
     def test_torch_over_16_ranks(self):
@@ -85,10 +89,33 @@ class EightNodes(Faults):
         window.type("exit 3\n")
         self.assertEqual(window.end(), 3)
 
-    def test_an_array_and_a_chain(self):
-        array = self.shared.submit("--array", "0-7", "--gpus", 4, "--mpi", "none", "--", "sh", "-c", "echo $SLURM_ARRAY_TASK_ID $(hostname)", cwd=self.work)
+    def test_an_array(self):
+        array = self.shared.submit("--array", "0-7", "--gpus", 4, "--mpi", "none", "--", "sh", "-c",
+                                   "echo element $ULTRA_ARRAY_INDEX rank $RANK on $(hostname)", cwd=self.work)
         last = self.run_job("--after", array, "--gpus", 1, "--", "sh", "-c", "echo after all")
         self.assertIn("after all", self.shared.logs(last))
+        for index in range(8):
+            element = f"{array}_{index}"
+            self.assertEqual(self.shared.wait(element), 0)
+            (part,) = self.shared.show(element)["details"]["attempts"][0]["allocation"]
+            self.assertEqual(sorted(self.shared.logs(element).splitlines()),
+                             [f"[{rank}] element {index} rank {rank} on {part['node']}" for rank in range(4)])
+
+    def test_a_chain_of_three(self):
+        """Each says when it began and when it ended; the first two take a moment."""
+        says = "import socket, time; print(time.time_ns(), flush=True); time.sleep(0.5); print(time.time_ns()); print(socket.gethostname())"
+        chain = []
+        for _ in range(3):
+            after = ("--after", chain[-1]) if chain else ()
+            chain.append(self.shared.submit(*after, "--gpus", 8, "--ranks-per-node", 1, "--", PYTHON, "-c", says, cwd=self.work))
+        self.assertEqual([self.shared.wait(job) for job in chain], [0, 0, 0])
+        times = []
+        for job in chain:
+            *spoken, host = re.sub(r"(?m)^\[0\] ", "", self.shared.logs(job)).split()
+            times += [int(word) for word in spoken]
+            self.assertEqual(host, self.shared.show(job)["details"]["attempts"][0]["allocation"][0]["node"])
+        self.assertEqual(len(times), 6)
+        self.assertEqual(times, sorted(times), "one began before the one that it comes after had ended")
 
     @unittest.skipUnless(shutil.which("hpcc"), "hpcc is not installed: scripts/setup test installs it")
     def test_hpcc_passes_its_own_check(self):
@@ -110,33 +137,62 @@ class EightNodes(Faults):
             energies[nodes] = [[float(word) for word in line.split()] for line in table.splitlines() if re.match(r"\s+\d+\s", line)]
         self.assertGreaterEqual(len(energies[1]), 2)
         self.assertEqual(len(energies[1]), len(energies[4]))
-        # Which atom a rank adds first differs, and trajectories part in the end: the conserved energy does not.
+        # Which atom a rank adds first differs, so sums are rounded differently: much less than this, in so few steps.
         for alone, together in zip(energies[1], energies[4]):
             self.assertEqual(alone[0], together[0])
-            self.assertLessEqual(abs(alone[4] - together[4]), 1e-4 * abs(alone[4]), f"total energy of step {alone[0]:.0f}")
+            for column, what in ((1, "Temp"), (2, "E_pair"), (4, "TotEng")):
+                self.assertLessEqual(abs(alone[column] - together[column]), 1e-4 * abs(alone[column]), f"{what} of step {alone[0]:.0f}")
+
+    def as_user(self, uid, *words):
+        """`ultra` of a user at the scheduler's socket, with a folder of his own for HOME."""
+        home = self.work / f"home{uid}"
+        if not home.exists():
+            home.mkdir(mode=0o755)
+            os.chown(home, uid, pwd.getpwuid(uid).pw_gid)
+        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8",
+                       "ULTRA_SOCKET": self.shared.environment["ULTRA_SOCKET"]}
+        return home, subprocess.run([str(BINARIES / "ultra"), *map(str, words)], env=environment, cwd=home, user=uid, group=pwd.getpwuid(uid).pw_gid,
+                                    extra_groups=[], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
 
     def test_another_users_job_reaches_nothing_of_the_first(self):
         self.work.chmod(0o755)
-        secret = self.shared.submit("--gpus", 1, "--nodelist", "node01", "--", "sh", "-c", "echo to nobody else; exec sleep 10000", cwd=self.work)
+        _, submitted = self.as_user(DAEMON, "submit", "--quiet", "--gpus", 1, "--nodelist", "node01", "--", "sh", "-c",
+                                    "umask 077; echo his > his; echo to nobody else; exec sleep 10000")
+        self.assertEqual(submitted.returncode, 0, submitted)
+        secret = int(submitted.stdout)
         self.await_running(self.shared, secret)
-        rank = until(lambda: self.shared.ranks(secret), "its rank")[0]
-        inside = pathlib.Path(f"/proc/{rank}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1]
+        rank = self.await_ranks(self.shared, secret)[0]
+        until(lambda: "to nobody else" in self.shared.logs(secret), "it has written")
+        status = pathlib.Path(f"/proc/{rank}/status").read_text()
+        self.assertEqual(status.split("Uid:")[1].split()[0], str(DAEMON))
+        inside = status.split("NSpid:")[1].split("\n")[0].split()[-1]
         folder = self.shared.folder / f"agents/node01/jobs/{secret}.1.1"
-        attack = (f"import os, signal\ndef tried(what):\n  try: what(); print('GOT IN')\n  except OSError as why: print('refused', why.errno)\n"
-                  f"tried(lambda: os.kill({inside}, signal.SIGTERM))\ntried(lambda: open('/proc/{inside}/mem', 'rb'))\ntried(lambda: open('/proc/{inside}/environ').read())\n"
-                  f"tried(lambda: os.listdir('{folder}'))\ntried(lambda: open('{folder}/rank_0.out').read())\nprint('uid', os.getuid())\n")
-        home = self.work / "home"
-        home.mkdir()
-        os.chown(home, NOBODY, pwd.getpwuid(NOBODY).pw_gid)
-        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "ULTRA_SOCKET": self.shared.environment["ULTRA_SOCKET"], "LC_ALL": "C.UTF-8"}
-        done = subprocess.run([str(BINARIES / "ultra"), "submit", "--wait", "--quiet", "--gpus", "1", "--nodelist", "node01", "--output", f"{home}/out", "--", PYTHON, "-c", attack],
-                              env=environment, cwd=home, user=NOBODY, group=pwd.getpwuid(NOBODY).pw_gid, extra_groups=[], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=120)
+        attacks = [f"os.kill({inside}, signal.SIGTERM)", f"open('/proc/{inside}/mem', 'rb')", f"open('/proc/{inside}/environ').read()",
+                   f"os.listdir('{folder}')",
+                   f"open('{folder}/rank_0.out').read()",
+                   f"open('{self.work}/home{DAEMON}/his').read()",
+                   f"traced({inside})", "os.mknod('nvidia0', 0o600 | stat.S_IFCHR, os.makedev(195, 0))",
+                   f"asked('exec', '{secret}', '--rank', '0', '--', 'id')", f"asked('attach', '{secret}')",
+                   f"asked('cancel', '{secret}')", f"asked('logs', '{secret}')"]
+        program = ("import ctypes, os, signal, stat, subprocess\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+                   "def traced(pid):\n  if libc.ptrace(16, pid, None, None) != 0: raise OSError(ctypes.get_errno(), 'PTRACE_ATTACH')\n"
+                   "def asked(*words):\n  code = subprocess.run(['ultra', *words], stdin=subprocess.DEVNULL, "
+                   "capture_output=True, timeout=30).returncode\n"
+                   "  if code in (3, 4): raise OSError(code, 'exit code')\n"
+                   "def tried(what):\n  try: what(); print('GOT IN')\n  except OSError as why: print('refused', why.errno)\n"
+                   + "".join(f"tried(lambda: {attack})\n" for attack in attacks) + "print('uid', os.getuid())\n")
+        home, done = self.as_user(NOBODY, "submit", "--wait", "--quiet", "--gpus", 1, "--nodelist", "node01", "--output", "out",
+                                  "--", PYTHON, "-c", program)
         out = (home / "out").read_text() if (home / "out").exists() else done.stderr
         self.assertEqual(done.returncode, 0, out)
-        self.assertEqual([line.split()[0] for line in out.splitlines()], ["refused"] * 5 + ["uid"], out)
-        self.assertIn(f"uid {NOBODY}", out)
+        *answers, uid = out.splitlines()
+        self.assertEqual({attack: answer.split()[0] for attack, answer in zip(attacks, answers)}, {attack: "refused" for attack in attacks}, out)
+        self.assertEqual((len(answers), uid), (len(attacks), f"uid {NOBODY}"))
+        for words in (("exec", secret, "--rank", 0, "--", "id"), ("attach", secret), ("cancel", secret)):
+            _, refused = self.as_user(NOBODY, *words)
+            self.assertEqual(refused.returncode, 4, refused)
         self.assertEqual(self.shared.state(secret), "running")
+        self.assertEqual(self.await_ranks(self.shared, secret), {0: rank})
         self.assertEqual(self.shared.ultra("cancel", secret).code, 0)
 
 

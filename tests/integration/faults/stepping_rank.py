@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A rank that works in step with all others, over the network, as training does: no step ends before every rank has said so to rank 0.
 
-  stepping_rank.py FOLDER   appends to FOLDER/ATTEMPT.RANK the clock's time, as long as it lives and every few milliseconds; it reports its steps
+  stepping_rank.py FOLDER   appends to FOLDER/ATTEMPT.RANK the clock's time in ns and its step, every few milliseconds; it reports its steps
 
-When a peer is silent it waits for ever, and when one closes its connection it ends with exit code 7.
+It prints a line for each step. When a peer is silent it waits for ever, and when one closes its connection it ends at once with exit code 7.
 """
 import json
 import os
@@ -17,10 +17,11 @@ rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 there = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
 diary = open(pathlib.Path(sys.argv[1]) / f"{os.environ['ULTRA_ATTEMPT']}.{rank}", "w", buffering=1)
 progress = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+step = 0
 
 
 def alive():
-    diary.write(f"{time.time_ns()}\n")
+    diary.write(f"{time.time_ns()} {step}\n")
 
 
 def hear(peer):
@@ -28,7 +29,7 @@ def hear(peer):
     while not select.select([peer], [], [], 0.005)[0]:
         alive()
     if not peer.recv(1):
-        sys.exit(7)
+        os._exit(7)
 
 
 def connected():
@@ -46,7 +47,6 @@ if rank == 0:
     peers = [listener.accept()[0] for _ in range(world - 1)]
 else:
     peers = connected()
-step = 0
 while True:
     step += 1
     if rank == 0:
@@ -58,5 +58,6 @@ while True:
         peers[0].sendall(b".")
         hear(peers[0])
     alive()
+    print(f"step {step} of rank {rank}", flush=True)
     progress.sendto(json.dumps({"type": "step", "rank": rank, "step": step, "loss": 1.0}).encode(), os.environ["ULTRA_PROGRESS"])
     time.sleep(0.02)

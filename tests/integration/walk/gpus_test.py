@@ -16,7 +16,7 @@ import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import BINARIES, Result, processes_that_mention, until  # noqa: E402
+from cluster import BINARIES, Result, has_failed, processes_that_mention, until  # noqa: E402
 
 LIBRARY = pathlib.Path(os.environ.get("FAKE_NVML", BINARIES.parent / "tests/fake_nvml/libnvidia-ml.so.1"))
 FALLEN = "NVRM: Xid (PCI:0000:1a:00): 79, pid=1234, name=python3, GPU has fallen off the bus."
@@ -50,7 +50,7 @@ class Gpus(unittest.TestCase):
             process.terminate()
         for process in self.daemons.values():
             process.wait()
-        if any(error for _, error in getattr(self._outcome, "errors", []) or []):
+        if has_failed(self):
             for log in sorted(self.folder.glob("*.log")):
                 print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-25:]), file=sys.stderr)
         for pid in processes_that_mention(str(self.folder)):

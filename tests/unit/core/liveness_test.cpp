@@ -196,6 +196,35 @@ TEST_F(Running, TheFirstFailureByTimeIsRecordedAndStopsTheRest) {
   EXPECT_EQ(driver.attempt(id).outcome, Outcome::out_of_memory);
 }
 
+TEST_F(Running, WhoCrashedIsNamedAlsoWhenThoseWhoMissedItAreHeardFirst) {
+  run_both();
+  driver.now = Time{10'000};
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{9'000});
+  liveness.gangs[key].nodes["node1"].failure->exit_code = 7;
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).failure->rank, 3);
+  fail("node2", GangPhase::stopping, Outcome::out_of_memory, 9, Time{9'001});
+  liveness.gangs[key].nodes["node2"].failure->signal = 9;
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).failure->rank, 9);
+  EXPECT_EQ(step(), nothing) << "it is known now";
+  both(GangPhase::finished);
+  EXPECT_EQ(step(), the_end);
+  EXPECT_EQ(driver.attempt(id).outcome, Outcome::out_of_memory);
+}
+
+TEST_F(Running, WhoEndedEarlierIsNamedAlsoWhenItsNodeIsHeardLater) {
+  run_both();
+  driver.now = Time{10'000};
+  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{9'000});
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{8'990});
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).failure->rank, 3);
+  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{1'000});
+  EXPECT_EQ(step(), nothing) << "its clock is another";
+}
+
 TEST_F(Running, AFailureWithoutDetailsStillNamesTheNode) {
   run_both();
   report("node2", GangPhase::running).outcome = Outcome::timed_out;

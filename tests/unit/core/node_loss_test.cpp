@@ -109,6 +109,28 @@ TEST_F(NodeLoss, RanksThatGetFurtherAreNotStopped) {
   EXPECT_EQ(without_node2(seconds(1)), std::vector<std::string>{"gang_failed"});
 }
 
+TEST_F(NodeLoss, WhenAllWereAwayTheFirstThatIsBackDoesNotMakeTheOthersLost) {
+  for (const bool has_progress : {true, false}) {
+    run_with(NodeLossRule::fast, has_progress ? std::optional<std::int64_t>(10'000) : std::nullopt);
+    if (has_progress) liveness.gangs[key].progress = TrainingProgress{.step = 1, .advanced_ms = driver.now};
+    driver.now = driver.now + seconds(120);
+    while (!step().empty()) {
+    }
+    ASSERT_EQ(state(), JobState::unknown);
+    driver.join("node1");
+    hello("node1", {key});
+    report("node1", GangPhase::running);
+    EXPECT_EQ(without_node2(seconds(9)), nothing) << "node2 may be on its way, too";
+    EXPECT_EQ(without_node2(seconds(1)), std::vector<std::string>{"gang_failed"})
+        << "the ranks stand still and it isn't";
+    node1_stops();
+    while (!step().empty()) {
+    }
+    driver.join("node2");
+    hello("node2", {});
+  }
+}
+
 TEST_F(NodeLoss, ANodeThatIsBackInTimeIsAskedInstead) {
   run_with(NodeLossRule::strict);
   without_node2(seconds(10));
