@@ -210,7 +210,13 @@ std::chrono::milliseconds Shim::longest_patience() const {
   return std::max({std::chrono::milliseconds(launch_.self_stop_ms.ms), 3 * pace.longest_gap, pace.longest_phase});
 }
 
-/// The scheduler waits for as long as was promised, so the promise grows only while it can be heard, and is kept then.
+/// The time counts from when the scheduler can last have heard this node, not from when its answer came. A longer promise holds once it was heard.
+void Shim::take(const protocol::Lease& lease) {
+  lease_ = std::max(lease_, std::chrono::steady_clock::now() - std::chrono::milliseconds(std::max<std::int64_t>(lease.age_ms.ms, 0)));
+  kept_ = std::min(promised_, std::max(kept_, std::chrono::milliseconds(lease.self_stop_ms.ms)));
+}
+
+/// The scheduler waits for as long as was promised, so a promise grows only while it can be heard, and until it was heard the one before holds.
 void Shim::look_for_company() {
   if (phase_ != GangPhase::running) return;
   const auto now = std::chrono::steady_clock::now();
@@ -221,16 +227,17 @@ void Shim::look_for_company() {
     const std::chrono::milliseconds patience = longest_patience();
     if (patience > promised_ && now - lease_ < own / 2) {
       promised_ = is_first ? patience : 2 * patience;  // seldom: each report is written to disk
+      if (is_first) kept_ = promised_;
       publish();
     }
-    if (now - lease_ >= promised_ && now - *last >= promised_) return end_alone();
+    if (now - lease_ >= kept_ && now - *last >= kept_) return end_alone();
   }
   self_stop_ = loop_.after(own / 10, [this] { look_for_company(); });
 }
 
 void Shim::end_alone() {
   const std::string detail = launch_.node + " has lost the scheduler, and its ranks got no further for " +
-                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(promised_).count()) + " s";
+                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kept_).count()) + " s";
   shim_log::warn(detail);
   if (!outcome_) failure_ = Failure{.node = launch_.node, .detail = detail, .node_at_fault = true, .at_ms = wall_clock_now()};
   stop(Outcome::node_lost, std::min(launch_.spec.stop_grace_ms, cut_off_grace));

@@ -454,6 +454,19 @@ TEST_F(Shims, APartThatTheSchedulerHearsGoesOn) {
   wait_finished(heard);
 }
 
+TEST_F(Shims, AnAnswerThatComesLateIsNoSignThatTheSchedulerHearsThePart) {
+  auto stuck = shell(test_rank + one_step, {"a"}, 1);
+  stuck.self_stop_ms = Duration{300};
+  prepare(stuck);
+  start(stuck);
+  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
+  until([&] {
+    if (nodes.at("a").last().phase == GangPhase::running) nodes.at("a").launcher->send(key, protocol::Lease{key, Duration{60'000}, {}});
+    return nodes.at("a").last().phase == GangPhase::finished;
+  }, "its end, although answers keep coming");
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
+}
+
 TEST_F(Shims, APartThatGetsFurtherGoesOn) {
   auto busy = shell("i=0; while [ $i -lt 30 ]; do i=$((i+1)); " + test_rank + " progress $i; sleep 0.05; done", {"a"}, 1);
   busy.self_stop_ms = Duration{300};
