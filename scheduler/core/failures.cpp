@@ -55,12 +55,15 @@ bool restarts(const TimeoutsConfig& timeouts, Job& job, Time now) {
   const bool is_of_node = is_of_the_node(*attempt.outcome, attempt.failure);
   const bool has_progressed = job.checkpoint && job.checkpoint->at_ms >= attempt.decided_ms;
   job.fruitless = has_progressed ? 0 : job.fruitless + 1;
+  // Who saves something and fails soon again and again would keep its nodes busy with starts, so that alone shortens no wait.
+  const bool has_run_long = attempt.started_ms && now - *attempt.started_ms >= timeouts.restart_delay_max_ms;
+  job.failed_in_row = has_run_long ? 1 : job.failed_in_row + 1;
   if (!is_of_node) ++job.restarts;
   if (job.fruitless >= fruitless_attempts_max)
     job.hold = Hold{HoldKind::no_progress, std::to_string(job.fruitless) + " attempts in a row failed without a new checkpoint", by_the_scheduler, now};
   // Of what a node does once nobody knows that it does it again.
   job.restart_ms.reset();
-  if (!is_of_node || job.fruitless > 1) job.restart_ms = now + restart_delay(timeouts, std::max<std::int64_t>(job.fruitless, 1));
+  if (!is_of_node || job.failed_in_row > 1) job.restart_ms = now + restart_delay(timeouts, job.failed_in_row);
   job.avoided_nodes.clear();
   if (attempt.failure && !attempt.failure->node.empty()) job.avoided_nodes.push_back(attempt.failure->node);
   return true;
