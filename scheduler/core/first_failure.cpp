@@ -20,8 +20,10 @@ int weakness_of(const ReportedFailure& reported) {
     case SIGILL:
     case SIGFPE:
     case SIGSYS:
-    case SIGKILL: return 1;
-    default: return 2;
+    case SIGKILL:
+      return 1;
+    default:
+      return 2;
   }
 }
 
@@ -43,10 +45,12 @@ Duration clock_lead(const Liveness& liveness, const std::string& node) {
   return *std::max_element(found->second.clock_leads.begin(), found->second.clock_leads.end());
 }
 
-bool may_be_corrected(Outcome named) { return named == Outcome::failed || named == Outcome::out_of_memory || named == Outcome::device_lost; }
+bool may_be_corrected(Outcome named) {
+  return named == Outcome::failed || named == Outcome::out_of_memory || named == Outcome::device_lost;
+}
 
-std::optional<ReportedFailure> first_failure(const Allocation& allocation, const GangLiveness& gang, const Liveness& liveness,
-                                             const std::optional<ReportedFailure>& named) {
+std::optional<ReportedFailure> first_failure(const Allocation& allocation, const GangLiveness& gang,
+                                             const Liveness& liveness, const std::optional<ReportedFailure>& named) {
   std::vector<DatedFailure> candidates;
   const auto add = [&](const ReportedFailure& reported) {
     candidates.push_back({reported, reported.failure.at_ms - clock_lead(liveness, reported.failure.node)});
@@ -59,7 +63,9 @@ std::optional<ReportedFailure> first_failure(const Allocation& allocation, const
     if (!failure && outcome.value_or(Outcome::succeeded) == Outcome::succeeded) continue;
     // Once they are being stopped, parts end without a failure of their own.
     if (named && (!failure || !may_be_corrected(outcome.value_or(Outcome::failed)))) continue;
-    ReportedFailure reported{outcome.value_or(Outcome::failed), failure.value_or(Failure{.detail = "the node's part of the gang ended without saying why"})};
+    ReportedFailure reported{
+        outcome.value_or(Outcome::failed),
+        failure.value_or(Failure{.detail = "the node's part of the gang ended without saying why"})};
     if (reported.outcome == Outcome::succeeded) reported.outcome = Outcome::failed;
     if (reported.failure.node.empty()) reported.failure.node = part.node;
     add(reported);

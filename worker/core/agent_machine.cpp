@@ -364,11 +364,11 @@ void AgentMachine::send(FromAgent message) {
   if (welcome_) actions_.push_back(Send{std::move(message)});
 }
 
-/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more. So does the stillness: who hears that
-/// the gang runs is to know that it does nothing.
+/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more. Then the stillness: who hears that the gang
+/// runs is to know that it does nothing, but not before it hears what somebody may wait for.
 void AgentMachine::send_report(KnownGang& gang) {
-  if (gang.live() && gang.stillness) send(*gang.stillness);
   for (const CheckpointReport& checkpoint : gang.record.checkpoints) send(checkpoint);
+  if (gang.live() && gang.stillness) send(*gang.stillness);
   if (!gang.heard) return;
   send(gang.report);
   if (welcome_ && gang.promised_before == 0) gang.promised_before = heartbeats_ + 1;

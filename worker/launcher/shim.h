@@ -90,6 +90,7 @@ class Shim {
   bool hears_warnings() const;
   void arm_warning(Duration left);
   void arm_self_stop();
+  std::chrono::milliseconds checkpoint_patience() const;
   void take(const protocol::Lease& lease);
   void look_for_company();
   std::chrono::milliseconds longest_patience() const;
