@@ -24,7 +24,7 @@ SCHEDULER, SWITCH = "scheduler", "switch"
 PORT = 8643
 # A tenth of what they are by default: what happens when is the same, and tests are done sooner.
 TENTH = {"heartbeat": "100ms", "suspect": "500ms", "unreachable": "1s", "self_stop": "1s", "self_stop_margin": "500ms", "launch": "6s", "agents_return": "500ms", "restart_delay": "500ms",
-         "restart_delay_max": "1m", "unkillable": "1s"}
+         "restart_delay_max": "1m", "unkillable": "1s", "line_silence": "2s", "reconnect_max": "300ms", "connect": "1s", "progress_patience": "500ms", "checkpoint_answer": "400ms"}
 REAL = {}
 SLOW = bool(os.environ.get("ULTRAMARINE_SLOW"))
 

@@ -19,10 +19,11 @@ inline constexpr const char* agents_path = "/v1/agents";
 /// Both sides name it in their proofs (net/proof.h).
 inline constexpr const char* agents_proof_context = "ultramarine agents 1";
 
-/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half.
+/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half. Few seconds, so that a network that
+/// is whole again has its nodes back soon.
 struct Backoff {
   std::chrono::milliseconds shortest{100};
-  std::chrono::milliseconds longest{5000};
+  std::chrono::milliseconds longest{2000};
 };
 
 class SchedulerLink {
@@ -34,7 +35,7 @@ class SchedulerLink {
     std::function<void(const std::string& why)> on_lost;
     std::function<void(const std::string& why)> on_failed;
   };
-  SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff = {});
+  SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff = {}, net::LineTimes times = {});
   ~SchedulerLink();
 
   void start();
@@ -57,6 +58,7 @@ class SchedulerLink {
   const std::string secret_;
   const Handlers handlers_;
   const Backoff backoff_;
+  const net::LineTimes times_;
   std::shared_ptr<net::Connection> connection_;  // while open
   std::unique_ptr<net::Loop::Timer> timer_;
   int failures_ = 0;  // since the line was last settled
