@@ -93,6 +93,7 @@ class Teller {
   std::string operator()(const GangFailed& event) const {
     const Failure& failure = event.failure;
     std::string text = event.gang == 1 ? "" : gang(event.gang) + ": ";
+    if (event.corrects) text += "the cause: ";
     const Attempt* its = attempt(event.attempt);
     if (event.outcome == Outcome::timed_out && its && its->trial_ms) text += "its trial of " + protocol::format_duration(*its->trial_ms) + " was over";
     else if (event.outcome == Outcome::timed_out) text += "its time limit of " + protocol::format_duration(job_.spec.time_limit_ms) + " was over";

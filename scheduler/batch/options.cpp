@@ -186,6 +186,7 @@ const std::vector<OptionRule>& ultra_rules() {
       honoured("min-gpus", 0, min_gpus),
       honoured("max-restarts", 0, max_restarts),
       honoured("on-node-loss", 0, node_loss),
+      honoured("on-cut-off", 0, cut_off),
       honoured("hang-after", 0, hang_after),
       honoured("no-trial", 0, no_trial, {}, nothing),
       honoured("ranks", 0, tasks),

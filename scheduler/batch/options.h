@@ -19,7 +19,7 @@ enum class Meaning {
   // honoured
   name, account, partition, qos, nodes, tasks, tasks_per_node, tasks_per_gpu, cpus_per_task, gpus, gpus_per_node, gpus_per_task, gres, gpu_type,
   cpus_per_gpu, memory, memory_per_cpu, memory_per_gpu, constraint, node_list, node_file, exclude, exclusive,
-  begin, deadline, hold, nice, reservation, min_gpus, max_restarts, node_loss, hang_after, no_trial,
+  begin, deadline, hold, nice, reservation, min_gpus, max_restarts, node_loss, cut_off, hang_after, no_trial,
   time, grace, mpi, bind, folder, output, error, open_mode, array, dependency, after, signal, environment, strict_names, log_limit, wait, parsable,
   mail_type, mail_user, webhook,
   // recorded, and checked as ...

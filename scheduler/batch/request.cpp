@@ -348,6 +348,7 @@ class Reader {
     if (const Given* given = take(Meaning::max_restarts, "max_restarts")) spec.max_restarts = restarts_value(given->value, given->where);
     if (const Given* given = take(Meaning::node_loss, "on_node_loss"))
       spec.on_node_loss = choice<NodeLossRule>(*given, {{"strict", NodeLossRule::strict}, {"fast", NodeLossRule::fast}, {"wait", NodeLossRule::wait}});
+    if (const Given* given = take(Meaning::cut_off, "stop_when_cut_off_ms")) spec.stop_when_cut_off_ms = cut_off_value(given->value, given->where);
     spec.trial = take(Meaning::no_trial, "trial") == nullptr;
     if (const Given* given = take(Meaning::hang_after, "hang_after_ms")) spec.hang_after_ms = hang_value(given->value, given->where);
   }

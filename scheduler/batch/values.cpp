@@ -156,6 +156,16 @@ Duration hang_value(const std::string& text, const std::string& where) {
   return time_value(text, where, seconds(1));
 }
 
+Duration cut_off_value(const std::string& text, const std::string& where) {
+  constexpr std::string_view stop = "stop-after=";
+  if (lower_case(text) == "wait") return {};
+  const bool stops = text.starts_with(stop);
+  const auto length = stops ? protocol::parse_duration(text.substr(stop.size())) : std::nullopt;
+  if (!length) throw Problem(where, "expected wait or stop-after=TIME, got " + in_quotes(text), "write for example stop-after=10m");
+  if (*length < stop_when_cut_off_least) throw Problem(where, "too short: " + in_quotes(text), "give at least " + protocol::format_duration(stop_when_cut_off_least));
+  return *length;
+}
+
 Duration time_value(const std::string& text, const std::string& where, Duration least) {
   const auto length = protocol::parse_duration(text);
   if (!length) throw Problem(where, "expected a length of time, got " + in_quotes(text), "write for example 30s, 10m, 2h or 1-12:00");

@@ -26,6 +26,9 @@ std::int64_t restarts_value(const std::string& text, const std::string& where);
 /// A length of time of at least a second, or `off`: never_hangs.
 Duration hang_value(const std::string& text, const std::string& where);
 
+/// `wait`: 0; or `stop-after=TIME`, at least stop_when_cut_off_least.
+Duration cut_off_value(const std::string& text, const std::string& where);
+
 /// N, or MIN-MAX.
 struct Range {
   std::int64_t min = 0, max = 0;

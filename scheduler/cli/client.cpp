@@ -89,6 +89,7 @@ std::string option_for_field(const std::string& path) {
                                                           {"nice", "--nice"},
                                                           {"max_restarts", "--max-restarts"},
                                                           {"on_node_loss", "--on-node-loss"},
+                                                          {"stop_when_cut_off_ms", "--on-cut-off"},
                                                           {"hang_after_ms", "--hang-after"},
                                                           {"trial", "--no-trial"},
                                                           {"reservation", "--reservation"},

@@ -54,7 +54,6 @@ Tint tint_of(NodeState state) {
       return Tint::yellow;
     case NodeState::unreachable:
     case NodeState::down:
-    case NodeState::quarantined:
       return Tint::red;
   }
   return Tint::none;

@@ -113,6 +113,9 @@ Problem check_values(const JobSpec& spec) {
     return refuse("nice", std::to_string(spec.nice) + " is out of range", "use " + std::to_string(-nice_max) + " to " + std::to_string(nice_max));
   if (spec.max_restarts < 0 || spec.max_restarts > max_restarts_most)
     return refuse("max_restarts", std::to_string(spec.max_restarts) + " is out of range", "use 0 to " + std::to_string(max_restarts_most));
+  if (spec.stop_when_cut_off_ms.ms != 0 && (spec.stop_when_cut_off_ms < stop_when_cut_off_least || spec.stop_when_cut_off_ms > time_limit_max))
+    return refuse("stop_when_cut_off_ms", "cut off for " + std::to_string(spec.stop_when_cut_off_ms.ms) + " ms",
+                  "use " + in_words(stop_when_cut_off_least) + " to " + in_words(time_limit_max) + ", or wait");
   if (spec.hang_after_ms != never_hangs && (spec.hang_after_ms.ms < 0 || spec.hang_after_ms > time_limit_max))
     return refuse("hang_after_ms", "a hang after " + std::to_string(spec.hang_after_ms.ms) + " ms", "use 1s to " + in_words(time_limit_max) + ", or off");
   if (spec.log_bytes_max < 0) return refuse("log_bytes_max", std::to_string(spec.log_bytes_max) + " is negative", "use 0 for the node's default");

@@ -2,7 +2,6 @@
 #include "scheduler/core/failures.h"
 
 #include <algorithm>
-#include <csignal>
 #include <string>
 
 #include "scheduler/core/gangs.h"
@@ -27,20 +26,6 @@ bool is_of_the_job(Outcome outcome) {
   return outcome == Outcome::failed || outcome == Outcome::out_of_memory || outcome == Outcome::stalled || outcome == Outcome::start_failed;
 }
 
-/// Ended by what hardly anything but its own fault, or the kernel, sends; SIGABRT is how many libraries end when a peer
-/// is gone.
-bool is_crash(const Failure& failure) {
-  return failure.signal == SIGSEGV || failure.signal == SIGBUS || failure.signal == SIGILL ||
-         failure.signal == SIGFPE || failure.signal == SIGKILL;
-}
-
-bool is_of_a_rank(Outcome outcome, const Failure& failure) {
-  return (outcome == Outcome::failed || outcome == Outcome::out_of_memory) && failure.rank >= 0 &&
-         !failure.node_at_fault;
-}
-
-constexpr Duration consequences_come_within{1'000};  // beyond it, the clocks of nodes differ
-
 /// How long a job waits that has failed so often in a row.
 Duration restart_delay(const TimeoutsConfig& timeouts, std::int64_t failures) {
   Duration delay = timeouts.restart_delay_ms;
@@ -59,12 +44,6 @@ bool is_trial_ending(const Job& job) {
   return first && first->outcome && is_end_of_trial(job.attempts.back(), *first->outcome);
 }
 
-bool explains(const GangFailed& report, Outcome other, const Failure& failure) {
-  if (!is_of_a_rank(report.outcome, report.failure) || !is_of_a_rank(other, failure)) return false;
-  if (is_crash(report.failure) != is_crash(failure)) return is_crash(report.failure);
-  return report.failure.at_ms < failure.at_ms && failure.at_ms - report.failure.at_ms <= consequences_come_within;
-}
-
 bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure) {
   return is_of_the_node(outcome, failure) || (is_of_the_job(outcome) && job.restarts < job.spec.max_restarts);
 }
@@ -76,12 +55,15 @@ bool restarts(const TimeoutsConfig& timeouts, Job& job, Time now) {
   const bool is_of_node = is_of_the_node(*attempt.outcome, attempt.failure);
   const bool has_progressed = job.checkpoint && job.checkpoint->at_ms >= attempt.decided_ms;
   job.fruitless = has_progressed ? 0 : job.fruitless + 1;
+  // Who saves something and fails soon again and again would keep its nodes busy with starts, so that alone shortens no wait.
+  const bool has_run_long = attempt.started_ms && now - *attempt.started_ms >= timeouts.restart_delay_max_ms;
+  job.failed_in_row = has_run_long ? 1 : job.failed_in_row + 1;
   if (!is_of_node) ++job.restarts;
   if (job.fruitless >= fruitless_attempts_max)
     job.hold = Hold{HoldKind::no_progress, std::to_string(job.fruitless) + " attempts in a row failed without a new checkpoint", by_the_scheduler, now};
   // Of what a node does once nobody knows that it does it again.
   job.restart_ms.reset();
-  if (!is_of_node || job.fruitless > 1) job.restart_ms = now + restart_delay(timeouts, std::max<std::int64_t>(job.fruitless, 1));
+  if (!is_of_node || job.failed_in_row > 1) job.restart_ms = now + restart_delay(timeouts, job.failed_in_row);
   job.avoided_nodes.clear();
   if (attempt.failure && !attempt.failure->node.empty()) job.avoided_nodes.push_back(attempt.failure->node);
   return true;

@@ -1,11 +1,10 @@
 // What becomes of a job whose attempt failed: whose fault it was, whether it is tried again, when and where; and which
-// ends of a trial are no failure. Part of lifecycle, which alone calls it, but for `explains`.
+// ends of a trial are no failure. Part of lifecycle, which alone calls it.
 #pragma once
 
 #include <optional>
 
 #include "scheduler/model/cluster.h"
-#include "scheduler/model/event.h"
 #include "scheduler/model/job.h"
 
 namespace ultramarine::core {
@@ -16,11 +15,6 @@ bool is_end_of_trial(const Attempt& attempt, Outcome outcome);
 bool is_trial_ending(const Job& job);
 /// That its time was over is all that there is to say of it.
 void forget_failure(Attempt& attempt);
-
-/// Whether what a node reports is the likelier cause of a gang's failure than another report: ranks whose peer is gone
-/// fail at once as well, and their nodes may be heard first. Who crashed comes before who exited with a code, and then
-/// who ended earlier; never what a node is to blame for.
-bool explains(const GangFailed& report, Outcome other, const Failure& failure);
 
 /// Whether a job whose attempt failed so would be tried again.
 bool may_restart(const Job& job, Outcome outcome, const std::optional<Failure>& failure);

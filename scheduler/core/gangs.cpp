@@ -92,13 +92,12 @@ bool is_being_stopped(const Job& job, const Attempt& attempt, std::int64_t numbe
   return (gang && (gang->stop_requested || gang->outcome)) || (script && script->finished_ms);
 }
 
-Duration stop_grace(const Job& job, const Attempt& attempt, std::int64_t number) {
-  constexpr Duration after_failure{5'000}, after_node_loss{1'000};
+Duration stop_grace(const TimeoutsConfig& timeouts, const Job& job, const Attempt& attempt, std::int64_t number) {
   const Gang* gang = find_gang(attempt, number);
   const Gang* first = find_gang(attempt, 1);
   for (const Gang* failed : {gang, first}) {
     if (!failed || !failed->failure || failed->outcome == Outcome::timed_out) continue;
-    return std::min(job.spec.stop_grace_ms, failed->outcome == Outcome::node_lost ? after_node_loss : after_failure);
+    return std::min(job.spec.stop_grace_ms, failed->outcome == Outcome::node_lost ? timeouts.cut_off_grace_ms : timeouts.failure_grace_ms);
   }
   return job.spec.stop_grace_ms;
 }

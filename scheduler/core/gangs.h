@@ -44,7 +44,7 @@ bool is_being_stopped(const Job& job, const Attempt& attempt, std::int64_t gang)
 
 /// How long its processes may take between SIGTERM and SIGKILL: what the job asked for, if there is anything to save. Ranks whose gang is broken
 /// only wait for each other.
-Duration stop_grace(const Job& job, const Attempt& attempt, std::int64_t gang);
+Duration stop_grace(const TimeoutsConfig& timeouts, const Job& job, const Attempt& attempt, std::int64_t gang);
 
 /// What asks the processes of a job that will run again for a checkpoint, if it is not SIGTERM (--signal); 0: nothing does.
 std::int64_t checkpoint_signal(const Job& job);

@@ -210,7 +210,7 @@ void on(State& state, Time now, const JobReleased& event) {
   if (job.state != held) return;
   job.hold.reset();
   job.released_ms = now;
-  job.fruitless = 0;
+  job.fruitless = job.failed_in_row = 0;
   settle_waiting(state, now, job);
 }
 
@@ -356,11 +356,11 @@ void on(State& state, Time now, const CheckpointSaved& event) {
 void on(State& state, Time now, const GangFailed& event) {
   Job* job = with_open_attempt(state, event.job, event.attempt);
   Gang* gang = open_gang(job, event.gang);
-  if (!gang || (gang->failure && !explains(event, gang->outcome.value_or(Outcome::failed), *gang->failure)))
-    return;  // the others follow from it
+  if (!gang || gang->failure.has_value() != event.corrects) return;  // only the first failure counts: the others follow from it
   gang->failure = event.failure;
   gang->outcome = event.outcome;
-  if (event.gang != 1) return;  // what `ultra run` started fails for itself: the script sees its exit code
+  if (event.corrects && event.gang == 1) job->attempts.back().failure = gang->failure;
+  if (event.corrects || event.gang != 1) return;  // what `ultra run` started fails for itself: the script sees its exit code
   // A script that gives up because a node took its ranks away is not to blame.
   for (const Gang& other : job->attempts.back().gangs) {
     if (other.gang == 1 || other.outcome != Outcome::node_lost || !other.failure) continue;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "scheduler/core/failures.h"
+#include "scheduler/core/first_failure.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/lifecycle.h"
 #include "scheduler/core/stall.h"
@@ -117,33 +117,22 @@ GangFailed gang_failed(const GangView& view, Outcome outcome, Failure failure) {
   return {view.key.job, view.key.attempt, view.key.gang, outcome, std::move(failure), by_the_scheduler};
 }
 
-/// The likeliest cause that a node reported, which is the earliest failure; of several at one instant the first in
-/// allocation order.
-std::optional<GangFailed> reported_failure(const GangView& view) {
-  std::optional<GangFailed> first;
-  for (std::size_t index = 0; index < view.sights.size(); ++index) {
-    const GangReport* report = view.report(index);
-    if (!report || !has_failed(*report)) continue;
-    Failure failure = report->failure.value_or(Failure{.detail = "the node's part of the gang ended without saying why"});
-    if (failure.node.empty()) failure.node = view.node(index);
-    Outcome outcome = report->outcome.value_or(Outcome::failed);
-    if (outcome == Outcome::succeeded) outcome = Outcome::failed;
-    const bool is_earlier = first && failure.at_ms < first->failure.at_ms;
-    GangFailed reported = gang_failed(view, outcome, std::move(failure));
-    const bool is_cause = !first || explains(reported, first->outcome, first->failure) ||
-                          (is_earlier && !explains(*first, reported.outcome, reported.failure));
-    if (is_cause) first = std::move(reported);
-  }
-  return first;
+/// What the nodes' reports say is the cause.
+std::optional<GangFailed> reported_failure(const GangView& view, const Liveness& liveness) {
+  if (!view.liveness) return std::nullopt;
+  auto cause = first_failure(view.allocation, *view.liveness, liveness);
+  return cause ? std::optional(gang_failed(view, cause->outcome, std::move(cause->failure))) : std::nullopt;
 }
 
-/// Of a gang that is being stopped because a rank failed, when a node that is heard later tells what that rank failed
-/// of.
-std::optional<GangFailed> belated_cause(const GangView& view) {
-  if (!view.is_stopping || !view.record || !view.record->failure || !view.record->outcome) return std::nullopt;
-  auto reported = reported_failure(view);
-  if (!reported || !explains(*reported, *view.record->outcome, *view.record->failure)) return std::nullopt;
-  return reported;
+/// While the gang is being stopped for what one node said first: another node has said since what that followed from.
+std::optional<GangFailed> corrected_failure(const GangView& view, const Liveness& liveness) {
+  if (!view.liveness || !view.record || !view.record->failure || !may_be_corrected(view.record->outcome.value_or(Outcome::succeeded))) return std::nullopt;
+  const Failure& named = *view.record->failure;
+  auto cause = first_failure(view.allocation, *view.liveness, liveness, ReportedFailure{*view.record->outcome, named});
+  if (cause->outcome == view.record->outcome && cause->failure.node == named.node && cause->failure.rank == named.rank) return std::nullopt;
+  GangFailed event = gang_failed(view, cause->outcome, std::move(cause->failure));
+  event.corrects = true;
+  return event;
 }
 
 std::optional<GangFailed> lost_node(const GangView& view, const State& state, Time now) {
@@ -251,10 +240,19 @@ bool is_cut_off(const GangView& view, const State& state, std::size_t index) {
   return node != state.nodes.end() && node->second.state == NodeState::unreachable && !is_gone(view.sights[index]);
 }
 
+/// The same of a job on one node. It may well be working there; only if it was to be stopped when it is cut off for so long, that ends. The
+/// silence counted there began before the node was called unreachable here.
+std::optional<Duration> cut_off_wait_alone(const GangView& view, const State& state, std::size_t index, Time now) {
+  const GangReport* report = view.report(index);
+  if (view.job.spec.stop_when_cut_off_ms.ms <= 0 || !report || report->self_stop_ms.ms <= 0) return std::nullopt;
+  const Duration rest = state.nodes.at(view.node(index)).since_ms + report->self_stop_ms - now;
+  return std::max(rest, Duration{}) + stop_grace(state.cluster.timeouts, view.job, view.attempt, view.key.gang) + state.cluster.timeouts.self_stop_margin_ms;
+}
+
 /// How long ranks that nobody can reach may live on once all others of their gang are gone; nullopt: nobody can say. Strict waits for what the
 /// supervisor there has promised, and a margin for clocks and for ranks that take their time to die.
-std::optional<Duration> cut_off_wait(const GangView& view, const State& state, std::size_t index) {
-  if (view.attempt.allocation.size() < 2) return std::nullopt;  // alone it may well be working
+std::optional<Duration> cut_off_wait(const GangView& view, const State& state, std::size_t index, Time now) {
+  if (view.attempt.allocation.size() < 2) return cut_off_wait_alone(view, state, index, now);
   switch (view.job.spec.on_node_loss) {
     case NodeLossRule::wait: return std::nullopt;
     case NodeLossRule::fast: return Duration{0};
@@ -263,11 +261,8 @@ std::optional<Duration> cut_off_wait(const GangView& view, const State& state, s
   const GangReport* report = view.report(index);
   if (!report || report->self_stop_ms.ms <= 0) return std::nullopt;
   // One that heard the stop before the line was cut takes its grace.
-  return std::max(report->self_stop_ms, stop_grace(view.job, view.attempt, view.key.gang)) + state.cluster.timeouts.self_stop_margin_ms;
+  return std::max(report->self_stop_ms, stop_grace(state.cluster.timeouts, view.job, view.attempt, view.key.gang)) + state.cluster.timeouts.self_stop_margin_ms;
 }
-
-/// Agents say once a second how far a gang is: no shorter silence means that it stands still.
-constexpr Duration progress_patience{3'000};
 
 /// When a gang that runs counts as failed because of a node that can't be reached: not while its ranks get further, for
 /// then they all live; and not when all of its nodes were away until just now, for the others may come back as well,
@@ -276,8 +271,12 @@ struct NodeLoss {
   Time at;
   std::size_t node;
 };
-std::optional<NodeLoss> node_loss(const GangView& view, const State& state, const Liveness& liveness) {
+std::optional<NodeLoss> node_loss(const GangView& view, const State& state, const Liveness& liveness, Time now) {
   if (!view.has_started() || view.is_stopping) return std::nullopt;
+  if (view.attempt.allocation.size() < 2) {
+    if (!is_cut_off(view, state, 0) || !cut_off_wait(view, state, 0, now)) return std::nullopt;
+    return NodeLoss{state.nodes.at(view.node(0)).since_ms + view.report(0)->self_stop_ms, 0};
+  }
   std::optional<NodeLoss> loss;
   std::optional<Time> somebody_there_since;
   for (const NodeAllocation& part : view.attempt.allocation) {
@@ -287,7 +286,7 @@ std::optional<NodeLoss> node_loss(const GangView& view, const State& state, cons
   }
   if (!somebody_there_since) return std::nullopt;  // the network of the scheduler is gone, not the nodes
   for (std::size_t index = 0; index < view.sights.size() && !loss; ++index) {
-    if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index)) continue;
+    if (!is_cut_off(view, state, index) || !cut_off_wait(view, state, index, now)) continue;
     loss = NodeLoss{std::max(state.nodes.at(view.node(index)).since_ms,
                              *somebody_there_since + state.cluster.timeouts.unreachable_ms),
                     index};
@@ -295,24 +294,25 @@ std::optional<NodeLoss> node_loss(const GangView& view, const State& state, cons
   const auto found = liveness.gangs.find(view.key);
   if (loss && found != liveness.gangs.end() && found->second.progress && found->second.progress->advanced_ms != Time{})
     loss->at = std::max(loss->at, std::max(found->second.progress->advanced_ms, *somebody_there_since) +
-                                      std::max(state.cluster.timeouts.unreachable_ms, progress_patience));
+                                      std::max(state.cluster.timeouts.unreachable_ms, state.cluster.timeouts.progress_patience_ms));
   return loss;
 }
 
 std::optional<GangFailed> lost_contact(const GangView& view, const State& state, const Liveness& liveness, Time now) {
-  const auto loss = node_loss(view, state, liveness);
+  const auto loss = node_loss(view, state, liveness, now);
   if (!loss || now < loss->at) return std::nullopt;
   Failure failure{.node = view.node(loss->node), .node_at_fault = true, .at_ms = now};
-  failure.detail = "node " + failure.node + " can't be reached, and the ranks get no further without it";
+  failure.detail = view.attempt.allocation.size() < 2 ? "node " + failure.node + " can't be reached, and the job was to stop there by now"
+                                                      : "node " + failure.node + " can't be reached, and the ranks get no further without it";
   return gang_failed(view, Outcome::node_lost, std::move(failure));
 }
 
 /// Of a gang that is being stopped, when nothing is left of it but on nodes that can't be reached.
-std::optional<GangCutOff> cut_off(const GangView& view, const State& state) {
+std::optional<GangCutOff> cut_off(const GangView& view, const State& state, Time now) {
   GangCutOff event{view.key.job, view.key.attempt, view.key.gang, {}, {}, by_the_scheduler};
   for (std::size_t index = 0; index < view.sights.size(); ++index) {
     if (is_gone(view.sights[index])) continue;
-    const auto wait = cut_off_wait(view, state, index);
+    const auto wait = cut_off_wait(view, state, index, now);
     if (!wait || !is_cut_off(view, state, index)) return std::nullopt;
     event.nodes.push_back(view.node(index));
     event.wait_ms = std::max(event.wait_ms, *wait);
@@ -342,7 +342,7 @@ bool has_run_unheard(const GangView& view) {
 bool add_due(const GangView& view, const State& state, const Liveness& liveness, Time now, std::vector<Event>& events) {
   const auto& [job, attempt, gang] = view.key;
   if (!view.is_stopping) {
-    auto failure = reported_failure(view);
+    auto failure = reported_failure(view, liveness);
     if (!failure) failure = lost_node(view, state, now);
     if (!failure) failure = late_launch(view, state.cluster.timeouts.launch_ms, now);
     if (!failure) failure = lost_contact(view, state, liveness, now);
@@ -362,7 +362,7 @@ bool add_due(const GangView& view, const State& state, const Liveness& liveness,
       }
     }
   }
-  if (auto cause = belated_cause(view)) {
+  if (auto cause = corrected_failure(view, liveness)) {
     events.push_back(std::move(*cause));
     return false;
   }
@@ -373,7 +373,7 @@ bool add_due(const GangView& view, const State& state, const Liveness& liveness,
   if (!view.all(is_gone)) {
     const auto self_stopped = self_stopped_at(view, state);
     if (!self_stopped && view.is_stopping && !(view.record && view.record->cut_off_until_ms))
-      if (auto event = cut_off(view, state)) events.push_back(std::move(*event));
+      if (auto event = cut_off(view, state, now)) events.push_back(std::move(*event));
     if (!self_stopped || now < *self_stopped) return false;
   }
   events.push_back(GangFinished{job, attempt, gang, final_outcome(view), rank_results(view), by_the_scheduler});
@@ -430,7 +430,7 @@ std::vector<Event> due_events(const State& state, const std::set<JobId>& active,
 
 std::optional<Time> next_due(const State& state, const Liveness& liveness, Time now) { return next_due(state, active_jobs(state), liveness, now); }
 
-std::optional<Time> next_due(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time) {
+std::optional<Time> next_due(const State& state, const std::set<JobId>& active, const Liveness& liveness, Time now) {
   std::optional<Time> earliest;
   const auto consider = [&](Time time) {
     if (!earliest || time < *earliest) earliest = time;
@@ -448,7 +448,7 @@ std::optional<Time> next_due(const State& state, const std::set<JobId>& active, 
       const Gang* gang = find_gang(*attempt, number);
       if (gang && gang->finished_ms) continue;
       const GangView view = look(job, number, state, liveness);
-      if (const auto loss = node_loss(view, state, liveness)) consider(loss->at);
+      if (const auto loss = node_loss(view, state, liveness, now)) consider(loss->at);
       if (const auto end = self_stopped_at(view, state)) consider(*end);
       if (const auto limit = launch_limit(view, state.cluster.timeouts.launch_ms)) consider(limit->at);
     }
@@ -496,7 +496,7 @@ LaunchStep launch_step(const State& state, const Liveness& liveness, const GangK
     return knows ? LaunchStep::nothing : LaunchStep::prepare;
   }
   const bool all_ready = view.all([](Sight s) { return s == Sight::prepared || has_run(s); });
-  const bool nobody_failed = !reported_failure(view);
+  const bool nobody_failed = !reported_failure(view, liveness);
   return sight == Sight::prepared && all_ready && nobody_failed ? LaunchStep::start : LaunchStep::nothing;
 }
 

@@ -3,9 +3,10 @@
 // A plain value that the daemon (or the simulator) owns and fills in from messages.
 #pragma once
 
+#include <deque>
 #include <map>
-#include <set>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct NodeLiveness {
   std::vector<GangKey> known_gangs;  // from the last Hello; grows with each report
   std::optional<NodeFacts> facts;    // from the last Hello
   Time facts_heard_ms;
+  std::deque<Duration> clock_leads;  // how far its clock was ahead of ours at its last heartbeats, each less what that was under way
   std::string metrics;               // from the last Hello: host:port of the agent's /metrics; "" = nowhere
 };
 
@@ -53,7 +55,7 @@ struct Liveness {
 /// Durable events that state and liveness imply now, in order; to be journaled and applied, then asked again until empty.
 ///   NodeSuspected, NodeUnreachable  after timeouts.suspect and .unreachable of silence of a node that had joined
 ///   GangStarted                     every node of a gang that is being launched reports running (or finished)
-///   GangFailed                      the first node that reports a failure, and a later one that tells its cause (explains); or a node that said hello does not know a gang that is past prepared
+///   GangFailed                      a node reports a failure (first_failure.h: of several, the cause; until the end it may be corrected); or a node that said hello does not know a gang that is past prepared
 ///                                   elsewhere (supervisor_lost, or node_lost when its boot id changed or somebody says that it is lost); or timeouts.launch passed; or a node of a job
 ///                                   over several can't be reached and the ranks get no further (node_lost; NodeLossRule says whether)
 ///   GangStalled, GangWentOn         every node of a running gang says that nothing goes on there (stall.h); no longer

@@ -203,12 +203,13 @@ std::optional<Failure> hang_of(const Allocation& allocation, const std::map<std:
   const std::string since = "no rank has finished a step for " + in_seconds(*still);
   Failure failure{.at_ms = now};
   if (!ended.empty() && !verdict.culprit) {
-    // Others may well have something to do that takes longer, and doesn't need it.
-    if (still->ms < patience_after_an_end * limit.ms || !std::all_of(ranks.begin(), ranks.end(), sleeps)) return std::nullopt;
+    // Others may well have something to do that takes longer, and doesn't need it. Whether who works gets anywhere, or waits actively, can't be seen.
+    if (still->ms < patience_after_an_end * limit.ms) return std::nullopt;
+    const bool all_sleep = std::all_of(ranks.begin(), ranks.end(), sleeps);
     failure.rank = ended.front().rank;
     failure.node = ended.front().node;
     failure.detail = "rank " + std::to_string(failure.rank) + " on " + failure.node + " ended early, with code 0" +
-                     (ended.size() > 1 ? " as did " + counted_others(ended.size() - 1) : "") + ", and those that run only wait: " + since;
+                     (ended.size() > 1 ? " as did " + counted_others(ended.size() - 1) : "") + (all_sleep ? ", and those that run only wait: " : ", and those that run get no further: ") + since;
   } else if (verdict.culprit) {
     failure.rank = verdict.culprit->seen.rank;
     failure.node = verdict.culprit->node;

@@ -26,7 +26,7 @@ struct EndedRank {
 
 /// What hangs, with one sentence that says why; rank -1 when nobody differs from the others. nullopt unless every node of `allocation` says that
 /// nothing there speaks against a hang, and one of them has seen steps before.
-/// Once ranks have `ended` (well, and early), only if all others sleep, and for four times as long: then the first of these is named.
+/// Once ranks have `ended` (well, and early), only after four times as long, whether the others sleep or wait actively: then the first of these is named.
 std::optional<Failure> hang_of(const Allocation& allocation, const std::map<std::string, GangStillness>& stillness, Time now,
                                const std::vector<EndedRank>& ended = {});
 

@@ -139,9 +139,21 @@ struct TimeoutsConfig {
   Duration restart_delay_ms{5'000};               // before a failed job is tried again; twice as long after each failure that follows
   Duration restart_delay_max_ms{10 * 60'000};
   Duration unkillable_ms{10'000};                 // what lives on so long after SIGKILL can't be killed: its node is drained
+  Duration line_silence_ms{8'000};                // agent and scheduler give up a line over which nothing came for so long; pinged after half of it
+  Duration line_unacknowledged_ms{5'000};         // ... and one over which the other machine confirms nothing
+  Duration connect_ms{4'000};                     // for an agent to open a line to the scheduler
+  Duration welcome_ms{10'000};                    // ... and to be answered then
+  Duration reconnect_max_ms{1'500};               // longest pause of an agent between two tries
+  Duration progress_patience_ms{3'000};           // while a node can't be reached, ranks that say nothing for less still get further
+  Duration checkpoint_answer_ms{5'000};           // a program that saved a checkpoint waits no longer for a scheduler that is away: its node keeps it
+  Duration finalize_ms{5'000};                    // for a rank that has ended to be heard of MPI_Finalize
+  Duration failure_grace_ms{5'000};               // between SIGTERM and SIGKILL for the others once a rank has failed, if their job's grace is longer
+  Duration cut_off_grace_ms{1'000};               // ... for ranks that end because they are cut off
   bool operator==(const TimeoutsConfig&) const = default;
 };
-BOOST_DESCRIBE_STRUCT(TimeoutsConfig, (), (heartbeat_ms, suspect_ms, unreachable_ms, self_stop_ms, self_stop_margin_ms, launch_ms, agents_return_ms, restart_delay_ms, restart_delay_max_ms, unkillable_ms))
+BOOST_DESCRIBE_STRUCT(TimeoutsConfig, (), (heartbeat_ms, suspect_ms, unreachable_ms, self_stop_ms, self_stop_margin_ms, launch_ms, agents_return_ms, restart_delay_ms, restart_delay_max_ms, unkillable_ms,
+                                         line_silence_ms, line_unacknowledged_ms, connect_ms, welcome_ms, reconnect_max_ms, progress_patience_ms,
+                                         checkpoint_answer_ms, finalize_ms, failure_grace_ms, cut_off_grace_ms))
 
 /// All that planning depends on. Journaled when it changes, so that a replay sees what the scheduler saw.
 struct ClusterConfig {

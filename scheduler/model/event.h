@@ -272,8 +272,9 @@ struct GangFailed {
   Outcome outcome = Outcome::failed;
   Failure failure;
   Actor actor;
+  bool corrects = false;  // what was said first was a consequence: this is the cause
 };
-BOOST_DESCRIBE_STRUCT(GangFailed, (), (job, attempt, gang, outcome, failure, actor))
+BOOST_DESCRIBE_STRUCT(GangFailed, (), (job, attempt, gang, outcome, failure, actor, corrects))
 
 /// Of a gang that is being stopped nothing is left but what may still run on nodes that can't be reached.
 struct GangCutOff {

@@ -89,6 +89,8 @@ constexpr Duration longest_time_limit{-1};
 constexpr Duration never_hangs{-1};
 
 constexpr std::int64_t max_restarts_most = 1000;
+/// Of stop_when_cut_off_ms: a machine that is only busy is silent for less.
+constexpr Duration stop_when_cut_off_least{10'000};
 
 /// What becomes of a job over several nodes when one of them can't be reached and its ranks get no further.
 ///   strict  it runs again elsewhere once the cut-off ranks have surely stopped themselves: two attempts never overlap
@@ -140,6 +142,7 @@ struct JobSpec {
   std::string reservation;                // it runs inside this one; "" = outside of all
   std::int64_t max_restarts = 0;          // how often it queues again after it failed by itself; what its nodes are to blame for isn't counted
   NodeLossRule on_node_loss = NodeLossRule::strict;
+  Duration stop_when_cut_off_ms;          // on one node: cut off from the scheduler for so long, its ranks are stopped there; 0 = they run on
   Duration hang_after_ms;                 // without a step it hangs, if it reports any; 0 = as the cluster says; never_hangs
   std::optional<TerminalSize> terminal;   // of its script: `ultra shell`
   std::int64_t min_gpus = 0;              // its program runs on so few, too: what it may be offered; 0 = not said
@@ -152,7 +155,7 @@ BOOST_DESCRIBE_STRUCT(JobSpec, (),
                       (name, account, partition, qos, resources, time_limit_ms, stop_grace_ms, mpi, command, working_directory, script, gpu_type,
                        ranks, ranks_per_node, cpus_per_rank, bind, dependencies, output, error, append_output, log_bytes_max, warning, strict_names,
                        cpus_per_gpu, memory_per_gpu_bytes, features, only_nodes, without_nodes, exclusive, nice, begin_ms, deadline_ms, hold,
-                       reservation, max_restarts, on_node_loss, hang_after_ms, terminal, min_gpus, trial, notify, recorded))
+                       reservation, max_restarts, on_node_loss, stop_when_cut_off_ms, hang_after_ms, terminal, min_gpus, trial, notify, recorded))
 
 /// A job's place in its array: n jobs submitted as one.
 struct ArrayElement {
@@ -308,6 +311,7 @@ struct Job {
   std::optional<Time> stop_asked_ms;       // while its attempt is being stopped: since when
   std::int64_t restarts = 0;               // after failures of its own
   std::int64_t fruitless = 0;              // failed attempts in a row without a new checkpoint
+  std::int64_t failed_in_row = 0;          // failed attempts in a row, whatever they saved: how long it waits grows with them
   std::optional<Time> restart_ms;          // while it waits to be tried again: not before
   std::vector<std::string> avoided_nodes;  // where its last attempt failed: the next one goes elsewhere if it can
   std::optional<Boost> boost;              // while it waits
@@ -316,6 +320,6 @@ struct Job {
   bool operator==(const Job&) const = default;
 };
 BOOST_DESCRIBE_STRUCT(Job, (), (job, spec, owner, state, submitted_ms, ended_ms, stop_cause, attempts, environment_of, environment_names, request_key, checkpoint,
-                            array, eligible_ms, hold, own_turn, released_ms, stop_asked_ms, restarts, fruitless, restart_ms, avoided_nodes, boost, waited, waited_until_ms))
+                            array, eligible_ms, hold, own_turn, released_ms, stop_asked_ms, restarts, fruitless, failed_in_row, restart_ms, avoided_nodes, boost, waited, waited_until_ms))
 
 }  // namespace ultramarine

@@ -13,7 +13,7 @@
 namespace ultramarine {
 
 /// suspect after some silence (no new placements), unreachable after more (TimeoutsConfig). `down`: no agent has joined yet.
-BOOST_DEFINE_FIXED_ENUM_CLASS(NodeState, std::uint8_t, up, suspect, unreachable, draining, drained, down, quarantined)
+BOOST_DEFINE_FIXED_ENUM_CLASS(NodeState, std::uint8_t, up, suspect, unreachable, draining, drained, down)
 BOOST_DEFINE_FIXED_ENUM_CLASS(DeviceSource, std::uint8_t, virtual_devices, nvml)
 
 /// What an agent says of its machine when it connects, so that people can compare nodes. Nothing is decided by it.

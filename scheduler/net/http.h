@@ -66,6 +66,7 @@ struct ServerOptions {
   int unix_mode = 0666;                      // of the socket file
   std::chrono::milliseconds header_time_max = std::chrono::seconds(5);  // from the first byte, or from the connecting
   std::chrono::milliseconds body_time_max = std::chrono::seconds(30);
+  LineTimes line;                            // of WebSockets
   /// Called for every WebSocket upgrade to this path; empty: upgrades are refused with 404.
   std::map<std::string, UpgradeHandler> websockets;
 };

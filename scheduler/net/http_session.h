@@ -188,7 +188,7 @@ class HttpSession final : public ServedSession, public Answerable, public std::e
 
     stream_.expires_never();
     auto socket = std::make_shared<WebSocket<Stream>>(std::move(stream_));
-    set_websocket_options(*socket, server_->options.message_bytes_max);
+    set_websocket_options(*socket, server_->options.message_bytes_max, server_->options.line);
     auto& message = parser_->get();
     accepting_ = socket;
     socket->async_accept(message, [self = self(), socket, request = std::move(*request)](error_code error) {

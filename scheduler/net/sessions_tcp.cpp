@@ -5,7 +5,7 @@
 namespace ultramarine::net {
 
 template class WebSocketSession<TcpStream>;
-template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t);
+template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t, const LineTimes&);
 template void serve<TcpStream>(std::shared_ptr<ServerCore>, TcpStream&&, Peer);
 
 }  // namespace ultramarine::net

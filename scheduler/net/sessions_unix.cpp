@@ -5,7 +5,7 @@
 namespace ultramarine::net {
 
 template class WebSocketSession<UnixStream>;
-template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t);
+template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t, const LineTimes&);
 template void serve<UnixStream>(std::shared_ptr<ServerCore>, UnixStream&&, Peer);
 
 }  // namespace ultramarine::net

@@ -190,15 +190,19 @@ void set_tcp_options(int fd) {
   const int on = 1;
   const int idle_s = 3;
   const int interval_s = 1;
-  const unsigned unanswered_ms = 5000;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
   ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
-  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
+  set_unacknowledged_max(fd, LineTimes{}.unacknowledged);
 }
 
 }  // namespace
+
+void set_unacknowledged_max(int fd, std::chrono::milliseconds length) {
+  const auto unacknowledged_ms = static_cast<unsigned>(length.count());
+  ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
+}
 
 Accepted accept_from(int listening_fd, bool is_unix, FileDescriptor& client, Peer& peer) {
   for (;;) {

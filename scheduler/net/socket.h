@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast/core/basic_stream.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "scheduler/net/context.h"
 #include "scheduler/net/endpoint.h"
 #include "scheduler/net/file_descriptor.h"
+#include "scheduler/net/websocket.h"
 
 namespace ultramarine::net {
 
@@ -27,6 +29,9 @@ using UnixStream = beast::basic_stream<Local, Executor>;
 std::string describe(const error_code& error);
 /// "can't `verb` `endpoint`: reason", with errno where the error is one.
 NetError net_error(const std::string& verb, const Endpoint& endpoint, const error_code& error);
+
+/// Of a TCP socket: how long what was sent may stay unconfirmed before the connection counts as cut.
+void set_unacknowledged_max(int fd, std::chrono::milliseconds length);
 
 /// Listening, non-blocking. `actual` has the port that was chosen. Throws NetError.
 FileDescriptor listen_on(const Endpoint& endpoint, int unix_mode, Endpoint& actual);

@@ -12,6 +12,13 @@
 
 namespace ultramarine::net {
 
+/// How long the other side of a line may take.
+struct LineTimes {
+  std::chrono::milliseconds open{10'000};           // to take the connection and the upgrade, and to answer a close
+  std::chrono::milliseconds silence{30'000};        // without any word; it is pinged after half of it
+  std::chrono::milliseconds unacknowledged{5'000};  // for its machine to confirm what was sent (TCP_USER_TIMEOUT)
+};
+
 class Connection {
  public:
   virtual ~Connection() = default;
@@ -30,6 +37,6 @@ class Connection {
 
 /// Connects and upgrades; calls exactly one of the two on the loop's thread.
 void connect(Loop& loop, const Endpoint& endpoint, const std::string& path, std::function<void(std::shared_ptr<Connection>)> on_open,
-             std::function<void(const NetError&)> on_error, std::chrono::milliseconds timeout = std::chrono::seconds(10));
+             std::function<void(const NetError&)> on_error, LineTimes times = {});
 
 }  // namespace ultramarine::net

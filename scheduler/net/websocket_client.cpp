@@ -16,12 +16,13 @@ constexpr std::size_t client_message_bytes_max = 64 << 20;
 template <class Stream>
 class Handshake final : public std::enable_shared_from_this<Handshake<Stream>> {
  public:
-  Handshake(std::shared_ptr<Context> context, const Endpoint& endpoint, const std::string& path, OpenHandler on_open, ErrorHandler on_error)
+  Handshake(std::shared_ptr<Context> context, const Endpoint& endpoint, const std::string& path, OpenHandler on_open, ErrorHandler on_error,
+            const LineTimes& times)
       : context_(std::move(context)), endpoint_(endpoint), path_(path), on_open_(std::move(on_open)), on_error_(std::move(on_error)),
-        socket_(context_->get_executor()), deadline_(*context_) {}
+        times_(times), socket_(context_->get_executor()), deadline_(*context_) {}
 
-  void start(std::chrono::milliseconds timeout) {
-    deadline_.expires_after(timeout);
+  void start() {
+    deadline_.expires_after(times_.open);
     deadline_.async_wait([self = self()](error_code error) {
       if (!error) self->fail(beast::error::timeout);
     });
@@ -36,7 +37,7 @@ class Handshake final : public std::enable_shared_from_this<Handshake<Stream>> {
   std::shared_ptr<Handshake> self() { return this->shared_from_this(); }
 
   void shake_hands() {
-    set_websocket_options(socket_, client_message_bytes_max);
+    set_websocket_options(socket_, client_message_bytes_max, times_);
     socket_.async_handshake(answer_, endpoint_.is_unix() ? "localhost" : endpoint_.text(), path_, [self = self()](error_code error) {
       if (*self->finished_) return;
       if (error) return self->fail(error);
@@ -78,6 +79,7 @@ class Handshake final : public std::enable_shared_from_this<Handshake<Stream>> {
   const std::string path_;
   OpenHandler on_open_;
   ErrorHandler on_error_;
+  const LineTimes times_;
   WebSocket<Stream> socket_;
   asio::steady_timer deadline_;
   std::shared_ptr<bool> finished_ = std::make_shared<bool>(false);
@@ -86,9 +88,9 @@ class Handshake final : public std::enable_shared_from_this<Handshake<Stream>> {
 
 }  // namespace
 
-void connect(Loop& loop, const Endpoint& endpoint, const std::string& path, OpenHandler on_open, ErrorHandler on_error, std::chrono::milliseconds timeout) {
+void connect(Loop& loop, const Endpoint& endpoint, const std::string& path, OpenHandler on_open, ErrorHandler on_error, LineTimes times) {
   const auto begin = [&]<class Stream>(std::type_identity<Stream>) {
-    std::make_shared<Handshake<Stream>>(loop.implementation().context, endpoint, path, std::move(on_open), std::move(on_error))->start(timeout);
+    std::make_shared<Handshake<Stream>>(loop.implementation().context, endpoint, path, std::move(on_open), std::move(on_error), times)->start();
   };
   endpoint.is_unix() ? begin(std::type_identity<UnixStream>()) : begin(std::type_identity<TcpStream>());
 }

@@ -23,12 +23,10 @@ using WebSocket = websocket::stream<Stream, false>;  // no compression
 
 constexpr std::size_t queued_bytes_max = 64 << 20;   // of a connection's outbox
 constexpr std::size_t early_bytes_max = 16 << 20;    // kept before there is a handler; then reading pauses
-constexpr auto silence_max = std::chrono::seconds(30);    // of the other side, pinged after half of it
-constexpr auto handshake_max = std::chrono::seconds(10);  // opening and closing
 
 /// What both ends set before the handshake.
 template <class Stream>
-void set_websocket_options(WebSocket<Stream>& socket, std::size_t message_bytes_max);
+void set_websocket_options(WebSocket<Stream>& socket, std::size_t message_bytes_max, const LineTimes& times);
 
 template <class Stream>
 class WebSocketSession final : public Connection,
@@ -100,7 +98,7 @@ class WebSocketSession final : public Connection,
 // Compiled in sessions_tcp.cpp and sessions_unix.cpp.
 extern template class WebSocketSession<TcpStream>;
 extern template class WebSocketSession<UnixStream>;
-extern template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t);
-extern template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t);
+extern template void set_websocket_options<TcpStream>(WebSocket<TcpStream>&, std::size_t, const LineTimes&);
+extern template void set_websocket_options<UnixStream>(WebSocket<UnixStream>&, std::size_t, const LineTimes&);
 
 }  // namespace ultramarine::net

@@ -3,6 +3,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "scheduler/net/utf8.h"
@@ -11,12 +12,13 @@
 namespace ultramarine::net {
 
 template <class Stream>
-void set_websocket_options(WebSocket<Stream>& socket, std::size_t message_bytes_max) {
+void set_websocket_options(WebSocket<Stream>& socket, std::size_t message_bytes_max, const LineTimes& times) {
   websocket::stream_base::timeout timeout{};
-  timeout.handshake_timeout = handshake_max;
-  timeout.idle_timeout = silence_max;
+  timeout.handshake_timeout = times.open;
+  timeout.idle_timeout = times.silence;
   timeout.keep_alive_pings = true;
   socket.set_option(timeout);
+  if constexpr (std::is_same_v<Stream, TcpStream>) set_unacknowledged_max(beast::get_lowest_layer(socket).socket().native_handle(), times.unacknowledged);
   socket.read_message_max(message_bytes_max);
   socket.auto_fragment(false);
   socket.write_buffer_bytes(64 << 10);
@@ -205,7 +207,7 @@ std::string WebSocketSession<Stream>::reason_of(const error_code& error) {
   }
   if (close_begun_) return error == beast::error::timeout ? "cut off: the other side didn't answer the closing" : "";
   if (error == asio::error::eof || error == asio::error::connection_reset || error == asio::error::broken_pipe) return "cut off by the other side";
-  if (error == beast::error::timeout) return "cut off: nothing was heard for " + std::to_string(silence_max.count()) + " s";
+  if (error == beast::error::timeout) return "cut off: nothing was heard for too long";
   return "cut off: " + describe(error);
 }
 

@@ -53,10 +53,11 @@ struct LaunchSpec {
   std::string gang_secret;          // 128 bits, hex: proves a shim of the same gang to another
   bool virtual_devices = false;
   Duration self_stop_ms;            // once it reports progress: without the scheduler and without progress for so long, it ends itself; 0 = it won't
+  TimeoutsConfig timeouts;          // the cluster's
   std::vector<LocalDevice> local_devices;  // of the whole attempt on this node, where they are real; its agent fills them in
 };
 BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, allocation, job_allocation, array, submitted_ms, time_left_ms,
-                                       environment, fabric_environment, memlock_bytes, hang, gang_secret, virtual_devices, self_stop_ms, local_devices))
+                                       environment, fabric_environment, memlock_bytes, hang, gang_secret, virtual_devices, self_stop_ms, timeouts, local_devices))
 
 // ---- agent -> scheduler ------------------------------------------------------------------------------------------
 
@@ -80,8 +81,9 @@ struct Heartbeat {
   static constexpr const char* type = "heartbeat";
   std::int64_t sequence = 0;
   std::vector<DeviceReport> devices;
+  std::optional<Time> clock_ms;  // the node's wall clock when this was sent: only to compare what nodes say of one instant
 };
-BOOST_DESCRIBE_STRUCT(Heartbeat, (), (sequence, devices))
+BOOST_DESCRIBE_STRUCT(Heartbeat, (), (sequence, devices, clock_ms))
 
 /// Newest training progress of a gang, at most one message a second and node. Not durable.
 struct Progress {

@@ -286,6 +286,8 @@ void check_timeouts(const TimeoutsConfig& timeouts, const TomlReader& reader) {
   if (timeouts.self_stop_ms < timeouts.suspect_ms)
     reader.fail("timeouts.self_stop_ms", "self_stop " + format_duration(timeouts.self_stop_ms) + " is shorter than suspect (" + format_duration(timeouts.suspect_ms) + ")",
                 "raise it: a short silence ends nothing");
+  // It is pinged after half of that, and both ways take their time.
+  check_order(timeouts.heartbeat_ms, "heartbeat", timeouts.line_silence_ms, "line_silence", "raise it: a healthy line is never cut");
   if (timeouts.restart_delay_max_ms < timeouts.restart_delay_ms)
     reader.fail("timeouts.restart_delay_max_ms", "restart_delay_max " + format_duration(timeouts.restart_delay_max_ms) + " is shorter than restart_delay (" +
                     format_duration(timeouts.restart_delay_ms) + ")", "raise it, or lower restart_delay");

@@ -1,6 +1,7 @@
 // Datagrams that a rank sends to the path in ULTRA_PROGRESS (a Unix datagram socket): one JSON object each, with a `type`.
 // Unknown types are ignored and lost datagrams are harmless. `checkpoint` is answered with the text "recorded" to the
-// sender's address once the scheduler has it on disk (a sender without an address gets no answer).
+// sender's address once the scheduler has it on disk (a sender without an address gets no answer); while the scheduler is away, with "kept"
+// after timeouts.checkpoint_answer, once the node has it on disk and will tell the scheduler.
 #pragma once
 
 #include <boost/describe.hpp>

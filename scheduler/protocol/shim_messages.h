@@ -19,12 +19,14 @@
 
 namespace ultramarine::protocol {
 
-/// The scheduler still hears this node. A part of a gang that reports progress stops itself when neither this nor progress comes.
+/// The scheduler has heard this node. A part of a gang that reports progress stops itself when neither this nor progress comes.
 struct Lease {
   static constexpr const char* type = "lease";
   GangKey key;
+  Duration age_ms;        // how long ago the word was sent that was heard: the scheduler may have heard nothing since
+  Duration self_stop_ms;  // the newest promise of this part (GangReport) that was heard for certain; 0 = none
 };
-BOOST_DESCRIBE_STRUCT(Lease, (), (key))
+BOOST_DESCRIBE_STRUCT(Lease, (), (key, age_ms, self_stop_ms))
 
 // agent -> shim: Start, Stop, TerminalInput, Examine, TimeAllowed (as from the scheduler), CheckpointRecorded, Lease
 using ToShim = std::variant<Start, Stop, CheckpointRecorded, TerminalInput, Examine, TimeAllowed, Lease>;

@@ -25,8 +25,9 @@ struct AgentDoor::Session {
 AgentDoor::AgentDoor(net::Loop& loop, Daemon& daemon, std::string cluster_secret, api::Api& api)
     : loop_(loop), daemon_(daemon), cluster_secret_(std::move(cluster_secret)), relay_(loop, api) {}
 
-std::unique_ptr<net::Server> AgentDoor::listen(const net::Endpoint& endpoint) {
+std::unique_ptr<net::Server> AgentDoor::listen(const net::Endpoint& endpoint, net::LineTimes line) {
   net::ServerOptions options;
+  options.line = line;
   options.message_bytes_max = message_bytes_max;
   options.body_bytes_max = 4096;
   options.websockets[agents_path] = [this](const net::Request&, std::shared_ptr<net::Connection> connection) {

@@ -25,7 +25,7 @@ class AgentDoor {
   const Relay& relay() const { return relay_; }
 
   /// Listens; answers everything but the upgrade with 404. Throws NetError.
-  std::unique_ptr<net::Server> listen(const net::Endpoint& endpoint);
+  std::unique_ptr<net::Server> listen(const net::Endpoint& endpoint, net::LineTimes line = {});
 
  private:
   struct Session;

@@ -119,7 +119,10 @@ protocol::LaunchSpec Dispatch::launch_spec(const State& state, const Job& job, c
   launch.memlock_bytes = state.cluster.fabric.memlock_bytes;
   launch.hang = core::hang_settings(state.cluster, job.spec);
   launch.gang_secret = gang_secret(cluster_secret_, key);
+  launch.timeouts = state.cluster.timeouts;
   if (attempt.allocation.size() > 1 && job.spec.on_node_loss != NodeLossRule::wait) launch.self_stop_ms = state.cluster.timeouts.self_stop_ms;
+  if (attempt.allocation.size() > 1) launch.spec.stop_when_cut_off_ms = {};  // on_node_loss says what becomes of them
+  else launch.self_stop_ms = launch.spec.stop_when_cut_off_ms;
   if (const auto known = state.nodes.find(node); known != state.nodes.end()) launch.virtual_devices = known->second.config.virtual_devices;
   return launch;
 }
@@ -136,8 +139,8 @@ std::optional<protocol::ToAgent> Dispatch::command(const State& state, const cor
       return start;
     }
     case core::LaunchStep::stop:
-      return protocol::Stop{key, core::stop_grace(job, job.attempts.back(), key.gang), core::checkpoint_signal(job)};
-    case core::LaunchStep::terminate: return protocol::Stop{key, core::stop_grace(job, job.attempts.back(), key.gang)};
+      return protocol::Stop{key, core::stop_grace(state.cluster.timeouts, job, job.attempts.back(), key.gang), core::checkpoint_signal(job)};
+    case core::LaunchStep::terminate: return protocol::Stop{key, core::stop_grace(state.cluster.timeouts, job, job.attempts.back(), key.gang)};
     case core::LaunchStep::forget: return protocol::Forget{key};
   }
   return std::nullopt;

@@ -210,8 +210,10 @@ int serve(const ProgramOptions& options) {
                              [&] { return front_door.listen_loopback(endpoint_of("[scheduler].http", section.http)); }));
     http_address = servers.back()->endpoint().text();
   }
+  const net::LineTimes line{.silence = std::chrono::milliseconds(file.cluster.timeouts.line_silence_ms.ms),
+                            .unacknowledged = std::chrono::milliseconds(file.cluster.timeouts.line_unacknowledged_ms.ms)};
   servers.push_back(
-      listen("[scheduler].agents", section.agents, [&] { return agent_door.listen(endpoint_of("[scheduler].agents", section.agents)); }));
+      listen("[scheduler].agents", section.agents, [&] { return agent_door.listen(endpoint_of("[scheduler].agents", section.agents), line); }));
   if (!std::filesystem::exists(page / "index.html")) spdlog::info("the web page was not built: there is none in {}", page.string());
   const std::string agents_address = servers.back()->endpoint().text();
   daemon.set_addresses(http_address, agents_address);

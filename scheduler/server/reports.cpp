@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "scheduler/core/first_failure.h"
 #include "scheduler/core/gangs.h"
 #include "scheduler/core/stall.h"
 #include "scheduler/server/daemon.h"
@@ -137,6 +138,7 @@ void Daemon::take(const Agent& agent, const protocol::Heartbeat& heartbeat) {
   heard(agent);
   core::NodeLiveness& live = liveness_.nodes[agent.node];
   live.devices = heartbeat.devices;
+  if (heartbeat.clock_ms) core::note_clock(live, *heartbeat.clock_ms, now_);
   exporter_.on_devices(now_, agent.node, live.source, live.devices);
   sessions_.send(agent.node, protocol::Heard{heartbeat.sequence});
 }
@@ -191,7 +193,9 @@ void Daemon::take(const Agent& agent, const protocol::CheckpointReport& report) 
   heard(agent);
   if (!scheduler_.is_current(report.key.job, report.key.attempt)) return;
   const Job& job = state().jobs.at(report.key.job);
-  const bool known = job.checkpoint && job.checkpoint->step == report.step && job.checkpoint->path == report.path;
+  // Said again since the program was asked to stop, it means that there is something to go on with.
+  const bool said_before_the_stop = job.stop_asked_ms && job.checkpoint && job.checkpoint->at_ms < *job.stop_asked_ms;
+  const bool known = job.checkpoint && job.checkpoint->step == report.step && job.checkpoint->path == report.path && !said_before_the_stop;
   if (!known)
     record(CheckpointSaved{report.key.job, report.key.attempt, report.key.gang, report.step, report.path, {-1, agent.node, "agent"}});
   after_commit_.push_back([this, node = agent.node, report] {

@@ -24,10 +24,13 @@ HOLDER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('r
 SCHEDULER, SWITCH = "scheduler", "switch"
 PORT = 8643
 DEFAULT_S = {"heartbeat": 1, "suspect": 5, "unreachable": 10, "self_stop": 10, "self_stop_margin": 2,
-             "launch": 60, "agents_return": 5, "restart_delay": 5, "unkillable": 10}
+             "launch": 60, "agents_return": 5, "restart_delay": 5, "unkillable": 10, "line_silence": 8,
+             "line_unacknowledged": 5, "connect": 4, "reconnect_max": 1.5, "progress_patience": 3, "checkpoint_answer": 5}
 REAL = {}
 # A tenth of what they are by default: what happens when is the same, and tests are done sooner.
-TENTH = {**{name: f"{seconds * 100}ms" for name, seconds in DEFAULT_S.items()}, "restart_delay_max": "1m"}
+# But for what this machine does while tests run: lines are not given up, nor ranks called silent, for its own slowness.
+TENTH = {**{name: f"{seconds * 100:.0f}ms" for name, seconds in DEFAULT_S.items()}, "restart_delay_max": "1m",
+         "line_silence": "2s", "connect": "1s", "reconnect_max": "300ms", "progress_patience": "500ms"}
 SLOW = bool(os.environ.get("ULTRAMARINE_SLOW"))
 
 

@@ -24,8 +24,6 @@ using namespace worker_core;
 namespace {
 
 constexpr auto sample_interval = 1s;
-/// A scheduler that proved the secret but doesn't answer Hello is given up after this.
-constexpr auto welcome_patience = 10s;
 
 Time wall_clock() {
   return Time{std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()};
@@ -84,7 +82,7 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
       link_(loop_, options_.scheduler, options_.secret,
             {.on_open =
                  [this] {
-                   welcome_timer_ = loop_.after(welcome_patience, [this] { link_.drop("no answer to hello"); });
+                   welcome_timer_ = loop_.after(options_.welcome_patience, [this] { link_.drop("no answer to hello"); });
                    handle([this] { return machine_.on_connected(); });
                  },
              .on_message = [this](std::string_view text) { on_message(text); },
@@ -105,7 +103,7 @@ Agent::Agent(net::Loop& loop, AgentOptions options, std::unique_ptr<devices::Inv
                    if (std::exchange(last_problem_, why) != why)
                      spdlog::warn("event=scheduler_unreachable scheduler={} why=\"{}\" ranks=unharmed", options_.scheduler.text(), why);
                  }},
-            backoff),
+            backoff, options_.line),
       logs_(loop_, {.node = options_.node.name,
                     .folder = [this](const GangKey& key) { return launcher_->folder(key); },
                     .ranks =
@@ -262,6 +260,7 @@ void Agent::act(Send& action) {
   }
   if (auto* heartbeat = std::get_if<Heartbeat>(&action.message)) {
     heartbeat->devices = samples_;
+    heartbeat->clock_ms = wall_clock();
     heartbeat_sent_ = {heartbeat->sequence, std::chrono::steady_clock::now()};
   }
   if (const auto* report = std::get_if<GangReport>(&action.message))

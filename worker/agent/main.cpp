@@ -83,7 +83,7 @@ int run(const agent::CommandLine& command_line) {
     exit_code = complain(error.exit_code, error.what());
     loop.stop();
   };
-  agent::Agent agent(loop, options, make_inventory(options), make_launcher, on_fatal);
+  agent::Agent agent(loop, options, make_inventory(options), make_launcher, on_fatal, agent::Backoff{.longest = options.reconnect_max});
   loop.on_signals({SIGTERM, SIGINT}, [&](int signal) {
     spdlog::info("event=ended signal={} ranks=unharmed", signal);
     loop.stop();

@@ -71,7 +71,13 @@ AgentOptions resolve_options(const protocol::ClusterFile& file, const CommandLin
   options.epilog = file.agent.epilog;
   options.health_check = file.agent.health_check;
   options.script_deadline = std::chrono::milliseconds(file.agent.script_deadline_ms.ms);
-  options.unkillable_after = std::chrono::milliseconds(file.cluster.timeouts.unkillable_ms.ms);
+  const TimeoutsConfig& timeouts = file.cluster.timeouts;
+  options.line = {.open = std::chrono::milliseconds(timeouts.connect_ms.ms),
+                  .silence = std::chrono::milliseconds(timeouts.line_silence_ms.ms),
+                  .unacknowledged = std::chrono::milliseconds(timeouts.line_unacknowledged_ms.ms)};
+  options.welcome_patience = std::chrono::milliseconds(timeouts.welcome_ms.ms);
+  options.reconnect_max = std::chrono::milliseconds(timeouts.reconnect_max_ms.ms);
+  options.unkillable_after = std::chrono::milliseconds(timeouts.unkillable_ms.ms);
   options.health_interval = std::chrono::milliseconds(file.agent.health_interval_ms.ms);
   options.containment = file.agent.containment;
   options.nvml_library = file.agent.nvml_library;

@@ -7,12 +7,13 @@
 
 namespace ultramarine::agent {
 
-SchedulerLink::SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff)
+SchedulerLink::SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff, net::LineTimes times)
     : loop_(loop),
       scheduler_(std::move(scheduler)),
       secret_(std::move(secret)),
       handlers_(std::move(handlers)),
       backoff_(backoff),
+      times_(times),
       random_(std::random_device{}()) {}
 
 SchedulerLink::~SchedulerLink() {
@@ -48,8 +49,7 @@ void SchedulerLink::connect() {
       },
       [this, line](const net::NetError& error) {
         if (!line.expired()) drop(error.what());
-      },
-      backoff_.try_max);
+      }, times_);
 }
 
 void SchedulerLink::prove(std::shared_ptr<net::Connection> connection) {

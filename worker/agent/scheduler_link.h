@@ -19,13 +19,10 @@ inline constexpr const char* agents_path = "/v1/agents";
 /// Both sides name it in their proofs (net/proof.h).
 inline constexpr const char* agents_proof_context = "ultramarine agents 1";
 
-/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half. Where
-/// packets are dropped a try ends after `try_max`: the kernel asks 0, 1 and 3 s after its begin, so no more than 2.5 s
-/// pass between two questions, and a network that works again is found within 3 s.
+/// Pauses between two tries: doubled from `shortest` to `longest`, each cut by a random share of up to a half.
 struct Backoff {
   std::chrono::milliseconds shortest{100};
   std::chrono::milliseconds longest{1500};
-  std::chrono::milliseconds try_max{4000};
 };
 
 class SchedulerLink {
@@ -37,7 +34,7 @@ class SchedulerLink {
     std::function<void(const std::string& why)> on_lost;
     std::function<void(const std::string& why)> on_failed;
   };
-  SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff = {});
+  SchedulerLink(net::Loop& loop, net::Endpoint scheduler, std::string secret, Handlers handlers, Backoff backoff = {}, net::LineTimes times = {});
   ~SchedulerLink();
 
   void start();
@@ -60,6 +57,7 @@ class SchedulerLink {
   const std::string secret_;
   const Handlers handlers_;
   const Backoff backoff_;
+  const net::LineTimes times_;
   std::shared_ptr<net::Connection> connection_;  // while open
   std::unique_ptr<net::Loop::Timer> timer_;
   int failures_ = 0;  // since the line was last settled

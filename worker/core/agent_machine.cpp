@@ -104,7 +104,7 @@ Actions AgentMachine::on_device_lost(const std::vector<std::int64_t>& devices, c
 }
 
 Actions AgentMachine::on_unlaunchable(Time now, const GangKey& key, const std::string& why) {
-  if (const KnownGang* known = find(key)) send_report(*known);
+  if (KnownGang* known = find(key)) send_report(*known);
   else if (is_older(key)) answer_older(key);
   else {
     note_seen(now, key);
@@ -123,6 +123,8 @@ Actions AgentMachine::on_time(Time now) {
   if (!welcome_) return {};
   if (now >= next_heartbeat_ms_) {
     send(Heartbeat{.sequence = ++heartbeats_});
+    unanswered_.emplace_back(heartbeats_, now);
+    if (unanswered_.size() > unanswered_max) unanswered_.pop_front();
     next_heartbeat_ms_ = now + heartbeat_interval_;
   }
   const bool repeat_checkpoints = now >= next_checkpoint_repeat_ms_;
@@ -181,18 +183,36 @@ void AgentMachine::on(Time now, const Welcome& welcome) {
   next_checkpoint_repeat_ms_ = now + checkpoint_repeat_interval;
   // Ahead of the reports: a gang that failed because of it is then known to be blameless.
   for (NodeTrouble& trouble : std::exchange(troubles_, {})) send(std::move(trouble));
-  for (const auto& [key, gang] : gangs_) send_report(gang);
+  for (auto& [key, gang] : gangs_) {
+    gang.promised_before = 0;
+    send_report(gang);
+  }
 }
 
-/// Passed on to the parts that would end themselves without it.
-void AgentMachine::on(Time, const Heard&) {
-  for (const auto& [key, gang] : gangs_)
-    if (gang.report.phase == GangPhase::running && gang.report.self_stop_ms.ms > 0) actions_.push_back(TellShim{key, Lease{key}});
+/// Passed on to the parts that would end themselves without it. However late the answer comes, it proves no more than that the scheduler heard
+/// us after we had spoken: it counts its silence from then at the earliest, so their time counts from then too.
+void AgentMachine::on(Time now, const Heard& heard) {
+  const auto sent = take_answered(heard.sequence);
+  if (!sent) return;
+  for (const auto& [key, gang] : gangs_) {
+    if (gang.report.phase != GangPhase::running || gang.report.self_stop_ms.ms <= 0) continue;
+    const bool knows_promise = gang.promised_before > 0 && gang.promised_before <= heard.sequence;
+    actions_.push_back(TellShim{key, Lease{key, now - *sent, knows_promise ? gang.report.self_stop_ms : Duration{}}});
+  }
+}
+
+/// When the heartbeat of this number was sent; nullopt for one that was answered before, or that a newer answer has overtaken.
+std::optional<Time> AgentMachine::take_answered(std::int64_t sequence) {
+  while (!unanswered_.empty() && unanswered_.front().first < sequence) unanswered_.pop_front();
+  if (unanswered_.empty() || unanswered_.front().first != sequence) return std::nullopt;
+  const Time sent = unanswered_.front().second;
+  unanswered_.pop_front();
+  return sent;
 }
 
 void AgentMachine::on(Time now, const Prepare& prepare) {
   const LaunchSpec& launch = prepare.launch;
-  if (const KnownGang* known = find(launch.key)) return send_report(*known);
+  if (KnownGang* known = find(launch.key)) return send_report(*known);
   if (is_older(launch.key)) return answer_older(launch.key);
   const bool fresh = note_seen(now, launch.key);
   if (const auto problem = refusal(identity_, launch)) return end_unlaunched(now, launch.key, Outcome::start_failed, *problem);
@@ -302,6 +322,7 @@ void AgentMachine::on(Time now, const GangReport& report) {
   if (!gang->live() || gang->waiting || (gang->heard && report.phase < gang->report.phase)) return;
   if (report.phase == GangPhase::finished) return finish(now, *gang, put_down_to_the_device(*gang, report));
   gang->heard = true;
+  if (report.self_stop_ms != gang->report.self_stop_ms) gang->promised_before = 0;
   gang->report = put_down_to_the_device(*gang, report);
   send_report(*gang);
   if (report.phase != GangPhase::prepared && report.phase != GangPhase::running) return;
@@ -343,12 +364,14 @@ void AgentMachine::send(FromAgent message) {
   if (welcome_) actions_.push_back(Send{std::move(message)});
 }
 
-/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more. So does the stillness: who hears that
-/// the gang runs is to know that it does nothing.
-void AgentMachine::send_report(const KnownGang& gang) {
-  if (gang.live() && gang.stillness) send(*gang.stillness);
+/// The checkpoints go first: after the end of the attempt the scheduler would not take them any more. Then the stillness: who hears that the gang
+/// runs is to know that it does nothing, but not before it hears what somebody may wait for.
+void AgentMachine::send_report(KnownGang& gang) {
   for (const CheckpointReport& checkpoint : gang.record.checkpoints) send(checkpoint);
-  if (gang.heard) send(gang.report);
+  if (gang.live() && gang.stillness) send(*gang.stillness);
+  if (!gang.heard) return;
+  send(gang.report);
+  if (welcome_ && gang.promised_before == 0) gang.promised_before = heartbeats_ + 1;
 }
 
 void AgentMachine::send_progress(Time now, KnownGang& gang) {

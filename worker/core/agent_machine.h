@@ -4,9 +4,11 @@
 // folders, processes or logs.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -55,6 +57,7 @@ struct KnownGang {
   std::optional<protocol::Progress> progress;   // newest that was not sent
   Time progress_sent_ms{-1'000'000};
   std::optional<GangStillness> stillness;       // while nothing goes on here; said at once, and again to every new scheduler
+  std::int64_t promised_before = 0;             // the heartbeat that followed the report of the newest self_stop_ms; 0 = nobody was told
 
   bool live() const { return report.phase != GangPhase::finished; }
 };
@@ -63,6 +66,8 @@ struct KnownGang {
 constexpr Duration progress_interval{1000};
 /// A checkpoint that the scheduler has not recorded is reported again after this time.
 constexpr Duration checkpoint_repeat_interval{5000};
+/// Heartbeats that wait for an answer: the newest. What answers an older one is out of date.
+constexpr std::size_t unanswered_max = 1024;
 
 /// `now` never goes back between two calls; gangs of an attempt are introduced in rising order of their number.
 class AgentMachine {
@@ -116,7 +121,7 @@ class AgentMachine {
   void on(Time now, const GangStillness& stillness);
 
   void send(protocol::FromAgent message);
-  void send_report(const KnownGang& gang);
+  void send_report(KnownGang& gang);
   void send_progress(Time now, KnownGang& gang);
   void remember(const GangKey& key);
   bool is_older(const GangKey& key) const;
@@ -130,6 +135,7 @@ class AgentMachine {
   void launch_waiting(JobId job);
   bool older_lives(const GangKey& key) const;
   const KnownGang* holder_of(const GangRecord& record) const;
+  std::optional<Time> take_answered(std::int64_t sequence);
   Actions take();
 
   AgentIdentity identity_;
@@ -142,6 +148,7 @@ class AgentMachine {
   std::vector<protocol::NodeTrouble> troubles_;  // that nobody has heard
   Duration heartbeat_interval_{1000};
   std::int64_t heartbeats_ = 0;
+  std::deque<std::pair<std::int64_t, Time>> unanswered_;  // heartbeats by number, and when each was sent
   Time next_heartbeat_ms_;
   Time next_checkpoint_repeat_ms_;
   Actions actions_;  // of the input that is being handled

@@ -67,6 +67,13 @@ void HangWatch::tick() {
   if (late > lateness_of_no_account) watch_.forgive(late);  // whoever keeps us from running does so to the ranks
   timer_.reset();
   if (handlers_.ranks().empty()) return withdraw("the gang is ending");
+  // Not the rank's fault: a scheduler that is back would hear that it stands still before the rank has heard the answer.
+  if (handlers_.awaits_answer()) {
+    watch_.still_waits(Clock::now());
+    look_.reset();
+    look_timer_.reset();
+    withdraw("a rank waits for its checkpoint to be acknowledged");
+  }
   if (watch_.watched() && !look_ && Clock::now() >= next_look()) begin_look(look_interval());
   if (watch_.watched() || said_) arm();
 }
@@ -95,7 +102,7 @@ void HangWatch::begin_look(milliseconds length) {
 
 void HangWatch::end_look() {
   handlers_.drain();
-  if (!look_) return;  // they got on meanwhile
+  if (!look_ || handlers_.awaits_answer()) return look_.reset();  // they got on meanwhile, or aren't judged now
   const Look first = std::move(*look_);
   look_.reset();
   const auto now = Clock::now();

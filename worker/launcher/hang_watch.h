@@ -25,6 +25,7 @@ class HangWatch {
     std::function<std::vector<RankProcess>()> ranks;       // that run; empty: nobody is to be judged (any more)
     std::function<void()> drain;                           // has everything said that ranks have said
     std::function<void(const GangStillness&)> say;
+    std::function<bool()> awaits_answer = [] { return false; };  // a rank has saved a checkpoint and waits for somebody's word
   };
 
   HangWatch(net::Loop& loop, GangKey key, HangConfig settings, std::set<std::int64_t> ranks, Handlers handlers);

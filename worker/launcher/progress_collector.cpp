@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/message_text.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr auto say_interval = std::chrono::milliseconds(1000);
 constexpr auto repeat_interval = std::chrono::milliseconds(2000);
 constexpr std::size_t recorded_kept = 64;
-constexpr std::string_view recorded_word = "recorded";
+constexpr std::string_view recorded_word = "recorded", kept_word = "kept";
 
 /// The kernel's word; 0 when it has none for this namespace.
 std::int64_t sender_of(msghdr& message) {
@@ -34,8 +35,8 @@ std::int64_t sender_of(msghdr& message) {
 }  // namespace
 
 ProgressCollector::ProgressCollector(net::Loop& loop, GangKey key, std::set<std::int64_t> ranks, const std::string& socket_path,
-                                     std::string checkpoints_file, Handlers handlers)
-    : loop_(loop), key_(key), ranks_(std::move(ranks)), checkpoints_file_(std::move(checkpoints_file)), handlers_(std::move(handlers)) {
+                                     std::string checkpoints_file, Handlers handlers, std::chrono::milliseconds patience)
+    : loop_(loop), key_(key), ranks_(std::move(ranks)), checkpoints_file_(std::move(checkpoints_file)), handlers_(std::move(handlers)), patience_(patience) {
   newest_.key = key_;
   const ShortName name(socket_path);
   sockaddr_un address{};
@@ -136,13 +137,20 @@ void ProgressCollector::on(const protocol::CollectiveProgress& collective, const
 
 void ProgressCollector::on(const protocol::CheckpointProgress& checkpoint, const std::string& sender) {
   if (const auto old = recorded_paths_.find(checkpoint.step); old != recorded_paths_.end() && old->second == checkpoint.path) {
-    return tell_recorded(sender);
+    return tell(sender, recorded_word);
   }
   const auto [open, is_new] = checkpoints_.try_emplace(checkpoint.step);
   auto& senders = open->second.senders;
   if (!sender.empty() && std::find(senders.begin(), senders.end(), sender) == senders.end()) senders.push_back(sender);
-  if (!is_new) return;
+  if (!is_new) {
+    if (stopping_) handlers_.checkpoint(open->second.report);  // the first word may have arrived before it was asked to stop
+    return tell_kept(open->second);
+  }
   open->second.report = {.key = key_, .step = checkpoint.step, .path = checkpoint.path};
+  open->second.patience = loop_.after(patience_, [this, &open = open->second] {
+    open.patient = false;
+    tell_kept(open);
+  });
   keep_checkpoints();
   handlers_.checkpoint(open->second.report);
   if (!repeat_timer_) arm_repetition();
@@ -169,17 +177,32 @@ void ProgressCollector::say_now() {
 void ProgressCollector::recorded(std::int64_t step) {
   const auto open = checkpoints_.find(step);
   if (open == checkpoints_.end()) return;
-  for (const std::string& sender : open->second.senders) tell_recorded(sender);
+  for (const std::string& sender : open->second.senders) tell(sender, recorded_word);
   recorded_paths_[step] = open->second.report.path;
   if (recorded_paths_.size() > recorded_kept) recorded_paths_.erase(recorded_paths_.begin());
   checkpoints_.erase(open);
   keep_checkpoints();
 }
 
-void ProgressCollector::tell_recorded(const std::string& sender) {
+/// Nobody answers, and the checkpoint is as safe as this node: whoever saved it may go on. Later it is recorded without another word.
+void ProgressCollector::tell_kept(OpenCheckpoint& open) {
+  if (open.patient || !open.durable) return;
+  for (const std::string& sender : std::exchange(open.senders, {})) tell(sender, kept_word);
+}
+
+void ProgressCollector::asked_to_stop() {
+  stopping_ = true;
+  recorded_paths_.clear();
+}
+
+bool ProgressCollector::awaits_answer() const {
+  return std::any_of(checkpoints_.begin(), checkpoints_.end(), [](const auto& entry) { return !entry.second.senders.empty(); });
+}
+
+void ProgressCollector::tell(const std::string& sender, std::string_view word) {
   if (sender.empty()) return;
   // Best effort: a sender that misses it asks again and is answered at once.
-  ::sendto(socket_, recorded_word.data(), recorded_word.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+  ::sendto(socket_, word.data(), word.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
            reinterpret_cast<const sockaddr*>(sender.data()), static_cast<socklen_t>(sender.size()));
 }
 
@@ -201,6 +224,7 @@ void ProgressCollector::keep_checkpoints() {
   for (const auto& [step, open] : checkpoints_) reports.push_back(open.report);
   try {
     write_durably(checkpoints_file_, to_text(reports));
+    for (auto& [step, open] : checkpoints_) open.durable = true;
   } catch (const FolderError&) {
     // The disk is full. The checkpoint is still repeated to the agent; only an agent that comes after this shim's end won't hear of it.
   }

@@ -1,6 +1,6 @@
 // The shim's ear for its ranks: the datagram socket behind ULTRA_PROGRESS. Steps and phases go to the agent at most once a second;
 // collectives are remembered for the final report; checkpoints are repeated until somebody has recorded them, and then their
-// senders are told. Datagrams are hints from programs that we don't know: anything that isn't understood is ignored.
+// senders are told; while nobody records them, that their node keeps them. Datagrams are hints from programs that we don't know: anything that isn't understood is ignored.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/net/loop.h"
@@ -37,10 +38,10 @@ class ProgressCollector {
     std::chrono::milliseconds longest_phase{0};                 // that was declared, by its limit
   };
 
-  /// Binds `socket_path` (which may be longer than a socket address holds). Unrecorded checkpoints are kept in `checkpoints_file`.
-  /// Throws FolderError.
+  /// Binds `socket_path` (which may be longer than a socket address holds). Unrecorded checkpoints are kept in `checkpoints_file`: who waits for
+  /// an answer for `patience` hears "kept" if his is there. Throws FolderError.
   ProgressCollector(net::Loop& loop, GangKey key, std::set<std::int64_t> ranks, const std::string& socket_path,
-                    std::string checkpoints_file, Handlers handlers);
+                    std::string checkpoints_file, Handlers handlers, std::chrono::milliseconds patience = std::chrono::milliseconds(5000));
   ~ProgressCollector();
   ProgressCollector(const ProgressCollector&) = delete;
   ProgressCollector& operator=(const ProgressCollector&) = delete;
@@ -51,6 +52,11 @@ class ProgressCollector {
   void drain_at_the_end();
   /// The scheduler has this checkpoint: its senders are told "recorded".
   void recorded(std::int64_t step);
+  /// The ranks are being asked to stop. A checkpoint that one of them says again from then on tells that there is something to go on with, so it
+  /// is handed on even if it was recorded before.
+  void asked_to_stop();
+  /// A rank has said a checkpoint and heard nothing.
+  bool awaits_answer() const;
   /// Says all unrecorded checkpoints again, for example to a new agent.
   void repeat_checkpoints();
   /// What this rank last said of itself, zero if nothing.
@@ -60,7 +66,10 @@ class ProgressCollector {
  private:
   struct OpenCheckpoint {
     protocol::CheckpointReport report;
-    std::vector<std::string> senders;  // raw socket addresses
+    std::vector<std::string> senders;  // raw socket addresses, of those that heard nothing
+    bool durable = false;              // it stands in the file
+    bool patient = true;               // the time in which the scheduler may answer isn't over
+    std::unique_ptr<net::Loop::Timer> patience;
   };
 
   void receive(std::string_view text, const std::string& sender, std::int64_t process);
@@ -71,7 +80,8 @@ class ProgressCollector {
   void got_further();
   void say_soon();
   void say_now();
-  void tell_recorded(const std::string& sender);
+  void tell(const std::string& sender, std::string_view word);
+  void tell_kept(OpenCheckpoint& open);
   void keep_checkpoints();
   void arm_repetition();
 
@@ -80,6 +90,8 @@ class ProgressCollector {
   const std::set<std::int64_t> ranks_;
   const std::string checkpoints_file_;
   const Handlers handlers_;
+  bool stopping_ = false;
+  const std::chrono::milliseconds patience_;
   int socket_ = -1;
   std::unique_ptr<net::Loop::Watch> watch_;
 

@@ -94,6 +94,8 @@ class Shim {
   bool hears_warnings() const;
   void arm_warning(Duration left);
   void arm_self_stop();
+  std::chrono::milliseconds checkpoint_patience() const;
+  void take(const protocol::Lease& lease);
   void look_for_company();
   std::chrono::milliseconds longest_patience() const;
   void end_alone();
@@ -155,6 +157,7 @@ class Shim {
   std::unique_ptr<net::Loop::Timer> self_stop_;
   std::chrono::steady_clock::time_point lease_;  // when the scheduler was last known to hear this node
   std::chrono::milliseconds promised_{0};        // in the last report: how long this part will live on alone
+  std::chrono::milliseconds kept_{0};            // ... of which the scheduler is known to have heard
   std::unique_ptr<net::Loop::Timer> checkpoint_wait_;  // its program was asked to save; SIGTERM comes after
   std::unique_ptr<net::Loop::Timer> kill_timer_;
   std::unique_ptr<net::Loop::Timer> abort_timer_;

@@ -78,7 +78,7 @@ void Shim::on_message(std::string_view text) {
           } else if constexpr (std::is_same_v<Command, protocol::Stop>) {
             stop_after_checkpoint(static_cast<int>(command.request_signal), command.grace_ms);
           } else if constexpr (std::is_same_v<Command, protocol::Lease>) {
-            lease_ = std::chrono::steady_clock::now();
+            take(command);
           } else if constexpr (std::is_same_v<Command, protocol::TerminalInput>) {
             if (terminal_ && command.size) terminal_->resize(*command.size);
             if (terminal_ && !command.data_base64.empty()) terminal_->type(net::from_base64(command.data_base64));

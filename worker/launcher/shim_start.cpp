@@ -107,13 +107,15 @@ void Shim::prepare() {
     hang_watch_ = std::make_unique<HangWatch>(loop_, key_, launch_.hang, numbers,
                                               HangWatch::Handlers{.ranks = [this] { return judged_ranks(); },
                                                                   .drain = [this] { progress_->drain(); },
-                                                                  .say = [this](const GangStillness& stillness) { say(stillness); }});
+                                                                  .say = [this](const GangStillness& stillness) { say(stillness); },
+                                                                  .awaits_answer = [this] { return progress_->awaits_answer(); }});
     progress_ = std::make_unique<ProgressCollector>(
         loop_, key_, numbers, folder_.progress(), folder_.checkpoints(),
         ProgressCollector::Handlers{
             .progress = [this](const protocol::Progress& progress) { say(progress); },
             .checkpoint = [this](const protocol::CheckpointReport& checkpoint) { say(checkpoint); },
-            .heard = [this](const protocol::ProgressMessage& message, std::int64_t sender) { hang_watch_->take(message, sender); }});
+            .heard = [this](const protocol::ProgressMessage& message, std::int64_t sender) { hang_watch_->take(message, sender); }},
+        checkpoint_patience());
     leftovers_ = {.boot_id = boot_id(), .node = launch_.node};
     surroundings_ = {.progress_path = reachable_socket(folder_.progress(), "progress.sock"),
                      .loopback = true,

@@ -18,10 +18,8 @@
 namespace ultramarine::launcher {
 namespace {
 
-constexpr Duration failure_grace_max{5'000}, cut_off_grace{1'000};
 constexpr auto kill_interval = std::chrono::milliseconds(20);
 constexpr auto abort_wait = std::chrono::milliseconds(1000);
-constexpr auto finalize_wait = std::chrono::milliseconds(5000);
 constexpr auto memory_interval = std::chrono::seconds(5);
 
 std::int64_t milliseconds_of(const timeval& time) { return std::int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
@@ -81,7 +79,7 @@ void Shim::reap() {
 /// the library lets the rank go before anybody has heard of it.
 void Shim::ask_later_for_finalize() {
   if (finalize_over_) return;
-  finalize_wait_ = loop_.after(finalize_wait, [this] {
+  finalize_wait_ = loop_.after(std::chrono::milliseconds(launch_.timeouts.finalize_ms.ms), [this] {
     for (Rank& rank : ranks_)
       if (rank.ended && rank.in_mpi) note_failure(rank);
     finalize_over_ = true;
@@ -208,10 +206,12 @@ void Shim::arm_time_limit(Duration left) {
 }
 
 /// A part of a gang over several nodes that is cut off from the scheduler, and gets no further, ends itself: the gang is broken, and elsewhere
-/// it may already run again. Ranks that get further are never stopped for want of a scheduler, and those that report nothing aren't judged.
+/// it may already run again. Ranks that get further are never stopped for want of a scheduler, and those that report nothing aren't judged. A job on
+/// one node may ask to be stopped whatever it does (stop_when_cut_off): then it runs again elsewhere.
 void Shim::arm_self_stop() {
   if (launch_.self_stop_ms.ms <= 0) return;
   lease_ = std::chrono::steady_clock::now();
+  if (launch_.spec.stop_when_cut_off_ms.ms > 0) promised_ = kept_ = std::chrono::milliseconds(launch_.self_stop_ms.ms);
   self_stop_ = loop_.after(std::chrono::milliseconds(launch_.self_stop_ms.ms / 10), [this] { look_for_company(); });
 }
 
@@ -221,30 +221,49 @@ std::chrono::milliseconds Shim::longest_patience() const {
   return std::max({std::chrono::milliseconds(launch_.self_stop_ms.ms), 3 * pace.longest_gap, pace.longest_phase});
 }
 
-/// The scheduler waits for as long as was promised, so the promise grows only while it can be heard, and is kept then.
+/// How long a rank waits for the scheduler's word on a checkpoint before its node gives its own: never so long that the other nodes, whose ranks
+/// wait for this one, end themselves meanwhile.
+std::chrono::milliseconds Shim::checkpoint_patience() const {
+  std::int64_t patience = launch_.timeouts.checkpoint_answer_ms.ms;
+  if (launch_.self_stop_ms.ms > 0) patience = std::min(patience, launch_.self_stop_ms.ms / 2);
+  return std::chrono::milliseconds(patience);
+}
+
+/// The time counts from when the scheduler can last have heard this node, not from when its answer came. A longer promise holds once it was heard.
+void Shim::take(const protocol::Lease& lease) {
+  lease_ = std::max(lease_, std::chrono::steady_clock::now() - std::chrono::milliseconds(std::max<std::int64_t>(lease.age_ms.ms, 0)));
+  kept_ = std::min(promised_, std::max(kept_, std::chrono::milliseconds(lease.self_stop_ms.ms)));
+}
+
+/// The scheduler waits for as long as was promised, so a promise grows only while it can be heard, and until it was heard the one before holds.
 void Shim::look_for_company() {
   if (phase_ != GangPhase::running) return;
   const auto now = std::chrono::steady_clock::now();
   const std::chrono::milliseconds own(launch_.self_stop_ms.ms);
-  if (const auto last = progress_->pace().last) {
+  if (launch_.spec.stop_when_cut_off_ms.ms > 0) {
+    if (now - lease_ >= kept_) return end_alone();
+  } else if (const auto last = progress_->pace().last) {
     const bool is_first = promised_.count() == 0;
     if (is_first) lease_ = now;
     const std::chrono::milliseconds patience = longest_patience();
     if (patience > promised_ && now - lease_ < own / 2) {
       promised_ = is_first ? patience : 2 * patience;  // seldom: each report is written to disk
+      if (is_first) kept_ = promised_;
       publish();
     }
-    if (now - lease_ >= promised_ && now - *last >= promised_) return end_alone();
+    if (now - lease_ >= kept_ && now - *last >= kept_) return end_alone();
   }
   self_stop_ = loop_.after(own / 10, [this] { look_for_company(); });
 }
 
 void Shim::end_alone() {
-  const std::string detail = launch_.node + " has lost the scheduler, and its ranks got no further for " +
-                             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(promised_).count()) + " s";
+  const std::string length = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(kept_).count()) + " s";
+  const std::string detail = launch_.spec.stop_when_cut_off_ms.ms > 0
+                                 ? launch_.node + " has lost the scheduler for " + length + ", and the job was to stop there then"
+                                 : launch_.node + " has lost the scheduler, and its ranks got no further for " + length;
   shim_log::warn(detail);
   if (!outcome_) failure_ = Failure{.node = launch_.node, .detail = detail, .node_at_fault = true, .at_ms = wall_clock_now()};
-  stop(Outcome::node_lost, std::min(launch_.spec.stop_grace_ms, cut_off_grace));
+  stop(Outcome::node_lost, std::min(launch_.spec.stop_grace_ms, launch_.timeouts.cut_off_grace_ms));
 }
 
 /// Slurm's --signal: meant for the gangs' processes (of a plain job: its own), or with `shell` for the script alone.
@@ -288,7 +307,7 @@ std::vector<HangWatch::RankProcess> Shim::judged_ranks() const {
   return processes;
 }
 
-Duration Shim::failure_grace() const { return std::min(launch_.spec.stop_grace_ms, failure_grace_max); }
+Duration Shim::failure_grace() const { return std::min(launch_.spec.stop_grace_ms, launch_.timeouts.failure_grace_ms); }
 
 /// A program that is to run again is asked for a checkpoint by its own signal. SIGTERM once we hear that it has saved one (a second word, without
 /// signal), or half of the grace is over.
@@ -297,6 +316,7 @@ void Shim::stop_after_checkpoint(int signal, Duration grace) {
   if (asks) {
     shim_log::info("asked for a checkpoint: " + signal_name(signal));
     checkpoint_wait_ = loop_.after(std::chrono::milliseconds(grace.ms / 2), [this] { terminate(); });
+    if (progress_) progress_->asked_to_stop();
     if (hears_warnings()) warn(signal);
   } else if (signal == 0 && checkpoint_wait_) {
     terminate();
@@ -330,6 +350,7 @@ void Shim::stop(Outcome outcome, Duration grace) {
   warning_.reset();
   self_stop_.reset();
   abort_timer_.reset();
+  if (first && progress_) progress_->asked_to_stop();
   if (first && grace.ms > 0 && !checkpoint_wait_) terminate();
   if (grace.ms <= 0) {
     kill_everything();

@@ -29,6 +29,9 @@ class StepWatch {
   /// Time in which nobody here got to run counts as nobody's silence.
   void forgive(std::chrono::milliseconds lost);
 
+  /// A rank waits for somebody who is no rank: its time begins anew.
+  void still_waits(Moment now) { last_sign_ = now; }
+
   /// Processes whose steps count; who finds that one has ended says so.
   std::set<std::int64_t> senders() const;
   void sender_ended(std::int64_t sender);

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -99,7 +100,9 @@ bool ProgressReporter::recorded(std::chrono::milliseconds patience) {
     if (ready <= 0) return false;
     char text[64];
     const auto size = ::recv(socket_, text, sizeof text, MSG_DONTWAIT);
-    if (size > 0 && std::string_view(text, static_cast<std::size_t>(size)) == "recorded") {
+    const std::string_view word(text, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    if (word == "kept") --unanswered_;  // by the node; the scheduler is away, and nothing more will be said
+    if (word == "recorded") {
       --unanswered_;
       return true;
     }

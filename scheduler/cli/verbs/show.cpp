@@ -205,6 +205,7 @@ void show_more_asked(const Job& job, Page& page, Time now) {
   if (spec.min_gpus > 0) page.line(spoken("min gpus"), std::to_string(spec.min_gpus));
   if (spec.max_restarts > 0) page.line(spoken("restarts"), spoken("{0} of {1}", std::to_string(job.restarts), std::to_string(spec.max_restarts)));
   if (spec.on_node_loss != NodeLossRule::strict) page.line(spoken("on node loss"), spec.on_node_loss == NodeLossRule::fast ? "fast" : "wait");
+  if (spec.stop_when_cut_off_ms.ms > 0) page.line(spoken("on cut-off"), spoken("stops after {0}", protocol::format_duration(spec.stop_when_cut_off_ms)));
   if (!spec.trial) page.line(spoken("trial"), spoken("not wanted"));
   if (spec.hang_after_ms == never_hangs) page.line(spoken("hang after"), spoken("never"));
   if (spec.hang_after_ms.ms > 0) page.line(spoken("hang after"), protocol::format_duration(spec.hang_after_ms));

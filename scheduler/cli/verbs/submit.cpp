@@ -249,6 +249,7 @@ Verb submit_verb() {
                   {"--nice", "N", "Taken from its priority: lets others go first; below 0 it goes ahead of others, which is for admins and managers"},
                   {"--reservation", "NAME", "Run inside this reservation ('ultra reservations')"},
                   {"--on-node-loss", "strict|fast|wait", "When a node of several is lost: run again elsewhere once its ranks have surely ended (default), at once, or never"},
+                  {"--on-cut-off", "wait|stop-after=TIME", "When its only node is cut off from the scheduler: run on there (default), or stop there after TIME and run again elsewhere"},
                   {"--max-restarts", "N", "Queue again up to N times when it fails (default 0; failures of nodes aren't counted)"},
                   {"--hang-after", "TIME", "Without a step for so long it hangs, if it reports steps; off: never (default: as the cluster says)"},
                   {"--no-trial", "", "Don't run its first minutes at once on few GPUs, where the policy gives such trials"},

@@ -14,6 +14,7 @@ import urllib.request
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from cluster import Cluster, until  # noqa: E402
+from readme import progress_class  # noqa: E402
 
 
 class OnOneCluster(unittest.TestCase):
@@ -99,12 +100,15 @@ class OnOneCluster(unittest.TestCase):
             os.kill(pid, signal.SIGKILL)
         until(lambda: self.cluster.state(job) == "cancelled", f"job {job} has ended")
 
-    def test_a_program_that_speaks_as_the_readme_says_keeps_its_checkpoint(self):
-        readme = (pathlib.Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-        snippet = readme.split("class Progress:", 1)[0].rsplit("```python\n", 1)[1] + "class Progress:" + readme.split("class Progress:", 1)[1].split("```", 1)[0]
+    def readme_program(self, text):
+        """A file with the class of the README and this behind it."""
         program = pathlib.Path(tempfile.mkdtemp()) / "train.py"
         self.addCleanup(shutil.rmtree, program.parent)
-        program.write_text(snippet + '''
+        program.write_text(progress_class() + text)
+        return program
+
+    def test_a_program_that_speaks_as_the_readme_says_keeps_its_checkpoint(self):
+        program = self.readme_program('''
 import signal, sys, time
 progress, step = Progress(), 0
 def leave(*_):
@@ -125,6 +129,26 @@ while True:
         self.assertEqual(details["checkpoint"]["path"], "/data/step")
         self.assertGreater(details["checkpoint"]["step"], 3)
         self.end(job)
+
+    def test_a_checkpoint_said_before_and_again_when_it_is_to_stop_is_something_to_go_on_with(self):
+        program = self.readme_program("""
+import signal, sys, time
+progress = Progress()
+def leave(*_):
+    progress.saved(100, "/data/step")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("saved" if progress.saved(100, "/data/step") else "not saved", flush=True)
+while True:
+    time.sleep(0.02)
+""")
+        for options in ([], ["--signal", "USR1"]):
+            job = self.cluster.submit(*options, "--", "sh", "-c", f"trap '' USR1; exec python3 {program}")
+            until(lambda: self.ok("logs", job).out == "saved\n", f"job {job} has saved")
+            self.ok("requeue", job)
+            until(lambda: len(self.cluster.show(job)["details"]["attempts"]) == 2, f"job {job} runs again")
+            self.assertEqual(self.cluster.show(job)["details"]["attempts"][0]["outcome"], "preempted")
+            self.end(job)
 
     def test_a_job_that_fails_is_tried_again_as_often_as_it_asked(self):
         flag = pathlib.Path(tempfile.mkdtemp()) / "was-here"

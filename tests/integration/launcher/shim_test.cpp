@@ -506,6 +506,52 @@ TEST_F(Shims, CollectProgressAndAnswerCheckpoints) {
   EXPECT_EQ(progress.back().phase, "warm-up");
 }
 
+TEST_F(Shims, ACheckpointThatIsSaidAgainSinceTheStopIsHandedOn) {
+  const std::string save = test_rank + " checkpoint 8";
+  auto launch = shell("trap '" + save + "; exit 0' TERM; " + save + "; while :; do sleep 0.05; done", {"a"}, 1);
+  prepare(launch);
+  start(launch);
+  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
+  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 8});
+  until([&] { return output("a", 0) == "recorded\n"; }, "its answer");
+  nodes.at("a").checkpoints.clear();
+  stop(launch, Duration{60'000});
+  until([&] { return !nodes.at("a").checkpoints.empty(); }, "it again: there is something to go on with");
+  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 8});
+  wait_finished(launch);
+  EXPECT_EQ(output("a", 0), "recorded\nrecorded\n");
+}
+
+TEST_F(Shims, WhoSavesWhileNobodyAnswersHearsThatTheNodeKeepsIt) {
+  auto launch = shell(test_rank + " progress 3 && " + test_rank + " checkpoint 40", {"a"}, 1);
+  launch.timeouts.checkpoint_answer_ms = Duration{250};
+  prepare(launch);
+  start(launch);
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
+  EXPECT_EQ(output("a", 0), "kept\n");
+  ASSERT_FALSE(nodes.at("a").checkpoints.empty()) << "it is said all the same";
+  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 40);
+}
+
+TEST_F(Shims, AJobThatAskedForItStopsOnceItIsCutOffWhateverItDoes) {
+  auto busy = shell("i=0; while :; do i=$((i+1)); " + test_rank + " progress $i; sleep 0.02; done", {"a"}, 1);
+  busy.spec.stop_when_cut_off_ms = busy.self_stop_ms = Duration{600};
+  prepare(busy);
+  start(busy);
+  until([&] { return nodes.at("a").last().phase == GangPhase::running; }, "its ranks");
+  EXPECT_EQ(nodes.at("a").last().self_stop_ms.ms, 600) << "promised from the beginning";
+  const auto begin = std::chrono::steady_clock::now();
+  until([&] {
+    nodes.at("a").launcher->send(key, protocol::Lease{key, {}, {}});
+    return std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(1500);
+  }, "longer than that, while the scheduler hears it");
+  EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running);
+  wait_finished(busy);
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
+  EXPECT_THAT(nodes.at("a").last().failure->detail, testing::HasSubstr("and the job was to stop there then"));
+}
+
 /// Reports a step, then does nothing for ever.
 constexpr const char* one_step = " progress 1 && while :; do sleep 0.05; done";
 
@@ -535,6 +581,19 @@ TEST_F(Shims, APartThatTheSchedulerHearsGoesOn) {
   EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running);
   stop(heard, Duration{0});
   wait_finished(heard);
+}
+
+TEST_F(Shims, AnAnswerThatComesLateIsNoSignThatTheSchedulerHearsThePart) {
+  auto stuck = shell(test_rank + one_step, {"a"}, 1);
+  stuck.self_stop_ms = Duration{300};
+  prepare(stuck);
+  start(stuck);
+  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
+  until([&] {
+    if (nodes.at("a").last().phase == GangPhase::running) nodes.at("a").launcher->send(key, protocol::Lease{key, Duration{60'000}, {}});
+    return nodes.at("a").last().phase == GangPhase::finished;
+  }, "its end, although answers keep coming");
+  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
 }
 
 TEST_F(Shims, APartThatGetsFurtherGoesOn) {

@@ -32,6 +32,14 @@ TEST(TimeForms, AreSlurms) {
     EXPECT_NE(error([&] { slurm_time_value(text, "t"); }), "") << text;
 }
 
+TEST(CutOffForms, AreWaitOrALengthOfTime) {
+  EXPECT_EQ(cut_off_value("wait", "--on-cut-off"), Duration{});
+  EXPECT_EQ(cut_off_value("stop-after=10m", "--on-cut-off"), minutes(10));
+  EXPECT_EQ(error([] { cut_off_value("stop-after=9s", "--on-cut-off"); }), "--on-cut-off: too short: \"stop-after=9s\"; give at least 10s");
+  for (const char* text : {"", "stop", "stop-after", "stop-after=", "stop-after=soon", "10m"})
+    EXPECT_THAT(error([&] { cut_off_value(text, "--on-cut-off"); }), HasSubstr("expected wait or stop-after=TIME")) << text;
+}
+
 TEST(TimeForms, AreOurs) {
   EXPECT_EQ(time_value("1h30m", "--time", seconds(1)), minutes(90));
   EXPECT_EQ(time_value("0:30", "--time", seconds(1)), seconds(30));

@@ -1,4 +1,5 @@
 // What silence and reports lead to, rule by rule, and what nodes are told.
+#include "scheduler/core/first_failure.h"
 #include "tests/unit/core/launch_fixture.h"
 
 namespace ultramarine::core {
@@ -196,33 +197,75 @@ TEST_F(Running, TheFirstFailureByTimeIsRecordedAndStopsTheRest) {
   EXPECT_EQ(driver.attempt(id).outcome, Outcome::out_of_memory);
 }
 
-TEST_F(Running, WhoCrashedIsNamedAlsoWhenThoseWhoMissedItAreHeardFirst) {
+TEST_F(Running, TheOthersAreStoppedAtTheFirstWordAndTheCauseIsNamedOnceItIsHeard) {
   run_both();
-  driver.now = Time{10'000};
-  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{9'000});
-  liveness.gangs[key].nodes["node1"].failure->exit_code = 7;
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{1'030});  // its line to rank 9 broke
   EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
   EXPECT_EQ(driver.attempt(id).failure->rank, 3);
-  fail("node2", GangPhase::stopping, Outcome::out_of_memory, 9, Time{9'001});
-  liveness.gangs[key].nodes["node2"].failure->signal = 9;
+  EXPECT_EQ(told("node2"), LaunchStep::stop);
+  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{1'000});
   EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
   EXPECT_EQ(driver.attempt(id).failure->rank, 9);
-  EXPECT_EQ(step(), nothing) << "it is known now";
+  EXPECT_EQ(step(), nothing) << "once";
+  fail("node1", GangPhase::finished, Outcome::failed, 3, Time{1'030});
+  fail("node2", GangPhase::finished, Outcome::failed, 9, Time{1'000});
+  EXPECT_EQ(step(), the_end);
+  EXPECT_EQ(driver.attempt(id).failure->rank, 9);
+  EXPECT_EQ(driver.job(id).stop_cause, StopCause::rank_failed);
+}
+
+TEST_F(Running, AKilledRankExplainsAnExitCodeThatWasHeardFirstAndSeemsEarlier) {
+  run_both();
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{900});
+  step();
+  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{1'000});
+  liveness.gangs[key].nodes["node2"].failure->signal = 11;
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).failure->rank, 9);
+  fail("node1", GangPhase::stopping, Outcome::out_of_memory, 3, Time{900});
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).gangs[0].outcome, Outcome::out_of_memory) << "and too little memory both";
   both(GangPhase::finished);
   EXPECT_EQ(step(), the_end);
   EXPECT_EQ(driver.attempt(id).outcome, Outcome::out_of_memory);
 }
 
-TEST_F(Running, WhoEndedEarlierIsNamedAlsoWhenItsNodeIsHeardLater) {
+TEST_F(Running, WhatHappenedLongAfterTheFirstFailureExplainsNothing) {
   run_both();
-  driver.now = Time{10'000};
-  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{9'000});
-  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
-  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{8'990});
-  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{1'000});
+  step();
+  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{1'001} + cause_window);
+  liveness.gangs[key].nodes["node2"].failure->signal = 9;
+  EXPECT_EQ(step(), nothing);
+}
+
+TEST_F(Running, PartsThatAreStoppedDoNotCorrectTheCause) {
+  run_both();
+  fail("node1", GangPhase::stopping, Outcome::failed, 3, Time{1'000});
+  step();
+  fail("node2", GangPhase::stopping, Outcome::cancelled, -1, Time{10});
+  EXPECT_EQ(step(), nothing);
+  report("node2", GangPhase::finished).failure.reset();
+  EXPECT_EQ(step(), nothing);
   EXPECT_EQ(driver.attempt(id).failure->rank, 3);
-  fail("node2", GangPhase::stopping, Outcome::failed, 9, Time{1'000});
-  EXPECT_EQ(step(), nothing) << "its clock is another";
+}
+
+TEST_F(Running, ANodeWhoseClockIsAheadIsNotBlamedLess) {
+  run_both();
+  // node2's clock is 100 ms ahead; its heartbeats were under way for 1 to 40 ms.
+  for (const std::int64_t delay : {40, 1, 12}) note_clock(liveness.nodes["node2"], driver.now + Duration{100 - delay}, driver.now);
+  note_clock(liveness.nodes["node1"], driver.now - Duration{2}, driver.now);
+  EXPECT_EQ(clock_lead(liveness, "node2"), Duration{99});
+  fail("node1", GangPhase::running, Outcome::failed, 3, Time{1'030});
+  fail("node2", GangPhase::running, Outcome::failed, 9, Time{1'100});  // really at 1001
+  EXPECT_EQ(step(), std::vector<std::string>{"gang_failed"});
+  EXPECT_EQ(driver.attempt(id).failure->rank, 9);
+}
+
+TEST_F(Running, OnlyTheNewestHeartbeatsSayHowANodesClockGoes) {
+  note_clock(liveness.nodes["node2"], driver.now + seconds(3600), driver.now);
+  for (int i = 0; i < 8; ++i) note_clock(liveness.nodes["node2"], driver.now + Duration{5}, driver.now);
+  EXPECT_EQ(clock_lead(liveness, "node2"), Duration{5}) << "it was set right";
 }
 
 TEST_F(Running, AFailureWithoutDetailsStillNamesTheNode) {

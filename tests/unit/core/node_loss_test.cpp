@@ -43,7 +43,7 @@ TEST_F(NodeLoss, FastRunsAgainAsSoonAsTheOthersHaveStopped) {
   EXPECT_EQ(without_node2(seconds(10)), lost);
   EXPECT_EQ(state(), JobState::stopping);
   EXPECT_EQ(told("node1"), LaunchStep::stop);
-  EXPECT_EQ(stop_grace(driver.job(id), attempt(), 1), seconds(1)) << "ranks of a broken gang have nothing to save";
+  EXPECT_EQ(stop_grace({}, driver.job(id), attempt(), 1), seconds(1)) << "ranks of a broken gang have nothing to save";
   EXPECT_EQ(without_node2(seconds(5)), nothing) << "node1 hasn't stopped";
   node1_stops();
   EXPECT_EQ(without_node2(seconds(1)), (std::vector<std::string>{"gang_cut_off", "gang_finished", "attempt_ended"}));
@@ -212,6 +212,81 @@ TEST_F(NodeLoss, AJobOnTheLostNodeAloneGoesOnElsewhere) {
   EXPECT_EQ(step(), (std::vector<std::string>{"gang_failed"}));
   EXPECT_EQ(step(), the_end);
   EXPECT_EQ(driver.state(alone), JobState::queued);
+}
+
+/// A job of 8 GPUs that runs on node1 alone, which then falls silent; node2 is heard.
+class Partition : public Launch {
+ protected:
+  void run_alone(Duration stop_when_cut_off, Duration promise) {
+    driver.apply(JobCancelled{id, ada});
+    both(GangPhase::finished);
+    while (!step().empty()) {
+    }
+    liveness.gangs.clear();
+    JobSpec spec = spec_of({.gpus = 8}, hours(1), seconds(30));
+    spec.stop_when_cut_off_ms = stop_when_cut_off;
+    id = driver.submit(spec);
+    key = {id, 1, 1};
+    driver.round();
+    report("node1", GangPhase::running).self_stop_ms = promise;
+    ASSERT_EQ(step(), std::vector<std::string>{"gang_started"});
+  }
+  std::vector<std::string> without_node1(Duration length) {
+    std::vector<std::string> all;
+    for (Duration passed{}; passed < length; passed = passed + seconds(1)) {
+      driver.now = driver.now + seconds(1);
+      liveness.nodes["node2"].last_heard_ms = driver.now;
+      for (auto types = step(); !types.empty(); types = step()) all.insert(all.end(), types.begin(), types.end());
+    }
+    return all;
+  }
+  const std::vector<std::string> silent{"node_suspected", "node_unreachable"};
+};
+
+TEST_F(Partition, AJobOnOneNodeThatAskedToStopWhenCutOffRunsElsewhereOnceItSurelyHas) {
+  run_alone(seconds(60), seconds(60));
+  EXPECT_EQ(without_node1(seconds(10)), silent);
+  EXPECT_EQ(state(), JobState::unknown);
+  EXPECT_EQ(without_node1(seconds(59)), nothing);
+  EXPECT_EQ(next_due(driver.scheduler.state(), liveness, driver.now), driver.now + seconds(1));
+  EXPECT_EQ(without_node1(seconds(1)), (std::vector<std::string>{"gang_failed", "gang_cut_off"}));
+  EXPECT_EQ(without_node1(seconds(2)), nothing) << "1 s to die and 2 s for clocks";
+  EXPECT_EQ(without_node1(seconds(1)), the_end);
+  EXPECT_EQ(driver.attempt(id).outcome, Outcome::node_lost);
+  EXPECT_EQ(driver.start_round(), std::vector<JobId>{id}) << "without asking for restarts";
+  EXPECT_EQ(driver.attempt(id).allocation.front().node, "node2");
+}
+
+TEST_F(Partition, AJobOnOneNodeThatAskedForNothingWaits) {
+  run_alone(Duration{}, Duration{});
+  EXPECT_EQ(without_node1(seconds(10)), silent);
+  EXPECT_EQ(without_node1(seconds(1000)), nothing);
+  EXPECT_EQ(state(), JobState::unknown);
+}
+
+TEST_F(Partition, NobodyRelaunchesForWhatWasAskedButNotPromised) {
+  run_alone(seconds(60), Duration{});
+  EXPECT_EQ(without_node1(seconds(10)), silent);
+  EXPECT_EQ(without_node1(seconds(1000)), nothing);
+}
+
+TEST_F(Partition, ANodeThatIsBackInTimeGoesOn) {
+  run_alone(seconds(60), seconds(60));
+  EXPECT_EQ(without_node1(seconds(50)), silent);
+  driver.apply(NodeJoined{"node1", "", "", "", {}});
+  report("node1", GangPhase::running).self_stop_ms = seconds(60);
+  EXPECT_EQ(without_node1(seconds(9)), std::vector<std::string>{"node_suspected"});
+  EXPECT_EQ(driver.attempt(id).attempt, 1);
+}
+
+TEST_F(Partition, ACancelledJobThatWasToStopWhenCutOffEndsThen) {
+  run_alone(seconds(60), seconds(60));
+  EXPECT_EQ(without_node1(seconds(20)), silent);
+  driver.apply(JobCancelled{id, ada});
+  EXPECT_EQ(without_node1(seconds(1)), std::vector<std::string>{"gang_cut_off"});
+  EXPECT_EQ(without_node1(seconds(49 + 30 + 1)), nothing) << "it may have heard the word, and takes its grace then";
+  EXPECT_EQ(without_node1(seconds(2)), the_end);
+  EXPECT_EQ(state(), JobState::cancelled);
 }
 
 TEST_F(NodeLoss, ASchedulerThatCanReachNobodyJudgesNobody) {

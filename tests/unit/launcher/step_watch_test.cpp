@@ -32,6 +32,15 @@ struct Watch : StepWatch {
   std::int64_t deadline_ms() const { return std::chrono::duration_cast<milliseconds>(deadline() - t0).count(); }
 };
 
+TEST(StepWatch, WhoWaitsForAnAnswerBeginsAnew) {
+  Watch watch;
+  watch.step(0, 0, 1);
+  watch.step(100, 0, 2);
+  ASSERT_EQ(watch.deadline_ms(), 15'100);
+  watch.still_waits(at(12'000));
+  EXPECT_EQ(watch.deadline_ms(), 27'000);
+}
+
 TEST(StepWatch, JudgesOnlyWhoHasReportedTwoSteps) {
   Watch watch;
   EXPECT_FALSE(watch.watched());

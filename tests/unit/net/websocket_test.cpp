@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
+#include <thread>
 
 #include "tests/unit/net/support.h"
 
@@ -389,10 +391,49 @@ TEST(WebSocket, AServerThatNeverAnswersIsATimeOut) {
           [&](const NetError& error) {
             number = error.error_number;
             loop.stop();
-          }, 50ms);
+          }, {.open = 50ms});
   run_until_stopped(loop);
   EXPECT_EQ(number, ETIMEDOUT);
   ::close(fd);
+}
+
+/// A server in a thread of its own, which can be made to hang as a stopped process does: its kernel goes on confirming what comes.
+TEST(WebSocket, ALineOverWhichNothingComesIsGivenUpAndAHealthyOneIsNot) {
+  Loop theirs, ours;
+  std::promise<void> hang;
+  ServerOptions options;
+  options.websockets["/ws"] = [](const Request&, std::shared_ptr<Connection>) {};
+  auto server = listen(theirs, any_port, not_found, std::move(options));
+  std::thread thread([&] { theirs.run(); });
+  std::string why;
+  std::shared_ptr<Connection> line;
+  std::unique_ptr<Loop::Timer> timer;
+  std::chrono::steady_clock::time_point began;
+  bool hangs = false;
+  connect(ours, server->endpoint(), "/ws",
+          [&](std::shared_ptr<Connection> connection) {
+            line = connection;
+            connection->on_closed([&](const std::string& reason) {
+              EXPECT_TRUE(hangs) << "pings were answered until then";
+              why = reason;
+              ours.stop();
+            });
+            timer = ours.after(2000ms, [&] {
+              hangs = true;
+              began = std::chrono::steady_clock::now();
+              theirs.post([&] { hang.get_future().wait(); });
+            });
+          },
+          [](const NetError& error) { FAIL() << error.what(); }, {.silence = 600ms});
+  run_until_stopped(ours);
+  EXPECT_EQ(why, "cut off: nothing was heard for too long");
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 300ms);
+  hang.set_value();
+  theirs.post([&] {
+    server.reset();
+    theirs.stop();
+  });
+  thread.join();
 }
 
 TEST(WebSocket, ANameThatNobodyHasIsAnErrorAndBlocksNobody) {

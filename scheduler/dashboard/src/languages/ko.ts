@@ -16,7 +16,6 @@ const korean: Record<string, string> = {
   draining: "비우는 중",
   drained: "비움",
   down: "꺼짐",
-  quarantined: "격리",
   // ---- frame
   Now: "현재",
   Queue: "대기열",
