@@ -65,6 +65,7 @@ void DeviceWatch::on_look(Time now, const devices::DeviceLook& look) {
     if (look.uses[i].reset_required && !std::exchange(conditions_[i].needs_reset, true))
       doors_.trouble({.reason = name_of(device) + " does nothing before it is reset; reset it or reboot the node, restart ultra-agent, then run: ultra resume " + doors_.node});
     if (!look.uses[i].reset_required) conditions_[i].needs_reset = false;
+    if (!conditions_[i].occupied.empty()) conditions_[i].occupied = in_use({device}, look);
     if (!look.uses[i].lost && !look.uses[i].reset_required && devices_[i].present) {
       // It answers again: after a reset, say.
       conditions_[i].lost = false;
@@ -159,9 +160,11 @@ void DeviceWatch::on_time(Time now) {
   }
   for (const GangKey& key : late) {
     const Held& held = held_.at(key);
-    if (!held.problem.empty())
+    if (!held.problem.empty()) {
+      for (const std::int64_t device : devices_of(key)) conditions_.at(static_cast<std::size_t>(device)).occupied = held.problem;
       doors_.trouble({.reason = "GPUs of job " + std::to_string(key.job.value) + " are quarantined: " + std::to_string((now - held.since_ms).ms / 1000) +
                                 " s after its end " + held.problem});
+    }
     release(key);
   }
 }
@@ -182,6 +185,9 @@ std::optional<std::string> DeviceWatch::refusal(std::int64_t device) const {
   const auto index = static_cast<std::size_t>(device);
   if (!devices_[index].present) return name_of(device) + " of node " + doors_.node + " isn't there: the driver doesn't list it";
   if (conditions_[index].lost || conditions_[index].needs_reset) return name_of(device) + " of node " + doors_.node + " is out of order until it is reset";
+  // Somebody may have resumed the node since.
+  if (const std::string& occupied = conditions_[index].occupied; !occupied.empty())
+    return name_of(device) + " of node " + doors_.node + " isn't free of the job before: " + occupied;
   return std::nullopt;
 }
 

@@ -58,6 +58,7 @@ class DeviceWatch {
  private:
   struct Condition {
     bool lost = false, needs_reset = false;
+    std::string occupied;  // by what was given up waiting for; the driver's newest word
   };
   struct Sighting {
     Time since_ms;

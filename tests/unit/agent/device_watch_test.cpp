@@ -121,6 +121,19 @@ TEST_F(DeviceWatchTest, AfterTheTimeOutTheEndIsSaidAndTheNodeDrained) {
   EXPECT_FALSE(watch.next_wakeup());
 }
 
+TEST_F(DeviceWatchTest, WhatIsStillInUseIsNotGivenAwayThoughTheNodeWasResumed) {
+  const GangKey key = gang(5, {0, 1});
+  end(t0, key);
+  look(t0 + Duration{100}, used(4711, 0));
+  watch.on_time(t0 + Duration{30'000});
+  ASSERT_THAT(passed, SizeIs(1));
+  look(t0 + Duration{31'000}, used(4711, 0));
+  EXPECT_EQ(watch.refusal(0), std::nullopt) << "nobody is there";
+  EXPECT_THAT(watch.refusal(1).value_or(""), HasSubstr("device 1 (GPU-b) of node node01 isn't free of the job before: the driver lists process 4711"));
+  look(t0 + Duration{32'000});
+  EXPECT_EQ(watch.refusal(1), std::nullopt);
+}
+
 TEST_F(DeviceWatchTest, GangBesideOthersOfItsAttemptFreesNothing) {
   const GangKey script = gang(5, {0, 1}), run = gang(5, {1}, 2);
   end(t0, run);
