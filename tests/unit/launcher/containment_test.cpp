@@ -97,10 +97,17 @@ TEST(CgroupV2, WritesLimitsOfTheAttemptAboveTheGroupOfTheGang) {
   const TreeFolder tree;
   ::mkdir((tree / "own").c_str(), 0755);
   write_group_file(tree / "own/cgroup.controllers", "cpuset cpu io memory hugetlb pids\n");
+  // A FIFO keeps every write, where a plain file has the last one only.
+  ASSERT_EQ(::mkfifo((tree / "own/cgroup.subtree_control").c_str(), 0600), 0);
+  const int written = ::open((tree / "own/cgroup.subtree_control").c_str(), O_RDWR | O_NONBLOCK);
   const auto containment = make_cgroup_v2({.unified = tree / "own", .unified_is_root = true}, "node01");
-  EXPECT_EQ(text_in(tree / "own/cgroup.subtree_control"), "+cpu");  // the last of three writes: a plain file keeps no more
-  EXPECT_EQ(text_in(tree / "own/ultramarine/node01/cgroup.subtree_control"), "+cpu");
+  char handed_down[64] = "";
+  EXPECT_GT(::read(written, handed_down, sizeof handed_down - 1), 0);
+  ::close(written);
+  EXPECT_STREQ(handed_down, "+memory+pids+cpu");
+  EXPECT_EQ(text_in(tree / "own/ultramarine/node01/cgroup.subtree_control"), "+cpu") << "the last of the three";
   // What a kernel would answer.
+  fs::remove(tree / "own/cgroup.subtree_control");
   for (const char* folder : {"own", "own/ultramarine", "own/ultramarine/node01"}) write_group_file(tree / folder + "/cgroup.subtree_control", "cpu memory pids\n");
   const auto agent = reopen_containment("cgroup_v2", {tree / "own/ultramarine/node01"});
   EXPECT_EQ(agent, nullptr) << "no gang of an earlier agent is there";
@@ -109,9 +116,12 @@ TEST(CgroupV2, WritesLimitsOfTheAttemptAboveTheGroupOfTheGang) {
   ASSERT_NE(again, nullptr);
   EXPECT_THAT(again->limits(), testing::IsSupersetOf({"memory", "pids", "cpu"}));
 
-  const auto group = again->make(key, {.memory_bytes = std::int64_t{64} << 30, .processes = 500, .cpus = 12});
   const std::string attempt = tree / "own/ultramarine/node01/7.2";
+  fs::create_directories(attempt);
+  write_group_file(attempt + "/memory.swap.max", "max");  // of kernels that account for swap
+  const auto group = again->make(key, {.memory_bytes = std::int64_t{64} << 30, .processes = 500, .cpus = 12});
   EXPECT_EQ(text_in(attempt + "/memory.max"), "68719476736");
+  EXPECT_EQ(text_in(attempt + "/memory.swap.max"), "0");
   EXPECT_EQ(text_in(attempt + "/pids.max"), "500");
   EXPECT_EQ(text_in(attempt + "/cpu.max"), "1200000 100000");
   EXPECT_THAT(group->entrances(), ElementsAre(attempt + "/3/cgroup.procs"));
@@ -227,6 +237,18 @@ TEST_P(RealGroups, StopAForkBombAtItsLimit) {
     group->kill_all_but(0);
     return group->processes().empty();
   });
+  until([&] { return group->remove(); });
+}
+
+TEST_P(RealGroups, LimitTheAttemptsCpus) {
+  if (containment->kind() != "cgroup_v1" || !testing::Value(containment->limits(), Contains("cpu"))) GTEST_SKIP() << "this kind may not limit CPUs here";
+  const auto group = containment->make(key, {.cpus = 3});
+  std::string quota;
+  for (const std::string& entrance : group->entrances()) {
+    const fs::path attempt = fs::path(entrance).parent_path();
+    if (fs::exists(attempt / "cpu.cfs_quota_us")) quota = text_in((attempt / "cpu.cfs_quota_us").string()) + " of " + text_in((attempt / "cpu.cfs_period_us").string());
+  }
+  EXPECT_EQ(quota, "300000\n of 100000\n");
   until([&] { return group->remove(); });
 }
 
