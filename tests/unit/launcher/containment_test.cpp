@@ -1,5 +1,6 @@
 // Containment: which kind a machine allows, what is written into a recorded tree of version 2 (whose controllers few machines give to both
 // versions at once), and the real kernel where this process may make groups.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
