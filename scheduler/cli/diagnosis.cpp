@@ -170,8 +170,10 @@ Finding check_fabric(const FabricConfig& fabric, const std::string& interfaces, 
     return {"fabric", Health::warning, spoken("this machine has no {0}", missing), spoken("correct [fabric] in {0}, if it is a node", "cluster.toml")};
   rlimit limit{};
   getrlimit(RLIMIT_MEMLOCK, &limit);
-  const bool enough = fabric.memlock_bytes == 0 || limit.rlim_max == RLIM_INFINITY ||
-                      (fabric.memlock_bytes > 0 && limit.rlim_max >= static_cast<rlim_t>(fabric.memlock_bytes)) || geteuid() == 0;
+  // An agent that is root raises it, unless its container keeps that from it: seen by trying.
+  const rlimit raised{.rlim_cur = limit.rlim_cur, .rlim_max = fabric.memlock_bytes < 0 ? RLIM_INFINITY : static_cast<rlim_t>(fabric.memlock_bytes)};
+  const bool enough = fabric.memlock_bytes == 0 || limit.rlim_max == RLIM_INFINITY || (fabric.memlock_bytes > 0 && limit.rlim_max >= raised.rlim_max) ||
+                      setrlimit(RLIMIT_MEMLOCK, &raised) == 0;
   const std::string locked = limit.rlim_max == RLIM_INFINITY ? spoken("unlimited") : bytes_text(static_cast<std::int64_t>(limit.rlim_max));
   if (!enough)
     return {"fabric", Health::warning, spoken("a process may lock {0} of memory, less than memlock in [fabric]", locked),

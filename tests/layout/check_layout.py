@@ -61,6 +61,11 @@ CORE_FORBIDDEN = re.compile(
     r"#include <(thread|mutex|chrono|random|iostream|fstream|filesystem|unordered_map|unordered_set|cstdio|ctime)>"
     r"|\b(std::unordered_|std::rand|std::chrono|std::thread|printf|getenv|float|double)\b")
 CORE_FORBIDDEN_EXCEPTIONS = {"ensure.cpp", "liveness.h", "liveness.cpp"}  # liveness only carries a loss; ensure prints before it ends the process
+# The only code that changes who it is: small enough to be reviewed whole, and nowhere else.
+PRIVILEGED = pathlib.PurePosixPath("worker/launcher/privileged")
+PRIVILEGED_LINES_MAX = 600
+BECOMES_ANOTHER = re.compile(
+    r"\b(?:SYS_|__NR_)?(set(?:e|re|res|fs)?[ug]id|setgroups|initgroups|capset|cap_set_proc)(?:32)?\b\s*[(,)]")
 PROMISES = re.compile(r"\b(TODO|FIXME|XXX|HACK|not implemented|for now)\b")
 TOP = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "scheduler", "worker", "collectives", "configs", "tests", "scripts"}
 
@@ -82,6 +87,10 @@ def check(root):
         if name not in TOP and not name.startswith("."):
             problems.append(f"{name}: the top level holds only {', '.join(sorted(TOP))} and dot-files")
     sources = [f for f in files if f.suffix in (".h", ".cpp", ".cu") and f.parts[0] in ("scheduler", "worker", "collectives")]
+    privileged = [f for f in sources if PRIVILEGED in f.parents]
+    lines = sum(len((pathlib.Path(root) / f).read_text(errors="replace").splitlines()) for f in privileged)
+    if lines > PRIVILEGED_LINES_MAX:
+        problems.append(f"{PRIVILEGED}: has {lines} lines; at most {PRIVILEGED_LINES_MAX} may act as root for users")
     for file in sources:
         room = room_of(file)
         if room not in ARROWS:
@@ -89,6 +98,8 @@ def check(root):
             continue
         text = (pathlib.Path(root) / file).read_text(errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
+            if file not in privileged and (another := BECOMES_ANOTHER.search(line.split("//")[0])):
+                problems.append(f"{file}:{number}: {another.group(1)} belongs to {PRIVILEGED} only")
             if PROMISES.search(line):
                 problems.append(f"{file}:{number}: promises later work: {line.strip()}")
             if room == "scheduler/core" and file.name not in CORE_FORBIDDEN_EXCEPTIONS and CORE_FORBIDDEN.search(line.split("//")[0]):
@@ -119,6 +130,9 @@ def self_test(root):
         "a simulator that plans for itself": ("scheduler/simulator/planted.cpp", '#include "scheduler/core/planner.h"\n'),
         "a clock in the core": ("scheduler/core/planted2.cpp", "#include <chrono>\n"),
         "a promise": ("worker/agent/planted.cpp", "// TO" "DO: later\n"),
+        "a way to be another": ("worker/agent/planted.cpp", "void f() { if (::setresuid(1, 1, 1) != 0) g(); }\n"),
+        "the same as a system call": ("scheduler/server/planted.cpp", "void f() { ::syscall(SYS_setgroups, 0, nullptr); }\n"),
+        "too much that is root": (f"{PRIVILEGED}/planted.cpp", "\n" * PRIVILEGED_LINES_MAX),
         "a stray top-level folder": ("docs/page.md", "text\n"),
         "an unknown room": ("scheduler/attic/planted.cpp", "\n"),
     }

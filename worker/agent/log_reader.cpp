@@ -1,6 +1,5 @@
 #include "worker/agent/log_reader.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "worker/launcher/job_folder.h"
 #include "worker/launcher/output_notes.h"
 #include "worker/launcher/privileged/as_owner.h"
+#include "worker/launcher/user_file.h"
 
 namespace ultramarine::agent {
 
@@ -36,11 +36,16 @@ constexpr auto between_turns = 2ms;
 constexpr std::size_t queued_bytes_enough = 4 << 20;
 constexpr auto network_wait = 20ms;
 
+/// A folder is its user's, and may have more in it than anybody should look through.
+constexpr int entries_max = 1 << 16;
+
 /// Ranks that have a file rank_<R>.out or .err in the folder, ascending.
 std::vector<std::int64_t> ranks_in(const std::string& folder) {
   std::set<std::int64_t> ranks;
   std::error_code gone;
+  int seen = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder, gone)) {
+    if (++seen > entries_max) break;
     const std::string name = entry.path().filename().string();
     constexpr std::string_view prefix = "rank_";
     if (!name.starts_with(prefix)) continue;
@@ -58,6 +63,9 @@ bool has_name(const std::string& path) {
   struct stat status {};
   return lstat(path.c_str(), &status) == 0;
 }
+
+/// Why a file can't be opened: a FIFO, a device, a socket, or what a process has open (/dev/stdout).
+bool keeps_nothing(int error_number) { return error_number == EINVAL || error_number == ENXIO || error_number == ELOOP; }
 
 /// The other end of a link, or the path itself.
 std::string target_of(const std::string& path) {
@@ -184,15 +192,15 @@ bool LogReader::open(Request& request, Stream& stream, bool last_look) {
     return false;
   };
   // Links are the shim's own, to files that users named (the folder is its job's owner's, and so are the links). Whatever they named must not hold us up.
-  stream.fd = ::open(stream.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  stream.fd = launcher::open_for_reading(stream.path, launcher::Links::follow);
   if (stream.fd < 0 && errno == ENOENT) {
     if (has_name(stream.path)) return fail("was written to " + target_of(stream.path) + ", which is not there any more");
     stream.done = last_look;  // a rank that has not started yet has no file
     return false;
   }
+  if (stream.fd < 0 && keeps_nothing(errno)) return fail("was written to " + target_of(stream.path) + ", which keeps nothing");
   struct stat status {};
   if (stream.fd < 0 || fstat(stream.fd, &status) != 0) return fail("can't be read: " + std::string(std::strerror(errno)));
-  if (!S_ISREG(status.st_mode)) return fail("was written to " + target_of(stream.path) + ", which keeps nothing");
   stream.file = {status.st_dev, status.st_ino};
   for (const auto& other : request.streams) {
     if (other.get() == &stream || other->fd < 0 || other->file != stream.file) continue;

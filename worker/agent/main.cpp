@@ -76,6 +76,7 @@ int run(const agent::CommandLine& command_line) {
          .epilog = options.epilog,
          .script_deadline = options.script_deadline,
          .minimum_uid = options.minimum_uid,
+         .root_jobs = options.root_jobs,
          .private_tmp = options.private_tmp},
         std::move(on_message));
   };

@@ -89,9 +89,9 @@ const worker_core::AgentMemory& StateDirectory::load() {
   };
   std::string changes;
   try {
-    const auto text = launcher::read_whole(memory_file());
+    const auto text = launcher::read_whole(memory_file(), launcher::any_length);
     memory_ = text ? protocol::from_json<worker_core::AgentMemory>(*text) : worker_core::AgentMemory{};
-    changes = launcher::read_whole(changes_file()).value_or("");
+    changes = launcher::read_whole(changes_file(), launcher::any_length).value_or("");
   } catch (const std::exception& error) {
     throw damaged(memory_file(), error);
   }

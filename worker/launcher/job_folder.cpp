@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "scheduler/net/endpoint.h"
+#include "worker/launcher/user_file.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -63,7 +64,8 @@ namespace {
 
 void replace(const std::string& path, std::string_view text, bool durably) {
   const std::string fresh = path + ".new";
-  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  ::unlink(fresh.c_str());  // of a writer that was killed, or a user's idea of it
+  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) fail("can't write", path);
   while (!text.empty()) {
     const ssize_t written = ::write(file, text.data(), text.size());
@@ -90,27 +92,26 @@ void write_whole(const std::string& path, std::string_view text) { replace(path,
 
 void write_durably(const std::string& path, std::string_view text) { replace(path, text, true); }
 
-std::optional<std::string> read_whole(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+std::optional<std::string> read_whole(const std::string& path, std::size_t bytes_max) {
+  const int file = open_for_reading(path, Links::refuse);
   if (file < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+    if (errno == ELOOP || errno == EINVAL) throw FolderError("can't read " + path + ": it is no ordinary file");
     fail("can't read", path);
   }
   std::string text;
   char buffer[1 << 16];
-  while (true) {
-    const ssize_t got = ::read(file, buffer, sizeof buffer);
+  ssize_t got = 0;
+  while (text.size() <= bytes_max && (got = ::read(file, buffer, sizeof buffer)) != 0) {
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const int problem = errno;
-      ::close(file);
-      errno = problem;
-      fail("can't read", path);
-    }
-    if (got == 0) break;
+    if (got < 0) break;
     text.append(buffer, static_cast<std::size_t>(got));
   }
+  const int problem = errno;
   ::close(file);
+  errno = problem;
+  if (got < 0) fail("can't read", path);
+  if (text.size() > bytes_max) throw FolderError("can't read " + path + ": it has more than " + std::to_string(bytes_max >> 10) + " KiB");
   return text;
 }
 

@@ -87,12 +87,17 @@ struct JobFolder {
 /// Makes `path` and its parents, 0700. Throws FolderError.
 void make_private_folder(const std::string& path);
 /// Readers see the old text or the new, whoever is killed meanwhile. After a power failure it may be old, new, or no text at all: for what means
-/// something only as long as processes live. Mode 0600. Throws FolderError.
+/// something only as long as processes live. Mode 0600. What has the name of its unfinished twin (`path`.new) is removed. Throws FolderError.
 void write_whole(const std::string& path, std::string_view text);
 /// After this the file has the new text even if the power fails; before, the old. Mode 0600. Throws FolderError.
 void write_durably(const std::string& path, std::string_view text);
-/// nullopt when the file doesn't exist. Throws FolderError when it can't be read.
-std::optional<std::string> read_whole(const std::string& path);
+/// Of what shim and agent write down for each other: as much as a message between them may have, and what all that only a shim is left with needs.
+constexpr std::size_t message_bytes_max = 16 << 20, leftovers_bytes_max = 1 << 20;
+/// No limit: for files in folders that nobody else can write in.
+constexpr std::size_t any_length = static_cast<std::size_t>(-1);
+/// nullopt when the file doesn't exist. Throws FolderError when it can't be read, is longer, or is no ordinary file (a link, a FIFO, a device: users may
+/// put into their folders what they like). Never waits.
+std::optional<std::string> read_whole(const std::string& path, std::size_t bytes_max = message_bytes_max);
 /// A new folder /dev/shm/ultramarine-KEY-XXXXXX (or below /tmp where that isn't writable), 0700. Throws FolderError.
 std::string make_outside_folder(const GangKey& key, bool in_memory);
 /// With all that is in it; no complaint when it is gone already or can't be removed.

@@ -54,8 +54,9 @@ struct LauncherOptions {
   OnTrouble on_trouble;
   std::string prolog, epilog;                      // programs around each attempt (attempt_scripts.h); "" = none
   std::chrono::milliseconds script_deadline{50'000};
-  /// Where this process is root, jobs run as their owners (privileged/); those of users below this number are refused, root's own run as root.
+  /// Where this process is root, jobs run as their owners (privileged/); those of users below this number are refused.
   std::int64_t minimum_uid = 1000;
+  bool root_jobs = false;  // root's own jobs run there, as root; else they are refused, too
   /// Each attempt has a /tmp and a /dev/shm of its own (make_private_folders), kept beside its scratch folder. Only where this process is root.
   bool private_tmp = false;
 };

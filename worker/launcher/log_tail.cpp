@@ -1,7 +1,11 @@
 #include "worker/launcher/log_tail.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <fstream>
+
+#include "worker/launcher/user_file.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -61,15 +65,16 @@ std::string clean_text(std::string_view raw, std::size_t bytes_max) {
 }
 
 std::vector<std::string> last_lines_of(const std::string& path, std::size_t count) {
-  constexpr std::streamoff tail_bytes = 64 << 10;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return {};
-  const std::streamoff size = file.tellg();
-  const std::streamoff from = std::max<std::streamoff>(0, size - tail_bytes);
-  file.seekg(from);
-  std::string text(static_cast<std::size_t>(size - from), '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  constexpr off_t tail_bytes = 64 << 10;
+  const int file = open_for_reading(path, Links::follow);
+  if (file < 0) return {};
+  struct stat status {};
+  ::fstat(file, &status);
+  const off_t from = std::max<off_t>(0, status.st_size - tail_bytes);
+  std::string text(static_cast<std::size_t>(status.st_size - from), '\0');
+  const ssize_t got = ::pread(file, text.data(), text.size(), from);
+  ::close(file);
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
 
   std::vector<std::string> lines;
   std::string_view rest = text;

@@ -14,6 +14,8 @@
 
 #include <cerrno>
 
+#include "worker/launcher/user_file.h"
+
 namespace ultramarine::launcher {
 namespace {
 
@@ -162,8 +164,6 @@ ChildWord hear(int pipe) {
 
 StartResult failed(StartStep step) { return {.pid = -1, .step = step, .error_number = errno}; }
 
-int open_log(const std::string& path) { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
-
 }  // namespace
 
 StartResult start_rank(const RankStart& start) {
@@ -233,7 +233,7 @@ StartResult start_detached(const std::string& program, const std::vector<std::st
 
   const Descriptor nothing(input < 0 ? ::open("/dev/null", O_RDONLY | O_CLOEXEC) : -1);
   const int standard_input = input < 0 ? nothing.get() : input;
-  const Descriptor log(open_log(log_file));
+  const Descriptor log(open_for_appending(log_file.c_str()));
   if (log.get() < 0) return failed(StartStep::output);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failed(StartStep::fork);

@@ -13,6 +13,7 @@
 #include "scheduler/net/listening_socket.h"
 #include "worker/launcher/command_check.h"
 #include "worker/launcher/local_devices.h"
+#include "worker/launcher/locked_memory.h"
 #include "worker/launcher/log_tail.h"
 #include "worker/launcher/message_text.h"
 #include "worker/launcher/privileged/as_owner.h"
@@ -39,9 +40,9 @@ constexpr auto enforce_interval = std::chrono::milliseconds(200);
 
 /// A file that is missing, unreadable or half written has no value for us.
 template <class T>
-std::optional<T> value_in(const std::string& path) {
+std::optional<T> value_in(const std::string& path, std::size_t bytes_max = message_bytes_max) {
   try {
-    if (const auto text = read_whole(path)) return from_text<T>(*text);
+    if (const auto text = read_whole(path, bytes_max)) return from_text<T>(*text);
   } catch (const std::exception&) {
   }
   return std::nullopt;
@@ -118,7 +119,7 @@ void ShimClient::launch_now(const protocol::LaunchSpec& launch) {
 
 /// What stands against running a gang of this user here; "" = nothing. Only an agent that is root can be anybody but itself.
 std::string ShimClient::find_user(std::int64_t uid) {
-  if (::geteuid() != 0 || uid <= 0) return "";
+  if (::geteuid() != 0 || (uid == 0 && options_.root_jobs)) return "";
   UserLookup found = look_up_user(uid, options_.minimum_uid);
   user_ = std::move(found.user);
   return user_ ? "" : "job " + std::to_string(key_.job.value) + " can't run on " + node_ + ": " + found.problem;
@@ -153,10 +154,12 @@ void ShimClient::adopt_now() {
   // Without pid and report the earlier agent ended before its shim began: begin it now. Should one be on its way after all, then the
   // lock in the folder lets only one of the two go on, and `resolve` finds that one.
   if (!report && !shim_on_disk()) {
-    if (const auto order = order_on_disk()) {
+    if (auto order = order_on_disk()) {
       node_ = order->launch.node;
       stop_grace_ = std::chrono::milliseconds(order->launch.spec.stop_grace_ms.ms);
-      if (order->settings.boot_id == boot_id()) return start_shim(order->launch);
+      order->launch.memlock_bytes = 0;  // by now it is its owner's word, and good for nothing that takes root
+      // A gang that has lost its group (its agent made that before the folder's files) is not begun outside of one.
+      if (order->settings.boot_id == boot_id() && (group_ || !options_.containment)) return start_shim(order->launch);
     }
   }
   resolve();
@@ -182,6 +185,7 @@ void ShimClient::start_shim(const protocol::LaunchSpec& launch) {
                                                   .arguments = {program, arguments[0], arguments[1]},
                                                   .log_file = folder_.log(),
                                                   .entrances = entrances,
+                                                  .limits = locked_memory_limits(launch.memlock_bytes),
                                                   .mounts = mounts,
                                                   .input = socket.get()});
     pid = result.pid;
@@ -542,7 +546,7 @@ std::optional<ShimPid> ShimClient::shim_on_disk() const {
 
 std::optional<Leftovers> ShimClient::leftovers_on_disk() const {
   const AsOwner as_owner(folder_.path);
-  return value_in<Leftovers>(folder_.leftovers());
+  return value_in<Leftovers>(folder_.leftovers(), leftovers_bytes_max);
 }
 
 std::vector<std::string> ShimClient::shim_log_tail() const {

@@ -70,6 +70,7 @@ void VirtualNodes::start_agent(const std::string& name) {
        .epilog = epilog,
        .script_deadline = script_deadline,
        .minimum_uid = minimum_uid,
+       .root_jobs = root_jobs,
        .private_tmp = private_tmp},
       [&node](const protocol::FromShim& message) {
         if (const auto* report = std::get_if<GangReport>(&message)) node.reports.push_back(*report);
@@ -82,6 +83,7 @@ protocol::LaunchSpec VirtualNodes::launch_of(std::vector<std::string> command, c
   protocol::LaunchSpec launch;
   launch.key = key;
   launch.cluster = "test";
+  launch.owner.uid = ::getuid();
   launch.spec.name = "test";
   launch.spec.command = std::move(command);
   launch.spec.working_directory = folder;

@@ -66,6 +66,7 @@ class VirtualNodes : public testing::Test {
   std::shared_ptr<Containment> containment;  // of all nodes; null = process groups
   std::int64_t processes_max = 0;
   std::int64_t minimum_uid = 1000;
+  bool root_jobs = true;  // the tests' own, where they are root
   bool private_tmp = false;
   std::string devices_folder = "/dev";
   std::string prolog, epilog;

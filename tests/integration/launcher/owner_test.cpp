@@ -2,15 +2,19 @@
 // agent, at what is root's. Two users that every Debian has: nobody and daemon.
 #include <pwd.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "tests/integration/launcher/node_fixture.h"
 #include "worker/launcher/message_text.h"
+#include "worker/launcher/privileged/as_owner.h"
+#include "worker/launcher/process_tree.h"
 
 namespace ultramarine::launcher {
 namespace {
@@ -18,6 +22,12 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
+
+rlim_t rlimit_now(__rlimit_resource resource) {
+  rlimit limit{};
+  ::getrlimit(resource, &limit);
+  return limit.rlim_cur;
+}
 
 class Owned : public VirtualNodes {
  protected:
@@ -187,6 +197,59 @@ TEST_F(Owned, UsersWhoMayNotAreRefusedBeforeAnythingStarts) {
   EXPECT_THAT(refused(daemon_user), HasSubstr("uid 1 is below 1000"));
 }
 
+TEST_F(Owned, RootIsRefusedUnlessTheSiteAllowsItAndNobodyIsNobody) {
+  const auto refused = [&](std::int64_t uid) {
+    nodes.clear();
+    ++key.attempt;
+    auto launch = of(nobody, "id -u");
+    launch.owner.uid = uid;
+    prepare(launch);
+    const GangReport report = nodes.at("a").last();
+    stop(launch, milliseconds(0));
+    wait_finished(launch);
+    return report.failure.value_or(Failure{}).detail;
+  };
+  EXPECT_EQ(refused(0), "");
+  root_jobs = false;
+  EXPECT_THAT(refused(0), HasSubstr("uid 0 may not run jobs"));
+  for (const bool allowed : {false, true}) {
+    root_jobs = allowed;
+    EXPECT_THAT(refused(-1), HasSubstr("uid -1 may not run jobs"));
+    EXPECT_THAT(refused(std::int64_t{1} << 32), HasSubstr("uid 4294967296 may not run jobs"));
+  }
+}
+
+TEST_F(Owned, LockedMemoryIsRaisedBeforeTheSupervisorIsTheUser) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_MEMLOCK, &before), 0);
+  const rlimit little{.rlim_cur = 64 << 10, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_MEMLOCK, &little), 0);
+  const auto seen = [&](std::int64_t memlock_bytes) {
+    nodes.clear();
+    ++key.attempt;
+    auto launch = of(nobody, "echo $(ulimit -Sl) $(ulimit -Hl) $(grep 'locked memory' /proc/$PPID/limits)");
+    launch.memlock_bytes = memlock_bytes;
+    run(launch);
+    return output("a", 0);
+  };
+  const std::string all = before.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(before.rlim_max);
+  EXPECT_THAT(seen(0), HasSubstr("Max locked memory 65536 " + all + " bytes")) << "as the agent has it";
+  EXPECT_EQ(seen(2 << 20), "2048 2048 Max locked memory 2097152 2097152 bytes\n");
+  EXPECT_EQ(rlimit_now(RLIMIT_MEMLOCK), little.rlim_cur) << "the agent's own stays";
+  const rlimit raised{.rlim_cur = little.rlim_cur, .rlim_max = RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_MEMLOCK, &raised) == 0) {
+    const rlimit hard{.rlim_cur = 64 << 10, .rlim_max = 64 << 10};
+    ::setrlimit(RLIMIT_MEMLOCK, &hard);
+    EXPECT_EQ(seen(-1), "unlimited unlimited Max locked memory unlimited unlimited bytes\n");
+    ::setrlimit(RLIMIT_MEMLOCK, &hard);
+    EXPECT_EQ(seen(4 << 20), "4096 4096 Max locked memory 4194304 4194304 bytes\n");
+  } else {
+    std::printf("above the agent's hard limit: not run, this process has no CAP_SYS_RESOURCE\n");
+    EXPECT_THAT(seen(-1), HasSubstr("Max locked memory " + all + " " + all + " bytes")) << "what there is";
+  }
+  ::setrlimit(RLIMIT_MEMLOCK, &before);
+}
+
 TEST_F(Owned, WorkFolderAndOutputAreOpenedAsTheUser) {
   auto launch = of(nobody, "true");
   launch.spec.working_directory = home(daemon_user);
@@ -229,6 +292,140 @@ TEST_F(Owned, WhatAUserWritesIntoHisFolderMakesTheAgentDoNothingToOthers) {
   ::kill(bystander, SIGKILL);
   ::waitpid(bystander, nullptr, 0);
 }
+
+/// What a user can put in the place of a file of his folder: a command of the shell that takes a name.
+struct Planted {
+  const char* name;
+  std::string command;
+};
+
+/// Agents read and write in folders of users on their only loop: none of this may hold them up, or fill their memory.
+class Planting : public Owned, public testing::WithParamInterface<Planted> {
+ protected:
+  void SetUp() override {
+    Owned::SetUp();
+    if (IsSkipped()) return;
+    ::alarm(100);  // whoever waits for a FIFO looks at no other clock
+#ifndef ULTRAMARINE_SANITIZED
+    ::getrlimit(RLIMIT_AS, &before_);
+    const rlimit enough{.rlim_cur = rlim_t{4} << 30, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_AS, &enough);  // so that a file without an end fills no more than this
+#endif
+    memory_before_ = most_memory();
+  }
+  void TearDown() override {
+    if (IsSkipped()) return;
+    ::alarm(0);
+#ifndef ULTRAMARINE_SANITIZED
+    ::setrlimit(RLIMIT_AS, &before_);
+#endif
+    EXPECT_LT(most_memory() - memory_before_, 256 << 10) << "KiB: as much as a message may have, a few times";
+  }
+  static long most_memory() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  }
+  /// Of the shell: puts it in the place of all these files.
+  static std::string plant(const std::vector<std::string>& files) {
+    std::string script = "plant() { rm -rf \"$1\"; " + GetParam().command + "; }; for file in";
+    for (const std::string& file : files) script += " " + file + " " + file + ".new";
+    return script + "; do plant $file; done; ";
+  }
+  /// Of this gang alone; one with phase preparing when there is none.
+  GangReport last_of(const GangKey& gang) {
+    GangReport last;
+    for (const GangReport& report : nodes.at("a").reports)
+      if (report.key == gang) last = report;
+    return last;
+  }
+  void expect_that_others_run() {
+    auto other = of(daemon_user, "echo served", {"a"});
+    other.node = "a";
+    other.key = {JobId{key.job.value + 1}, others_++, 1};
+    Launcher& launcher = *nodes.at("a").launcher;
+    launcher.prepare(other);
+    until([&] { return last_of(other.key).phase >= GangPhase::prepared; }, "another's job is prepared");
+    launcher.send(other.key, protocol::Start{.key = other.key, .peers = {last_of(other.key).peer}});
+    until([&] { return last_of(other.key).phase == GangPhase::finished; }, "another's job has finished");
+    EXPECT_EQ(last_of(other.key).outcome, Outcome::succeeded) << last_of(other.key).failure.value_or(Failure{}).detail;
+    EXPECT_EQ(read_whole(launcher.folder(other.key) + "/rank_0.out"), "served\n");
+    launcher.forget(other.key);
+  }
+  const std::vector<std::string> all_ = {"report.json", "shim.pid", "leftovers.json", "checkpoints.json", "launch.json", "shim.json", "shim.log",
+                                         "shim.sock", "rank_0.out", "rank_0.err", "rank_0.out.marks", "rank_0.out.gap"};
+
+ private:
+  rlimit before_{};
+  long memory_before_ = 0;
+  std::int64_t others_ = 1;
+};
+
+TEST_P(Planting, InPlaceOfItsFilesHoldsNoAgentUp) {
+  for (const bool contained : {true, false}) {
+    if (!contained) containment.reset();
+    nodes.clear();
+    ++key.attempt;
+    fs::remove(home(nobody) + "/ready");
+    const auto launch = of(nobody, "cd $(dirname $ULTRA_PROGRESS); " + plant(all_) + "touch $OLDPWD/ready; exec sleep 1000");
+    prepare(launch);
+    const std::int64_t shim = shim_pid("a");
+    start(launch);
+    until([&] { return fs::exists(home(nobody) + "/ready"); }, "all is planted");
+    until_phase("a", GangPhase::running);
+    // A new agent finds it like this while it runs, and again when its supervisor is gone.
+    stop_agent("a");
+    start_agent("a");
+    nodes.at("a").launcher->adopt();
+    expect_that_others_run();
+    ::kill(static_cast<pid_t>(shim), SIGKILL);
+    stop_agent("a");
+    nodes.at("a").reports.clear();
+    start_agent("a");
+    nodes.at("a").launcher->adopt();
+    until([&] { return last_of(key).phase == GangPhase::finished; }, "the loss is told");
+    expect_that_others_run();
+    nodes.at("a").launcher->forget(key);
+    until([&] { return descendants_of(::getpid()).empty(); }, "nothing of it is left");
+  }
+}
+
+TEST_P(Planting, UnderARunningAgentHoldsItNotUp) {
+  const auto launch = of(nobody, "cd $(dirname $ULTRA_PROGRESS); " + plant(all_) + "touch $OLDPWD/ready; kill -9 $PPID; exec sleep 1000");
+  prepare(launch);
+  start(launch);
+  wait_finished(launch);
+  EXPECT_TRUE(fs::exists(home(nobody) + "/ready"));
+  // As long as nobody had said that its rank runs, none did; and whose files are gone may be of before a reboot.
+  EXPECT_THAT(nodes.at("a").last().outcome, testing::AnyOf(Outcome::supervisor_lost, Outcome::start_failed, Outcome::node_lost)) << to_text(nodes.at("a").last());
+  expect_that_others_run();
+  nodes.at("a").launcher->forget(key);
+}
+
+/// As `ultra exec` does beside a job that runs: the folder is there a moment before its supervisor.
+TEST_P(Planting, BeforeItsSupervisorStartsHoldsNoAgentUp) {
+  containment.reset();
+  auto launch = of(nobody, "true");
+  launch.node = "a";
+  const std::string job = path("a") + jobs_below + "/" + text_of(key);
+  make_owned_folder(job, nobody, ::getpwuid(nobody)->pw_gid);
+  write_whole(job + "/launch.json", to_text(launch));
+  write_whole(job + "/shim.json", to_text(ShimSettings{.peer_host = "127.0.0.1", .boot_id = boot_id()}));
+  ASSERT_EQ(std::system(("cd " + job + " && " + plant({"shim.log", "report.json.new"}) + "chown -hR " + std::to_string(nobody) + " .").c_str()), 0);
+  start_agent("a");
+  nodes.at("a").launcher->adopt();
+  until_phase("a", GangPhase::prepared);  // with a log that is long, but a file
+  stop(launch, milliseconds(0));
+  wait_finished(launch);
+  EXPECT_EQ(nodes.at("a").last().outcome, std::string(GetParam().name) == "HugeFile" ? Outcome::cancelled : Outcome::start_failed);
+  expect_that_others_run();
+}
+
+INSTANTIATE_TEST_SUITE_P(Owned, Planting,
+                         testing::Values(Planted{"Fifo", "mkfifo \"$1\""}, Planted{"LinkToZeros", "ln -s /dev/zero \"$1\""},
+                                         Planted{"LinkToOurMemory", "ln -s /proc/self/fd/0 \"$1\""}, Planted{"Folder", "mkdir -p \"$1/in/it\""},
+                                         Planted{"HugeFile", "truncate -s 100G \"$1\""}),
+                         [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace ultramarine::launcher

@@ -128,7 +128,7 @@ TEST_F(Shims, RefuseAtTheStartWhatOnlyTheKernelKnows) {
 TEST_F(Shims, AFullStartFailureOfTheShimIsReportedToo) {
   start_agent("a");
   nodes.at("a").launcher = make_shim_launcher(
-      loop, {.jobs_folder = path("a/jobs"), .shim_program = path("no-shim"), .peer_host = "127.0.0.1"},
+      loop, {.jobs_folder = path("a/jobs"), .shim_program = path("no-shim"), .peer_host = "127.0.0.1", .root_jobs = true},
       [this](const protocol::FromShim& message) { nodes.at("a").reports.push_back(std::get<GangReport>(message)); });
   prepare(shell("true", {"a"}, 1));
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);

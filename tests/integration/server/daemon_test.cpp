@@ -6,6 +6,7 @@
 
 #include "scheduler/net/base64.h"
 #include "scheduler/protocol/page_messages.h"
+#include "scheduler/server/dispatch.h"
 #include "tests/unit/server/daemon_harness.h"
 
 namespace ultramarine::server::testing {
@@ -68,6 +69,30 @@ class DaemonTest : public TwoNodes {
     return recorded<Kind>(*scheduler_);
   }
 };
+
+TEST_F(DaemonTest, LaunchesCarryWhatTheClusterSaysOfItsFabric) {
+  ClusterConfig cluster = small_cluster();
+  cluster.fabric.socket_interface = "eth1";
+  cluster.fabric.infiniband = {"mlx5_0", "mlx5_1"};
+  cluster.fabric.environment = {{"NCCL_DEBUG", "WARN"}};
+  cluster.fabric.memlock_bytes = 123 << 20;
+  const std::unique_ptr<store::Store> store = store::open_memory();
+  Scheduler scheduler(loop_, *store, cluster, hand_.clock());
+  scheduler.start_and_wait();
+  Agent one(scheduler, loop_, "node01"), two(scheduler, loop_, "node02");
+  one.join();
+  two.join();
+  scheduler.submit(R"({"gpus":16})");
+  for (Agent* agent : {&one, &two}) {
+    const protocol::LaunchSpec launch = agent->expect<protocol::Prepare>().launch;
+    EXPECT_EQ(launch.memlock_bytes, 123 << 20);
+    EXPECT_EQ(launch.fabric_environment, fabric_environment(cluster.fabric));
+    EXPECT_EQ(launch.fabric_environment.at("NCCL_SOCKET_IFNAME"), "eth1");
+    EXPECT_EQ(launch.fabric_environment.at("NCCL_IB_HCA"), "mlx5_0,mlx5_1");
+    EXPECT_EQ(launch.fabric_environment.at("NCCL_DEBUG"), "WARN");
+  }
+  scheduler.daemon.stop();
+}
 
 TEST_F(DaemonTest, TakesAJobFromSubmissionToForget) {
   both_join();

@@ -1,7 +1,10 @@
 #include "worker/agent/log_reader.h"
 
 #include <gmock/gmock.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -132,6 +135,25 @@ TEST_F(LogReaderTest, SaysWhereUsersFilesWentThatCannotBeRead) {
     if (!chunk.error.empty()) errors.push_back(chunk.error);
   EXPECT_THAT(errors, ElementsAre("stdout of rank 0 was written to " + temporary.path + "/gone.txt, which is not there any more",
                                   "stdout of rank 1 was written to /dev/null, which keeps nothing"));
+}
+
+TEST_F(LogReaderTest, WhatAUserPutsInPlaceOfAnOutputNeitherHoldsItUpNorShowsOursToHim) {
+  ranks = {0, 1, 2, 3};
+  const std::string ours = temporary.path + "/ours";
+  std::ofstream(ours) << "of another request";
+  const int open_here = ::open(ours.c_str(), O_RDONLY | O_CLOEXEC);
+  std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(open_here), folder + "/rank_0.out");
+  std::filesystem::create_symlink("/proc/self/maps", folder + "/rank_1.out");
+  std::filesystem::create_symlink("/dev/zero", folder + "/rank_2.out");
+  ASSERT_EQ(::mkfifo((folder + "/rank_3.out").c_str(), 0600), 0);
+  reader.request({.request = 5, .key = gang, .follow = true});
+  ASSERT_TRUE(all_ended());
+  ::close(open_here);
+  EXPECT_TRUE(output.empty());
+  std::vector<std::string> errors;
+  for (const LogChunk& chunk : chunks)
+    if (!chunk.error.empty()) errors.push_back(chunk.error);
+  EXPECT_THAT(errors, testing::ElementsAreArray(std::vector<testing::Matcher<std::string>>(4, testing::EndsWith(", which keeps nothing"))));
 }
 
 TEST_F(LogReaderTest, SendsBothStreamsOfEveryRankAndThenEachRanksEnd) {

@@ -1,11 +1,13 @@
 // The launcher's arithmetic: numbering, environment layers, the MPI table, command look-up, log tails, ports, files.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <filesystem>
 #include <fstream>
@@ -374,6 +376,52 @@ TEST_F(JobFolderFiles, AreReplacedWholeAndPrivate) {
   ASSERT_EQ(::stat((folder + "/deep").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700U);
   EXPECT_FALSE(read_whole(folder + "/none"));
+}
+
+TEST_F(JobFolderFiles, NeitherWaitForNorFollowWhatStandsInTheirPlace) {
+  const std::string path = folder + "/report.json", fresh = path + ".new";
+  const auto refused = [&] {
+    EXPECT_THROW(read_whole(path), FolderError);
+    EXPECT_TRUE(last_lines_of(path, 5).empty());
+    std::filesystem::remove_all(path);
+  };
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  refused();
+  ASSERT_EQ(::symlink("/dev/zero", path.c_str()), 0);
+  refused();
+  ASSERT_EQ(::symlink("/proc/self/maps", path.c_str()), 0);
+  refused();
+  ASSERT_EQ(::symlink("/proc/self/fd/0", path.c_str()), 0);
+  refused();
+  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+  refused();
+  std::ofstream(path) << std::string(1001, 'x');
+  EXPECT_EQ(read_whole(path, 1001)->size(), 1001U);
+  EXPECT_THROW(read_whole(path, 1000), FolderError);
+
+  // Opening what somebody holds a lease on would wait until he lets go.
+  ::signal(SIGIO, SIG_IGN);
+  const int held = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_EQ(::fcntl(held, F_SETLEASE, F_WRLCK), 0);
+  EXPECT_THROW(read_whole(path), FolderError);
+  EXPECT_TRUE(last_lines_of(path, 5).empty());
+  ::close(held);
+  EXPECT_TRUE(read_whole(path));
+
+  std::ofstream(folder + "/precious") << "his";
+  ASSERT_EQ(::symlink((folder + "/precious").c_str(), fresh.c_str()), 0);
+  write_whole(path, "new");
+  ASSERT_EQ(::mkfifo(fresh.c_str(), 0600), 0);
+  write_durably(path, "newer");
+  EXPECT_EQ(read_whole(path), "newer");
+  EXPECT_EQ(read_whole(folder + "/precious"), "his");
+  ASSERT_EQ(::mkdir(fresh.c_str(), 0700), 0);
+  EXPECT_THROW(write_whole(path, "newest"), FolderError);
+}
+
+TEST_F(LogTail, FollowsTheLinkToAFileThatAUserNamed) {
+  ASSERT_EQ(::symlink(file("named", "his\n").c_str(), (folder + "/rank_0.out").c_str()), 0);
+  EXPECT_THAT(last_lines_of(folder + "/rank_0.out", 5), ElementsAre("his"));
 }
 
 TEST_F(JobFolderFiles, HaveShortNamesForSockets) {

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -11,13 +12,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+
+#include "worker/launcher/user_file.h"
 
 namespace ultramarine::launcher {
 namespace {
 
 /// Capabilities are numbered from 0; kernels know 41 of them, and refuse to talk of more than they know.
 constexpr int capabilities_max = 64;
+/// Every kernel since 3.16 knows all up to this one: one that says otherwise is not believed.
+constexpr int least_last_capability = CAP_AUDIT_READ;
+/// What is the user's already he can stop. It is then told to go on, so often, and killed.
+constexpr int wake_interval_ms = 50, wakes_max = 60;
 
 struct Word {
   PrivilegedStep step = PrivilegedStep::none;
@@ -30,6 +38,8 @@ struct Prepared {
   const UserStart& start;
   std::vector<const char*> entrances;
   std::vector<char*> arguments, variables;
+  std::vector<gid_t> groups;               // ascending, as the kernel tells them
+  mutable std::vector<gid_t> groups_seen;  // room for one more
   int input = -1, pipe = -1;
 };
 
@@ -67,19 +77,41 @@ void be_an_ordinary_victim() {
   ::close(file);
 }
 
+/// While root: also above the hard limits that the agent was started with.
+void set_limits(const Prepared& prepared) {
+  for (const ResourceLimit& limit : prepared.start.limits) {
+    const auto resource = static_cast<__rlimit_resource>(limit.resource);
+    const rlimit both{.rlim_cur = limit.soft, .rlim_max = limit.hard};
+    rlimit seen{.rlim_cur = ~both.rlim_cur, .rlim_max = ~both.rlim_max};
+    require(::setrlimit(resource, &both) == 0 && ::getrlimit(resource, &seen) == 0, prepared, PrivilegedStep::limits);
+    require_fact(seen.rlim_cur == both.rlim_cur && seen.rlim_max == both.rlim_max, prepared, PrivilegedStep::limits);
+  }
+}
+
 /// While root: only root may shrink it, and after that no program, not even a set-uid one, can bring a capability back.
 void empty_bounding_set(const Prepared& prepared) {
   for (int capability = 0; capability < capabilities_max; ++capability) {
-    if (::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0) break;  // the kernel knows no more
+    const bool known = ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
+    if (!known && errno == EINVAL && capability > least_last_capability) return;
+    require(known, prepared, PrivilegedStep::bounding_set);
     require(::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0, prepared, PrivilegedStep::bounding_set);
     require_fact(::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 0, prepared, PrivilegedStep::bounding_set);
   }
 }
 
+void take_groups(const Prepared& prepared) {
+  require(::setgroups(prepared.groups.size(), prepared.groups.data()) == 0, prepared, PrivilegedStep::groups);
+  auto& seen = prepared.groups_seen;
+  const int count = ::getgroups(static_cast<int>(seen.size()), seen.data());
+  require(count >= 0, prepared, PrivilegedStep::groups);
+  std::sort(seen.begin(), seen.begin() + count);
+  require_fact(std::equal(prepared.groups.begin(), prepared.groups.end(), seen.begin(), seen.begin() + count), prepared, PrivilegedStep::groups);
+}
+
 void become(const Prepared& prepared) {
   const SystemUser& user = prepared.start.user;
   require_fact(user.uid != 0 && user.gid != 0, prepared, PrivilegedStep::uid);
-  require(::setgroups(user.groups.size(), user.groups.data()) == 0, prepared, PrivilegedStep::groups);
+  take_groups(prepared);
   require(::setresgid(user.gid, user.gid, user.gid) == 0, prepared, PrivilegedStep::gid);
   require(::setresuid(user.uid, user.uid, user.uid) == 0, prepared, PrivilegedStep::uid);
   uid_t uids[3] = {0, 0, 0};
@@ -119,16 +151,13 @@ void reset_signals() {
   require(::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0, prepared, PrivilegedStep::streams);
   errno = enter_own_mounts(start.mounts);
   require(errno == 0, prepared, PrivilegedStep::mounts);
+  set_limits(prepared);
   empty_bounding_set(prepared);
   become(prepared);
   drop_capabilities(prepared);
   // From here on as the user: he may not have what is opened, and that is then the answer.
-  for (const ResourceLimit& limit : start.limits) {
-    const rlimit both{.rlim_cur = limit.soft, .rlim_max = limit.hard};
-    require(::setrlimit(static_cast<__rlimit_resource>(limit.resource), &both) == 0, prepared, PrivilegedStep::limits);
-  }
   ::umask(077);
-  const int log = ::open(start.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+  const int log = open_for_appending(start.log_file.c_str());
   require(log >= 0 && ::dup2(prepared.input, 0) == 0 && ::dup2(log, 1) == 1 && ::dup2(log, 2) == 2, prepared, PrivilegedStep::streams);
   require(::chdir("/") == 0, prepared, PrivilegedStep::directory);
   reset_signals();
@@ -143,12 +172,35 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return pointers;
 }
 
+/// The child's words, until its exec (or its death) closes the pipe.
+void hear(int pipe, UserStartResult& result) {
+  for (int wakes = 0;;) {
+    pollfd ready{.fd = pipe, .events = POLLIN, .revents = 0};
+    const int count = ::poll(&ready, 1, wake_interval_ms);
+    if (count == 0 && result.pid > 0 && ++wakes > wakes_max) {
+      ::kill(result.pid, SIGKILL);
+      result = {.pid = -1, .step = PrivilegedStep::program, .error_number = ETIMEDOUT};
+      return;
+    }
+    if (count == 0 && result.pid > 0) ::kill(result.pid, SIGCONT);
+    if (count <= 0) continue;
+    Word word;
+    const ssize_t got = ::read(pipe, &word, sizeof word);
+    if (got < 0 && errno == EINTR) continue;
+    if (got != static_cast<ssize_t>(sizeof word)) return;
+    if (word.pid > 0) result.pid = word.pid;
+    if (word.step == PrivilegedStep::none) continue;
+    result = {.pid = -1, .step = word.step, .error_number = word.error_number};
+    return;
+  }
+}
+
 }  // namespace
 
 const char* name_of(PrivilegedStep step) {
   constexpr const char* names[] = {"", "fork", "entering the control group", "a session of its own", "opening its streams", "mounting its own /tmp and /dev/shm",
-                                   "emptying the bounding set", "setgroups", "setresgid", "setresuid", "making sure that there is no way back to root",
-                                   "dropping capabilities", "no_new_privs", "setrlimit", "chdir", "running its program"};
+                                   "setting its limits (memlock in [fabric])", "emptying the bounding set", "setgroups", "setresgid", "setresuid", "making sure that there is no way back to root",
+                                   "dropping capabilities", "no_new_privs", "chdir", "running its program"};
   return names[static_cast<int>(step)];
 }
 
@@ -166,6 +218,9 @@ UserStartResult start_as_user(const UserStart& start) {
                     .input = start.input < 0 ? nothing : start.input,
                     .pipe = ends[1]};
   for (const std::string& entrance : start.entrances) prepared.entrances.push_back(entrance.c_str());
+  prepared.groups = start.user.groups;
+  std::sort(prepared.groups.begin(), prepared.groups.end());
+  prepared.groups_seen.resize(prepared.groups.size() + 1);
 
   sigset_t all, before;
   sigfillset(&all);
@@ -187,13 +242,7 @@ UserStartResult start_as_user(const UserStart& start) {
   ::close(ends[1]);
   while (between > 0 && ::waitpid(between, nullptr, 0) < 0 && errno == EINTR) {
   }
-  Word word;
-  for (ssize_t got = 0; between > 0 && (got = ::read(ends[0], &word, sizeof word)) != 0;) {
-    if (got < 0 && errno == EINTR) continue;
-    if (got != static_cast<ssize_t>(sizeof word)) break;
-    if (word.pid > 0) result.pid = word.pid;
-    if (word.step != PrivilegedStep::none) result = {.pid = -1, .step = word.step, .error_number = word.error_number};
-  }
+  if (between > 0) hear(ends[0], result);
   ::close(ends[0]);
   // A child that died without a word (it was killed) has started nothing.
   if (result.step == PrivilegedStep::none && result.pid < 0) result = {.pid = -1, .step = PrivilegedStep::fork, .error_number = ECHILD};

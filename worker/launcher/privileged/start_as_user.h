@@ -16,7 +16,7 @@ namespace ultramarine::launcher {
 
 /// The steps in their order; each ends the start when it fails.
 enum class PrivilegedStep : int {
-  none, fork, control_group, session, streams, mounts, bounding_set, groups, gid, uid, no_way_back, capabilities, no_new_privileges, limits, directory, program
+  none, fork, control_group, session, streams, mounts, limits, bounding_set, groups, gid, uid, no_way_back, capabilities, no_new_privileges, directory, program
 };
 /// For messages: "setresuid", ...
 const char* name_of(PrivilegedStep step);
@@ -32,7 +32,7 @@ struct UserStart {
   std::vector<std::string> arguments;  // with the program's name
   std::string log_file;                // both outputs, appended to; opened as the user
   std::vector<std::string> entrances;  // of the control group that the process is born in
-  std::vector<ResourceLimit> limits;
+  std::vector<ResourceLimit> limits;   // that aren't to be the agent's own; set as root. No word of the user may be in them
   OwnMounts mounts;
   int input = -1;                      // its standard input, which the caller keeps; -1 = /dev/null
 };
@@ -44,7 +44,7 @@ struct UserStartResult {
 };
 
 /// The process is nobody's child, in a session of its own, with nothing of ours but standard streams and an environment of five variables that
-/// say who it is. Returns after the exec.
+/// say who it is. Returns after the exec, or within seconds when the user keeps it from that.
 UserStartResult start_as_user(const UserStart& start);
 
 }  // namespace ultramarine::launcher
