@@ -6,8 +6,8 @@
 
 namespace ultramarine::launcher {
 
-/// T: LaunchSpec, GangReport, ToShim, FromShim, GangMessage, ProgressMessage, std::vector<CheckpointReport>, ShimSettings, ShimPid,
-/// Leftovers.
+/// T: LaunchSpec, GangReport, ToShim, FromShim, GangMessage, ProgressMessage, std::vector<CheckpointReport>,
+/// ShimSettings, ShimPid, Leftovers, BegunNote.
 template <class T>
 std::string to_text(const T& value);
 /// Unknown members are ignored. Throws std::exception when the text isn't such a value.
