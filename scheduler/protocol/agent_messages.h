@@ -61,6 +61,13 @@ BOOST_DESCRIBE_STRUCT(LaunchSpec, (), (key, kind, cluster, node, spec, owner, al
 
 // ---- agent -> scheduler ------------------------------------------------------------------------------------------
 
+/// One stay of a job on its nodes.
+struct AttemptKey {
+  JobId job;
+  std::int64_t attempt = 1;
+};
+BOOST_DESCRIBE_STRUCT(AttemptKey, (), (job, attempt))
+
 struct Hello {
   static constexpr const char* type = "hello";
   std::int64_t protocol = agent_protocol;
@@ -74,8 +81,9 @@ struct Hello {
   std::optional<NodeFacts> facts;
   bool launches_as_owner = false;  // it is root; else it starts nobody's jobs but those of its own user
   std::string metrics;         // host:port where others reach its /metrics; "" = nowhere
+  std::vector<AttemptKey> attempts;  // begun here, and the site's epilog has not run yet; those that are over are answered by AttemptOver
 };
-BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner, metrics))
+BOOST_DESCRIBE_STRUCT(Hello, (), (protocol, node, boot_id, agent_version, address, source, devices, gangs, facts, launches_as_owner, metrics, attempts))
 
 struct Heartbeat {
   static constexpr const char* type = "heartbeat";
@@ -220,7 +228,7 @@ struct Forget {
 BOOST_DESCRIBE_STRUCT(Forget, (), (key))
 
 /// No gang of this attempt runs or will ever run again: what it keeps on this node beside its logs (its scratch folder) may go. For every node
-/// of the attempt, also those that have forgotten all its gangs.
+/// of the attempt, also those that have forgotten all its gangs. Comes ahead of what may start on its devices, and may be repeated.
 struct AttemptOver {
   static constexpr const char* type = "attempt_over";
   JobId job;

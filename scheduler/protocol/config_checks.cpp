@@ -293,6 +293,30 @@ void check_timeouts(const TimeoutsConfig& timeouts, const TomlReader& reader) {
                     format_duration(timeouts.restart_delay_ms) + ")", "raise it, or lower restart_delay");
 }
 
+/// What the site's scripts may take ahead of a launch: the epilog of whoever had the devices, and the launch's own
+/// prolog. Each is given up a moment after its deadline.
+Duration scripts_before_a_launch(const AgentSection& agent) {
+  constexpr Duration moment = seconds(2);
+  const Duration each = agent.script_deadline_ms + moment;
+  return Duration{(agent.prolog.empty() ? 0 : each.ms) + (agent.epilog.empty() ? 0 : each.ms)};
+}
+
+/// A script that is slow and succeeds is nobody's failure: `launch` is longer by what they may take, unless the file
+/// says how long it is.
+void make_room_for_scripts(TimeoutsConfig& timeouts, const AgentSection& agent, const TomlReader& reader) {
+  const Duration scripts = scripts_before_a_launch(agent);
+  if (scripts.ms == 0) return;
+  constexpr Duration at_least = seconds(5);  // for the launch itself
+  if (!reader.has("timeouts.launch_ms"))
+    timeouts.launch_ms = timeouts.launch_ms + scripts;
+  else if (timeouts.launch_ms < scripts + at_least)
+    reader.fail(
+        "timeouts.launch_ms",
+        "launch " + format_duration(timeouts.launch_ms) +
+            " is less than what prolog and epilog may take before a job starts (" + format_duration(scripts) + ")",
+        "write at least " + format_duration(scripts + at_least) + ", leave it out, or lower [agent] script_deadline");
+}
+
 template <class Section>
 std::vector<std::string> names_of(const std::vector<Section>& sections) {
   std::vector<std::string> names;
@@ -384,6 +408,7 @@ ClusterConfig checked_cluster(const ClusterLayout& layout, const TomlReader& rea
   cluster.money = layout.money;
   check_timeouts(layout.timeouts, reader);
   cluster.timeouts = layout.timeouts;
+  make_room_for_scripts(cluster.timeouts, layout.agent, reader);
   return cluster;
 }
 

@@ -44,6 +44,8 @@ class TomlReader {
 
   /// Throws ConfigError for the member at `path` (as the codec writes paths: `node[0].gpus`), or its nearest parent that the file has.
   [[noreturn]] void fail(const std::string& path, const std::string& problem, const std::string& remedy) const;
+  /// The file has a member at `path` (as the codec writes paths) itself.
+  bool has(const std::string& path) const { return origins_.contains(path); }
   /// "line 12" of the member at `path`, to point at a second place.
   std::string line_text(const std::string& path) const;
 

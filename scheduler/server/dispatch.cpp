@@ -175,6 +175,25 @@ void Dispatch::add_due(const State& state, core::Liveness& liveness, const std::
   }
 }
 
+/// The end of a gang is on disk: its nodes may forget it. One that is away now reports it again when it is back, and is
+/// answered then.
+void Dispatch::add_forgotten(const State& state, core::Liveness& liveness,
+                             const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands) {
+  for (auto gang = liveness.gangs.begin(); gang != liveness.gangs.end();) {
+    const GangKey key = gang->first;
+    if (core::is_open_gang(state, key)) {
+      ++gang;
+      continue;
+    }
+    for (const auto& [node, report] : gang->second.nodes) {
+      if (sessions.count(node)) commands.push_back({node, protocol::Forget{key}});
+      std::erase(liveness.nodes[node].known_gangs, key);
+    }
+    gang = liveness.gangs.erase(gang);
+    said_.erase(said_.lower_bound({key, ""}), said_.upper_bound({key, "\xff"}));
+  }
+}
+
 /// Every node of an attempt that has ended hears so, those too on which no gang of it was left.
 void Dispatch::add_over(const State& state, const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands) {
   std::erase_if(open_attempts_, [&](const auto& entry) {
@@ -192,6 +211,9 @@ void Dispatch::add_over(const State& state, const std::map<std::string, std::int
 std::vector<Command> Dispatch::due(const State& state, const std::set<JobId>& active, core::Liveness& liveness,
                                    const std::map<std::string, std::int64_t>& sessions, Time now) {
   std::vector<Command> commands;
+  // What has ended comes first: a node clears up before anything new starts there.
+  add_forgotten(state, liveness, sessions, commands);
+  add_over(state, sessions, commands);
   for (const JobId id : active) {
     const Job& job = state.jobs.at(id);
     const Attempt* attempt = core::open_attempt(job);
@@ -204,21 +226,6 @@ std::vector<Command> Dispatch::due(const State& state, const std::set<JobId>& ac
       add_due(state, liveness, sessions, now, key, core::gang_allocation(job, *attempt, number), commands);
     }
   }
-  // The end of a gang is on disk: its nodes may forget it. One that is away now reports it again when it is back, and is answered then.
-  for (auto gang = liveness.gangs.begin(); gang != liveness.gangs.end();) {
-    const GangKey key = gang->first;
-    if (core::is_open_gang(state, key)) {
-      ++gang;
-      continue;
-    }
-    for (const auto& [node, report] : gang->second.nodes) {
-      if (sessions.count(node)) commands.push_back({node, protocol::Forget{key}});
-      std::erase(liveness.nodes[node].known_gangs, key);
-    }
-    gang = liveness.gangs.erase(gang);
-    said_.erase(said_.lower_bound({key, ""}), said_.upper_bound({key, "\xff"}));
-  }
-  add_over(state, sessions, commands);
   return commands;
 }
 

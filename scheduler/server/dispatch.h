@@ -42,6 +42,8 @@ class Dispatch {
     std::int64_t session_of_time = 0;
     Duration time;  // that its ranks may run
   };
+  void add_forgotten(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions,
+                     std::vector<Command>& commands);
   void add_over(const State& state, const std::map<std::string, std::int64_t>& sessions, std::vector<Command>& commands);
   void add_due(const State& state, core::Liveness& liveness, const std::map<std::string, std::int64_t>& sessions, Time now, const GangKey& key,
                const Allocation& allocation, std::vector<Command>& commands);

@@ -106,6 +106,10 @@ void Daemon::take_hello(std::int64_t session, std::shared_ptr<net::Connection> c
   after_commit_.push_back([this, session, connection, welcome, node = agent.node] {
     if (!agents_by_session_.count(session)) return;  // gone again
     connection->send(protocol::to_json(protocol::ToAgent{welcome}));
+    // Attempts that ended while it was away, or of which it was ended itself: ahead of all that may start there.
+    for (const protocol::AttemptKey& attempt : agents_by_session_.at(session).hello.attempts)
+      if (!scheduler_.is_current(attempt.job, attempt.attempt))
+        connection->send(protocol::to_json(protocol::ToAgent{protocol::AttemptOver{attempt.job, attempt.attempt}}));
     if (const auto replaced = sessions_.enter(node, session, connection)) {
       spdlog::warn("a newer agent of {} replaces the older one", node);
       replaced->close();

@@ -1,4 +1,5 @@
-// A process that SIGKILL doesn't end, as one that hangs in the kernel: frozen by the freezer of control groups version 1, until it is thawed. Needs root.
+// A process that SIGKILL doesn't end, as one that hangs in the kernel: frozen by the freezer of control groups version
+// 1, until it is thawed. Needs root.
 #pragma once
 
 #include <unistd.h>
@@ -29,7 +30,8 @@ class Ice {
   /// False where there is none: not root, or without that freezer.
   explicit operator bool() const { return !group_.empty(); }
   bool freeze(std::int64_t pid) const {
-    return write_group_file(group_ + "/cgroup.procs", std::to_string(pid)) == 0 && write_group_file(group_ + "/freezer.state", "FROZEN") == 0;
+    return write_group_file(group_ + "/cgroup.procs", std::to_string(pid)) == 0 &&
+           write_group_file(group_ + "/freezer.state", "FROZEN") == 0;
   }
   /// What was killed in the meantime ends now. For good.
   void thaw() {

@@ -250,6 +250,7 @@ void Agent::act(Remember& action) { state_.save(action.change); }
 void Agent::act(Send& action) {
   if (auto* hello = std::get_if<Hello>(&action.message)) {
     hello->devices = samples_;
+    hello->attempts = launcher_->begun();
     hello->metrics = metrics_for_others(metrics_endpoint(), options_.address);
     hello->facts = node_facts(options_.state_directory, agent_version());
     const launcher::Containment* const containment = launcher_->containment();
@@ -311,12 +312,13 @@ void Agent::check_health() {
   const auto next = [this] { health_timer_ = loop_.after(options_.health_interval, [this] { check_health(); }); };
   std::erase_if(stuck_checks_, [](const launcher::ProcessIdentity& process) { return !launcher::is_running(process); });
   if (!stuck_checks_.empty()) {  // more of them would be stuck, too
-    on_trouble({.reason = "health check of before: " + launcher::described(stuck_checks_.front().pid) + " can't be killed"});
+    on_trouble(
+        {.reason = "health check of before: " + launcher::described(stuck_checks_.front().pid) + " can't be killed"});
     return next();
   }
   health_check_ = std::make_unique<launcher::NodeScript>(
-      loop_, options_.health_check, std::map<std::string, std::string>{{"ULTRA_NODE", options_.node.name}}, options_.script_deadline,
-      [this, next](const std::string& problem) {
+      loop_, options_.health_check, std::map<std::string, std::string>{{"ULTRA_NODE", options_.node.name}},
+      options_.script_deadline, [this, next](const std::string& problem) {
         const auto ended = std::move(health_check_);
         stuck_checks_ = ended->survivors();
         if (!problem.empty()) on_trouble({.reason = "health check " + problem});

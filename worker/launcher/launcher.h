@@ -33,6 +33,8 @@ class Launcher {
   virtual void forget(const GangKey& key) = 0;
   /// No gang of it will come any more: drops its scratch folder, once its last gang here is forgotten. Forgetting gang 1 says so too.
   virtual void attempt_over(JobId job, std::int64_t attempt) = 0;
+  /// Attempts that a prolog or a gang began here and no epilog has ended yet, those of an earlier agent among them. The scheduler says which are over.
+  virtual std::vector<protocol::AttemptKey> begun() const { return {}; }
   /// Where this gang's files are.
   virtual std::string folder(const GangKey& key) const = 0;
   /// What holds gangs together; nullptr: process groups.

@@ -3,6 +3,7 @@
 #include "scheduler/protocol/codec.h"
 #include "scheduler/protocol/progress_messages.h"
 #include "scheduler/protocol/shim_messages.h"
+#include "worker/launcher/begun_note.h"
 #include "worker/launcher/job_folder.h"
 
 namespace ultramarine::launcher {
@@ -29,6 +30,7 @@ ULTRAMARINE_BOTH_WAYS(std::vector<protocol::CheckpointReport>)
 ULTRAMARINE_BOTH_WAYS(LaunchOrder)
 ULTRAMARINE_BOTH_WAYS(ShimPid)
 ULTRAMARINE_BOTH_WAYS(Leftovers)
+ULTRAMARINE_BOTH_WAYS(BegunNote)
 #undef ULTRAMARINE_BOTH_WAYS
 
 }  // namespace ultramarine::launcher

@@ -7,7 +7,7 @@
 namespace ultramarine::launcher {
 
 /// T: LaunchOrder, GangReport, ToShim, FromShim, GangMessage, ProgressMessage, std::vector<CheckpointReport>, ShimPid,
-/// Leftovers.
+/// Leftovers, BegunNote.
 template <class T>
 std::string to_text(const T& value);
 /// Unknown members are ignored. Throws std::exception when the text isn't such a value.

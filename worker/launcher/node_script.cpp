@@ -56,7 +56,9 @@ NodeScript::NodeScript(net::Loop& loop, std::string program, std::map<std::strin
     output_ = ends[0];
   }
   if (result.step != StartStep::none) {
-    look_timer_ = loop_.after(std::chrono::milliseconds(0), [this, why = std::string(std::strerror(result.error_number))] { end_with("can't be run: " + why); });
+    look_timer_ = loop_.after(
+        std::chrono::milliseconds(0),
+        [this, why = std::string(std::strerror(result.error_number))] { end_with("can't be run: " + why); });
     return;
   }
   pid_ = result.pid;
@@ -106,7 +108,8 @@ void NodeScript::look_after_the_kill() {
   const std::vector<ProcessIdentity> left = survivors();
   if (!left.empty() && std::chrono::steady_clock::now() < given_up_at_) return look_soon();
   std::string problem = too_late_ ? "did not end within " + in_seconds(deadline_) : "was stopped";
-  if (!left.empty()) return end_with(problem + ", and " + described(left.front().pid) + " can't be killed" + last_line());
+  if (!left.empty())
+    return end_with(problem + ", and " + described(left.front().pid) + " can't be killed" + last_line());
   end_with(too_late_ ? problem + " and was killed" + last_line() : "");
 }
 
@@ -127,7 +130,8 @@ void NodeScript::kill_all() {
   given_up_at_ = std::chrono::steady_clock::now() + kill_patience;
   if (pid_ > 0) {
     killed_ = trees_of({pid_}).front();
-    std::erase_if(killed_, [this](const ProcessIdentity& one) { return ::getpgid(static_cast<pid_t>(one.pid)) != pid_; });
+    std::erase_if(killed_,
+                  [this](const ProcessIdentity& one) { return ::getpgid(static_cast<pid_t>(one.pid)) != pid_; });
     ::kill(-static_cast<pid_t>(pid_), SIGKILL);
   }
   look_soon();
@@ -137,7 +141,9 @@ void NodeScript::kill_all() {
 void NodeScript::reap() {
   const auto pid = static_cast<pid_t>(pid_);
   siginfo_t ended{};
-  if (pid_ < 0 || ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid != pid) return;
+  if (pid_ < 0 || ::waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+      ended.si_pid != pid)
+    return;
   ::kill(-pid, SIGKILL);
   ::waitpid(pid, &status_, 0);
   pid_ = -1;

@@ -1,6 +1,7 @@
-// Runs a program of the site on this node (prolog, epilog, health check): as the agent's own user, with a fixed environment, /dev/null as input, and
-// a deadline after which it and all that it started in its process group are killed. What hangs in the kernel and doesn't die of that (a tool of the
-// driver, a dead file server) holds nobody up: it is named, left behind, and reaped whenever it ends. Not for anything that users choose.
+// Runs a program of the site on this node (prolog, epilog, health check): as the agent's own user, with a fixed
+// environment, /dev/null as input, and a deadline after which it and all that it started in its process group are
+// killed. What hangs in the kernel and doesn't die of that (a tool of the driver, a dead file server) holds nobody up:
+// it is named, left behind, and reaped whenever it ends. Not for anything that users choose.
 #pragma once
 
 #include <chrono>
@@ -17,20 +18,22 @@ namespace ultramarine::launcher {
 
 class NodeScript {
  public:
-  /// `problem`: "" when it exited with 0, else one phrase that ends with the last line of its output: "exited with code 3: no space left". It comes
-  /// at the latest `kill_patience` after the deadline, also when something of it still lives.
+  /// `problem`: "" when it exited with 0, else one phrase that ends with the last line of its output: "exited with code
+  /// 3: no space left". It comes at the latest `kill_patience` after the deadline, also when something of it still
+  /// lives.
   using OnEnd = std::function<void(const std::string& problem)>;
   /// What was killed and lives on for so long can't be killed.
   static constexpr std::chrono::milliseconds kill_patience{1000};
 
-  /// Starts it; `on_end` comes later, on the loop's thread, unless this object is destroyed first, which kills the program and doesn't wait for it.
-  /// `variables`: beside PATH and LANG, the only ones.
+  /// Starts it; `on_end` comes later, on the loop's thread, unless this object is destroyed first, which kills the
+  /// program and doesn't wait for it. `variables`: beside PATH and LANG, the only ones.
   NodeScript(net::Loop& loop, std::string program, std::map<std::string, std::string> variables, std::chrono::milliseconds deadline, OnEnd on_end);
   NodeScript(const NodeScript&) = delete;
   NodeScript& operator=(const NodeScript&) = delete;
   ~NodeScript();
 
-  /// Nobody wants its result any more: kills it. `on_end` comes as ever, with "" unless something of it can't be killed.
+  /// Nobody wants its result any more: kills it. `on_end` comes as ever, with "" unless something of it can't be
+  /// killed.
   void stop();
   /// Its processes that were killed and live on.
   std::vector<ProcessIdentity> survivors() const;

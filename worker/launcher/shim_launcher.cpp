@@ -101,6 +101,8 @@ class ShimLauncher final : public Launcher {
     end_attempts();
   }
 
+  std::vector<protocol::AttemptKey> begun() const override { return scripts_.begun(); }
+
   const Containment* containment() const override { return options_.containment.get(); }
 
   std::string folder(const GangKey& key) const override { return options_.jobs_folder + "/" + text_of(key); }

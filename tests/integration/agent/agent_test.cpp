@@ -27,6 +27,9 @@ TEST_F(AgentRoom, ProvesTheSecretSaysHelloAndBeats) {
   EXPECT_EQ(hello.boot_id.size(), 36u);
   EXPECT_EQ(hello.source, DeviceSource::virtual_devices);
   ASSERT_EQ(hello.devices.size(), 8u);
+  ASSERT_EQ(hello.attempts.size(), 1u);
+  EXPECT_EQ(hello.attempts[0].job, JobId{4});
+  EXPECT_EQ(hello.attempts[0].attempt, 2);
   EXPECT_EQ(hello.devices[3].uuid, "VIRTUAL-node01-3");
   ASSERT_TRUE(receives<Heartbeat>(2));
   EXPECT_EQ(scheduler->received<Heartbeat>().at(1).sequence, 2);
@@ -198,8 +201,8 @@ TEST_F(AgentRoom, AHealthCheckThatCannotBeKilledIsToldAndTheLoopGoesOn) {
   launcher::Ice ice;
   if (!ice) GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
   const std::string health = temporary.path + "/health", pid_file = temporary.path + "/pid";
-  std::ofstream(health) << "#!/bin/sh\ntest -e " << temporary.path << "/well && exit 0\necho $$ > " << pid_file << ".new; mv " << pid_file << ".new " << pid_file
-                        << "\nsleep 1000\n";
+  std::ofstream(health) << "#!/bin/sh\ntest -e " << temporary.path << "/well && exit 0\necho $$ > " << pid_file
+                        << ".new; mv " << pid_file << ".new " << pid_file << "\nsleep 1000\n";
   std::filesystem::permissions(health, std::filesystem::perms::owner_all);
   options.health_check = health;
   options.script_deadline = 500ms;

@@ -24,7 +24,10 @@ class SiteScripts : public VirtualNodes {
     return path(name);
   }
   /// Tells its number in `file`, and then hangs in the kernel: the test sees to that with `ice`.
-  std::string program_that_hangs(const std::string& name) { return program(name, "echo $$ > " + path("pid.new") + "; mv " + path("pid.new") + " " + path("pid") + "; sleep 1000"); }
+  std::string program_that_hangs(const std::string& name) {
+    return program(name,
+                   "echo $$ > " + path("pid.new") + "; mv " + path("pid.new") + " " + path("pid") + "; sleep 1000");
+  }
   std::int64_t freeze_it(const Ice& ice) {
     until([&] { return fs::exists(path("pid")); }, "the program runs");
     const std::int64_t pid = std::stoll(read_whole(path("pid")).value_or("-1"));
@@ -36,6 +39,12 @@ class SiteScripts : public VirtualNodes {
     EXPECT_TRUE(identify(pid)) << "as long as it hangs";
     ice.thaw();
     until([&] { return !identify(pid); }, "it is reaped");
+  }
+  void until_it_runs_and_ends(const protocol::LaunchSpec& launch) {
+    until([&] { return nodes.at("a").last().key == launch.key && nodes.at("a").last().phase == GangPhase::prepared; },
+          "it is prepared");
+    start(launch);
+    wait_finished(launch);
   }
   std::string story() const { return read_whole(path("story")).value_or(""); }
   protocol::LaunchSpec on_a(protocol::LaunchSpec launch) const {
@@ -68,6 +77,100 @@ TEST_F(SiteScripts, RunOnceAroundAllGangsOfAnAttempt) {
   loop.run_for(std::chrono::milliseconds(100));
   EXPECT_EQ(story(), "prolog " + attempt + " on a, devices 0,1, uid 0, no home\ngang 1\ngang 2\nepilog " + attempt + "\n");
   EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(SiteScripts, BothKnowWhoHadWhichDevicesAlsoAfterARestart) {
+  const std::string all =
+      "echo $(basename $0): $ULTRA_CLUSTER $ULTRA_NODE $ULTRA_JOB_ID.$ULTRA_ATTEMPT $ULTRA_UID $ULTRA_USER "
+      "$ULTRA_ACCOUNT $ULTRA_PARTITION "
+      "$ULTRA_DEVICES $CUDA_VISIBLE_DEVICES ${ULTRA_JOB_NAME-unnamed} >> " +
+      path("story");
+  prolog = program("prolog", all);
+  epilog = program("epilog", all);
+  auto launch = shell("true", {"a"}, 2);
+  launch.virtual_devices = false;
+  launch.local_devices = {{.device = 0, .uuid = "GPU-aa"}, {.device = 1, .uuid = "GPU-bb"}};
+  launch.owner = {.uid = 0, .name = "ada"};
+  launch.spec.name = "$(reboot)";
+  launch.spec.account = "vision";
+  launch.spec.partition = "main";
+  run(launch);
+  start_agent("a");
+  ASSERT_EQ(nodes.at("a").launcher->begun().size(), 1u);
+  nodes.at("a").launcher->forget(key);
+  const std::string known =
+      ": test a " + std::to_string(key.job.value) + ".1 0 ada vision main 0,1 GPU-aa,GPU-bb unnamed\n";
+  until([&] { return story() == "prolog" + known + "epilog" + known; }, "both have run");
+  until([&] { return nodes.at("a").launcher->begun().empty(); }, "nothing of it is left");
+  EXPECT_FALSE(fs::exists(path("a") + jobs_below + "/" + std::to_string(key.job.value) + ".1.begun"));
+}
+
+TEST_F(SiteScripts, AnEpilogThatWasCutShortRunsAgainBeforeAnythingStarts) {
+  epilog = program("epilog", "echo begin >> " + path("story") + "; while ! test -e " + path("go") +
+                                 "; do sleep 0.01; done; echo end >> " + path("story"));
+  run(shell("true", {"a"}, 1));
+  nodes.at("a").launcher->forget(key);
+  until([&] { return story() == "begin\n"; }, "the epilog runs");
+  stop_agent("a");
+  start_agent("a");
+  const auto left = nodes.at("a").launcher->begun();
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].job, key.job);
+  EXPECT_EQ(left[0].attempt, 1);
+  const GangKey ended = key;
+  nodes.at("a").launcher->attempt_over(ended.job, ended.attempt);
+  nodes.at("a").launcher->attempt_over(ended.job, ended.attempt);  // said twice, done once
+  ++key.job.value;
+  const auto next = shell("true", {"a"}, 1);
+  nodes.at("a").launcher->prepare(on_a(next));
+  until([&] { return story() == "begin\nbegin\n"; }, "it runs again");
+  loop.run_for(std::chrono::milliseconds(100));
+  EXPECT_NE(nodes.at("a").last().key, key);
+  std::ofstream(path("go")) << "";
+  until_it_runs_and_ends(next);
+  EXPECT_EQ(story(), "begin\nbegin\nend\n");
+  EXPECT_TRUE(troubles.empty());
+}
+
+TEST_F(SiteScripts, WhatAPrologHadBegunWhenTheAgentEndedIsEndedByTheEpilog) {
+  prolog = program("prolog",
+                   "echo prolog >> " + path("story") + "; while ! test -e " + path("go") + "; do sleep 0.01; done");
+  epilog = program("epilog", "echo epilog >> " + path("story"));
+  start_agent("a");
+  nodes.at("a").launcher->prepare(on_a(shell("true", {"a"}, 1)));
+  until([&] { return story() == "prolog\n"; }, "the prolog runs");
+  stop_agent("a");
+  start_agent("a");
+  ASSERT_EQ(nodes.at("a").launcher->begun().size(), 1u);
+  nodes.at("a").launcher->prepare(on_a(shell("true", {"a"}, 1)));  // the same again: its prolog has not come to its end
+  until([&] { return story() == "prolog\nprolog\n"; }, "the prolog runs again");
+  nodes.at("a").launcher->attempt_over(key.job, 1);
+  until([&] { return story() == "prolog\nprolog\nepilog\n"; }, "the epilog runs");
+}
+
+TEST_F(SiteScripts, ALaunchWaitsOnlyForEpilogsThatWereThereBefore) {
+  epilog = program("epilog", "touch " + path("up.") + "$ULTRA_JOB_ID; while ! test -e " + path("go.") +
+                                 "$ULTRA_JOB_ID; do sleep 0.01; done");
+  const GangKey first = key;
+  run(shell("true", {"a"}, 1));
+  const GangKey second{JobId{key.job.value + 1}, 1, 1}, third{JobId{key.job.value + 2}, 1, 1};
+  key = second;
+  run(shell("true", {"a"}, 1));
+  nodes.at("a").launcher->forget(first);
+  key = third;
+  const auto launch = shell("true", {"a"}, 1);
+  nodes.at("a").launcher->prepare(on_a(launch));
+  nodes.at("a").launcher->forget(second);
+  until(
+      [&] {
+        return fs::exists(path("up." + std::to_string(first.job.value))) &&
+               fs::exists(path("up." + std::to_string(second.job.value)));
+      },
+      "both epilogs run");
+  EXPECT_NE(nodes.at("a").last().key, third);
+  std::ofstream(path("go." + std::to_string(first.job.value))) << "";
+  until_it_runs_and_ends(launch);
+  ASSERT_EQ(nodes.at("a").launcher->begun().size(), 2u) << "the second epilog runs still";
 }
 
 TEST_F(SiteScripts, AFailingPrologDrainsTheNodeAndSendsTheJobElsewhere) {
@@ -145,7 +248,8 @@ TEST_F(SiteScripts, APrologThatCannotBeKilledIsToldAtItsDeadline) {
   const std::int64_t pid = freeze_it(ice);
   until([&] { return !troubles.empty(); }, "the trouble is told");
   EXPECT_LT(Clock::now() - begun, std::chrono::seconds(5));
-  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " did not end within 500 ms, and process " + std::to_string(pid) + " (prolog, state D) can't be killed");
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " did not end within 500 ms, and process " +
+                                       std::to_string(pid) + " (prolog, state D) can't be killed");
   EXPECT_THAT(troubles.at(0).requeue, ElementsAre(key));
   until_phase("a", GangPhase::finished);
   nodes.at("a").launcher->attempt_over(key.job, 1);
@@ -183,7 +287,8 @@ TEST_F(SiteScripts, AJobThatIsCancelledInAPrologThatCannotBeKilledHoldsNobodyUp)
   nodes.at("a").launcher->forget(key);
   until([&] { return story() == "epilog\n"; }, "the epilog runs");
   EXPECT_LT(Clock::now() - cancelled, std::chrono::seconds(5));
-  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " was stopped, and process " + std::to_string(pid) + " (prolog, state D) can't be killed");
+  EXPECT_EQ(troubles.at(0).reason, "prolog " + prolog + " was stopped, and process " + std::to_string(pid) +
+                                       " (prolog, state D) can't be killed");
   stop_agent("a");  // which waits for nothing either
   expect_it_goes(ice, pid);
 }

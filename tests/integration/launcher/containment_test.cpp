@@ -125,7 +125,8 @@ TEST_F(Contained, AForkBombIsHeldAndEnds) {
 
 TEST_F(Contained, WhatCannotBeKilledKeepsTheGangOpenAndIsReported) {
   Ice ice;
-  if (!ice || containment->kind() != "cgroup_v1") GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  if (!ice || containment->kind() != "cgroup_v1")
+    GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
   stuck_after = std::chrono::milliseconds(300);
   const auto launch = shell("sleep 1000", {"a"}, 1);
   prepare(launch);

@@ -17,10 +17,13 @@ namespace {
 
 /// For the rest of this process.
 void let_no_process_be_opened() {
-  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EMFILE),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   sock_fprog program{.len = 4, .filter = code};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) std::exit(9);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    std::exit(9);
 }
 
 [[noreturn]] void run_and_tell(const char* program, std::chrono::milliseconds deadline) {
@@ -38,11 +41,13 @@ void let_no_process_be_opened() {
 
 TEST(NodeScript, EndsAlsoWhereNoDescriptorOfItIsToBeHad) {
   EXPECT_EXIT(run_and_tell("/bin/true", std::chrono::seconds(15)), testing::ExitedWithCode(0), "^<>$");
-  EXPECT_EXIT(run_and_tell("/bin/false", std::chrono::seconds(15)), testing::ExitedWithCode(0), "^<exited with code 1>$");
+  EXPECT_EXIT(run_and_tell("/bin/false", std::chrono::seconds(15)), testing::ExitedWithCode(0),
+              "^<exited with code 1>$");
 }
 
 TEST(NodeScript, HasItsDeadlineAlsoThere) {
-  EXPECT_EXIT(run_and_tell("/usr/bin/yes", std::chrono::milliseconds(200)), testing::ExitedWithCode(0), "^<did not end within 200 ms and was killed: y>$");
+  EXPECT_EXIT(run_and_tell("/usr/bin/yes", std::chrono::milliseconds(200)), testing::ExitedWithCode(0),
+              "^<did not end within 200 ms and was killed: y>$");
 }
 
 }  // namespace

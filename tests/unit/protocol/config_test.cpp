@@ -223,6 +223,27 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(agent_state_directory(file, "b1"), "/var/lib/agent");
 }
 
+TEST(ClusterFile, ALaunchHasTimeForTheScriptsBeforeIt) {
+  const auto launch_with = [](const std::string& text) {
+    return parse_cluster_file(four_nodes + (text + "\n"), "f.toml").cluster.timeouts.launch_ms;
+  };
+  EXPECT_EQ(launch_with("[agent]\nscript_deadline = \"40s\""), seconds(60)) << "no script, no time for it";
+  EXPECT_EQ(launch_with("[agent]\nprolog = \"/p\""), seconds(60 + 52));
+  EXPECT_EQ(launch_with("[agent]\nprolog = \"/p\"\nepilog = \"/e\"\nscript_deadline = \"10s\""), seconds(60 + 24));
+  EXPECT_EQ(
+      launch_with("[timeouts]\nlaunch = \"29s\"\n[agent]\nprolog = \"/p\"\nepilog = \"/e\"\nscript_deadline = \"10s\""),
+      seconds(29))
+      << "as it says";
+  try {
+    launch_with("[timeouts]\nlaunch = \"1m\"\n[agent]\nprolog = \"/p\"\nepilog = \"/e\"");
+    FAIL() << "two scripts of 50 s each may take longer than that";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.field, "timeouts.launch");
+    EXPECT_EQ(error.problem, "launch 1m is less than what prolog and epilog may take before a job starts (1m44s)");
+    EXPECT_EQ(error.remedy, "write at least 1m49s, leave it out, or lower [agent] script_deadline");
+  }
+}
+
 TEST(ClusterFile, MistakesInNotificationsNameTheFieldAndTheRemedy) {
   const auto said = [](const std::string& text) -> std::string {
     try {
