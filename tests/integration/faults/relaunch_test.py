@@ -75,6 +75,9 @@ class Relaunch(Faults):
             # Whoever survived was stopped as soon as the verdict was there.
             verdict = next(event["at_ms"] for event in fleet.ultra("events", job, "--json").json()["events"] if event["type"] == "gang_failed")
             stopped.append(self.lives(folder, 1)[1] / 1e9 - verdict / 1e3)
+            if stopped[-1] > 1:
+                print(f"{fleet.ultra('show', job).out}\n{fleet.ultra('events', job).out}", file=sys.stderr)
+                fleet.print_logs()
             fleet.ultra("cancel", job)
             fleet.close()
         self.measured("C1", f"{rule}: verdict to the survivors' last sign, the slowest of {repeats}", max(stopped), at_most=1)
