@@ -14,7 +14,7 @@ from cluster import BINARIES, PATIENCE_S
 
 
 class Window:
-    """One `ultra ...` at a terminal of its own, as a person has it; `uid`: who that is, where it isn't ourselves. `cluster` has a folder and an environment."""
+    """One `ultra ...` at a terminal of its own, as a person has it; `uid`: who that is, where it isn't ourselves."""
 
     def __init__(self, cluster, *arguments, rows=30, columns=100, uid=None):
         self.text = ""
