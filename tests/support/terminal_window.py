@@ -2,6 +2,7 @@
 import fcntl
 import os
 import pty
+import pwd
 import re
 import select
 import signal
@@ -13,13 +14,18 @@ from cluster import BINARIES, PATIENCE_S
 
 
 class Window:
-    """One `ultra ...` at a terminal of its own, as a person has it."""
+    """One `ultra ...` at a terminal of its own, as a person has it; `uid`: who that is, where it isn't ourselves."""
 
-    def __init__(self, cluster, *arguments, rows=30, columns=100):
+    def __init__(self, cluster, *arguments, rows=30, columns=100, uid=None):
         self.text = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            if uid is not None:
+                os.fchown(0, uid, -1)
+                os.setgroups([])
+                os.setresgid(*[pwd.getpwuid(uid).pw_gid] * 3)
+                os.setresuid(uid, uid, uid)
             os.chdir(cluster.folder)
             os.execve(BINARIES / "ultra", ["ultra", *map(str, arguments)], {**cluster.environment, "TERM": "dumb", "SHELL": "/bin/bash", "PS1": "here> ", "LANG": "C"})
 

@@ -172,7 +172,34 @@ TEST_F(Contained, WhatCannotBeKilledIsReportedWithoutGroupsToo) {
   EXPECT_TRUE(remove_group(ice));
 }
 
-TEST_F(Contained, GangsOfAnAttemptShareItsLimitsAndEndAlone) {
+TEST_F(Contained, GangsBesideTheFirstAreHeldByTheLimitsOfTheAttempt) {
+  if (!limits("pids")) GTEST_SKIP() << "processes can't be limited here";
+  processes_max = 60;
+  const auto first = shell("sleep 1000", {"a"}, 1);
+  prepare(first);
+  start(first);
+  until_phase("a", GangPhase::running);
+  const auto has_first = containment->find(key)->processes().size();
+  // As `ultra exec` or `ultra run` would: a gang of its own, with no processes of its own to spare.
+  // A shell that can't fork gives up.
+  auto second = shell("(for one in $(seq 100); do sleep 1000 & done; : > " + path("all") + "); : > " + path("over") + "; exec sleep 1000", {"a"}, 1);
+  second.key.gang = 2;
+  second.node = "a";
+  nodes.at("a").launcher->prepare(second);
+  const auto reached = [&](GangPhase phase) { return nodes.at("a").last().key == second.key && nodes.at("a").last().phase >= phase; };
+  until([&] { return reached(GangPhase::prepared); }, "the second gang is prepared");
+  start(second);
+  until([&] { return fs::exists(path("over")); }, "it has as many as it may");
+  EXPECT_FALSE(fs::exists(path("all")));
+  EXPECT_LE(containment->find(second.key)->processes().size() + has_first, 60U) << "both together";
+  stop(second, milliseconds(0));
+  until([&] { return reached(GangPhase::finished); }, "the second gang has finished");
+  stop(first, milliseconds(0));
+  until([&] { return nodes.at("a").last().key == key && nodes.at("a").last().phase == GangPhase::finished; }, "the first gang has finished");
+  expect_no_group();
+}
+
+TEST_F(Contained, GangsOfAnAttemptEndAlone) {
   const auto first = shell("sleep 1000", {"a"}, 1);
   prepare(first);
   start(first);

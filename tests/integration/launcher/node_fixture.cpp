@@ -161,7 +161,8 @@ void VirtualNodes::until_phase(const std::string& node, GangPhase phase) {
 }
 
 std::string VirtualNodes::output(const std::string& node, std::int64_t rank, const char* stream) {
-  return read_whole(nodes.at(node).launcher->folder(key) + "/rank_" + std::to_string(rank) + "." + stream).value_or("no such file");
+  const std::string name = nodes.at(node).launcher->folder(key) + "/rank_" + std::to_string(rank) + "." + stream;
+  return read_whole(fs::is_symlink(name) ? fs::read_symlink(name).string() : name).value_or("no such file");  // a file that the user named
 }
 
 std::int64_t VirtualNodes::shim_pid(const std::string& node) {

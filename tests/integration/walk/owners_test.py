@@ -1,17 +1,22 @@
 """Agents that are root, users who aren't: each job runs as who submitted it, in every way of starting something, and scripts of the site guard the nodes."""
+import base64
+import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
 from cluster import BINARIES, Result, processes_that_mention, until  # noqa: E402
+from terminal_window import Window  # noqa: E402
 
 NOBODY, DAEMON = 65534, 1
 SERVICE = 64321  # runs the scheduler where root doesn't; nobody else's number
@@ -133,6 +138,76 @@ class Owners(unittest.TestCase):
         kinds = {node["facts"]["containment"] for node in self.nodes()}
         self.assertLessEqual(kinds, {"cgroup_v2", "cgroup_v1", "process_groups"})
         self.assertIn(kinds.pop(), self.ultra(0, "nodes", "--wide").out)
+
+    def window(self, uid, *arguments):
+        home = self.home(uid)
+        environment = {"PATH": f"{BINARIES}:/usr/bin:/bin", "HOME": str(home), "ULTRA_SOCKET": str(self.socket)}
+        window = Window(types.SimpleNamespace(folder=home, environment=environment), *arguments, uid=uid)
+        self.addCleanup(window.give_up)
+        return window
+
+    def test_every_way_in_is_the_submitting_user_inside_his_jobs_groups(self):
+        self.start()
+        self.start_agents()
+        group = pwd.getpwuid(NOBODY).pw_gid
+        contained = self.nodes()[0]["facts"]["containment"] != "process_groups"
+        # Who one is, and in which control groups of agents (JOB.ATTEMPT/GANG): said on a line of its own, by whoever runs it.
+        look = self.home(NOBODY) / "look"
+        look.write_text("#!/bin/sh\necho \"<$1 $(id -u) $(id -ru) $(id -g) $(id -G | tr ' ' ,) "
+                        "$(grep -oE '/[0-9]+\\.[0-9]+/[0-9]+$' /proc/self/cgroup | sort -u | tr '\\n' ' ')>\"\n")
+        look.chmod(0o755)
+        os.chown(look, NOBODY, group)
+
+        def expect_him(text, way, job, count=1):
+            said = re.findall(rf"<{way} (\d+) (\d+) (\d+) ([\d,]+) ([^>]*)>", text)
+            self.assertEqual(len(said), count, (way, text))
+            for *ids, groups, control in said:
+                self.assertEqual(ids, [str(NOBODY), str(NOBODY), str(group)], way)
+                self.assertEqual(set(groups.split(",")), {str(one) for one in os.getgrouplist(pwd.getpwuid(NOBODY).pw_name, group)}, way)
+                if contained:
+                    self.assertRegex(control.strip(), rf"^/{job}\.1/\d+$", way)
+
+        # A script over both nodes: itself, `ultra run`, the remote shell of its mpirun, mpirun.
+        script = self.home(NOBODY) / "ways.sh"
+        script.write_text(f"#!/bin/bash\n#ULTRA --nodes 2\n#ULTRA --gpus-per-node 1\n{look} script\n{BINARIES}/ultra run -- {look} run\n"
+                          f"for node in node01 node02; do {BINARIES}/ultra-rsh $node {look} rsh; done\n"
+                          f"mpirun --oversubscribe {look} mpirun || echo no mpirun\nuntil test -e done; do sleep 0.05; done\n")
+        script.chmod(0o755)
+        os.chown(script, NOBODY, group)
+        job = self.ultra(NOBODY, "submit", "--json", script).json()["job"]
+        until(lambda: self.ultra(NOBODY, "logs", job).out.count("<mpirun") == 2, "the script has looked everywhere")
+        out = self.ultra(NOBODY, "logs", job).out
+        for way, count in (("script", 1), ("run", 2), ("rsh", 2), ("mpirun", 2)):
+            expect_him(out, way, job, count)
+        # Beside it, from outside.
+        beside = self.ultra(NOBODY, "exec", job, "--", look, "exec")
+        self.assertEqual(beside.code, 0, beside)
+        expect_him(beside.out, "exec", job)
+        (self.home(NOBODY) / "done").touch()
+        self.assertEqual(self.ultra(NOBODY, "wait", job, "--timeout", "120s").code, 0)
+
+        # At a terminal, and at the same one again.
+        window = self.window(NOBODY, "shell", "--gpus", "1", "--", "/bin/bash", "--norc", "-i")
+        shell = int(window.expect(r"Job (\d+) runs on ")[1])
+        window.type(f"{look} shell\n")
+        expect_him(window.expect(r"<shell \d[^>]*>")[0], "shell", shell)
+        back = self.window(NOBODY, "attach", shell)
+        back.type(f"{look} attach\n")
+        expect_him(back.expect(r"<attach \d[^>]*>")[0], "attach", shell)
+        # It is his alone, whoever asks: typing into it is done in his name.
+        touched = self.home(NOBODY) / "typed-by-another"
+        keys = base64.b64encode(f"touch {touched}\n".encode()).decode()
+        for uid in (DAEMON, 0):
+            asked = ["/usr/bin/curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", self.socket, "-H", "Content-Type: application/json",
+                     "-d", json.dumps({"data_base64": keys}), f"http://localhost/v1/jobs/{shell}/gangs/1/input"]
+            refused = subprocess.run(asked, user=uid, group=pwd.getpwuid(uid).pw_gid, extra_groups=[], capture_output=True, text=True, timeout=60)
+            self.assertEqual(refused.stdout, "403", refused)
+        self.assertEqual(self.ultra(DAEMON, "attach", shell).code, 4)
+        back.type("echo still $((40 + 2))\n")
+        back.expect("still 42")
+        self.assertFalse(touched.exists())
+        self.assertEqual(self.ultra(NOBODY, "cancel", shell).code, 0)
+        self.ultra(NOBODY, "wait", shell, "--timeout", "120s")
 
     def test_users_of_a_scheduler_that_is_not_root(self):
         """As installed: the scheduler is a user of its own, the agents are root. Whose job it is comes from the kernel, not from who forwards it."""
