@@ -310,11 +310,12 @@ void make_room_for_scripts(TimeoutsConfig& timeouts, const AgentSection& agent, 
   if (!reader.has("timeouts.launch_ms"))
     timeouts.launch_ms = timeouts.launch_ms + scripts;
   else if (timeouts.launch_ms < scripts + at_least)
-    reader.fail(
-        "timeouts.launch_ms",
-        "launch " + format_duration(timeouts.launch_ms) +
-            " is less than what prolog and epilog may take before a job starts (" + format_duration(scripts) + ")",
-        "write at least " + format_duration(scripts + at_least) + ", leave it out, or lower [agent] script_deadline");
+    reader.fail("timeouts.launch_ms",
+                "launch " + format_duration(timeouts.launch_ms) +
+                    " is less than what prolog and epilog may take before a job starts (" + format_duration(scripts) +
+                    ")",
+                "write launch = \"" + std::to_string((scripts + at_least).ms / 1000 + 1) +
+                    "s\" or more, leave it out, or lower [agent] script_deadline");
 }
 
 template <class Section>

@@ -239,8 +239,8 @@ TEST(ClusterFile, ALaunchHasTimeForTheScriptsBeforeIt) {
     FAIL() << "two scripts of 50 s each may take longer than that";
   } catch (const ConfigError& error) {
     EXPECT_EQ(error.field, "timeouts.launch");
-    EXPECT_EQ(error.problem, "launch 1m is less than what prolog and epilog may take before a job starts (1m44s)");
-    EXPECT_EQ(error.remedy, "write at least 1m49s, leave it out, or lower [agent] script_deadline");
+    EXPECT_EQ(error.problem, "launch 1m is less than what prolog and epilog may take before a job starts (1m 44s)");
+    EXPECT_EQ(error.remedy, "write launch = \"110s\" or more, leave it out, or lower [agent] script_deadline");
   }
 }
 
