@@ -246,7 +246,7 @@ class Nodes(Faults):
         folder.write_text("#!/bin/sh\n[ $ULTRA_NODE = node02 ] || exec sleep 1000\n")
         folder.chmod(0o755)
         self.addCleanup(folder.unlink)
-        limit = 60 if self.timeouts is REAL else 0.5
+        limit = 50 if self.timeouts is REAL else 0.5
         fleet = self.fleet(nodes=2, gpus=1, agent=f'prolog = "{folder}"\n' + ("" if self.timeouts is REAL else 'script_deadline = "500ms"\n'))
         begin = time.monotonic()
         job = fleet.submit("--gpus", 1, "--", "sh", "-c", "echo on $ULTRA_NODE")
