@@ -95,6 +95,7 @@ std::vector<protocol::AttemptKey> AttemptScripts::begun() const {
 
 std::set<AttemptScripts::Attempt> AttemptScripts::ending() const {
   std::set<Attempt> attempts = over_;
+  attempts.insert(over_soon_.begin(), over_soon_.end());
   for (const auto& [attempt, script] : epilogs_) attempts.insert(attempt);
   return attempts;
 }
@@ -149,7 +150,12 @@ void AttemptScripts::prolog_ended(const Attempt& attempt, const std::string& pro
   go_on();
 }
 
+void AttemptScripts::over_soon(const Attempt& attempt) {
+  if (begun_.contains(attempt)) over_soon_.insert(attempt);
+}
+
 void AttemptScripts::over(const Attempt& attempt) {
+  over_soon_.erase(attempt);
   if (epilogs_.contains(attempt) || over_.contains(attempt) || !begun_.contains(attempt)) return;
   take_waiting([&](const protocol::LaunchSpec& launch) { return attempt_of(launch) == attempt; });
   const auto prolog = prologs_.find(attempt);

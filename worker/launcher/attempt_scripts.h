@@ -41,6 +41,8 @@ class AttemptScripts {
   bool is_waiting(const GangKey& key) const;
   /// No gang of it is here any more, and none will come: what has begun is ended, by the epilog if there is one.
   void over(const Attempt& attempt);
+  /// `over` follows once its last gang here is gone; what is asked for from now on waits for its epilog, too.
+  void over_soon(const Attempt& attempt);
   /// All that have begun and not ended.
   std::vector<protocol::AttemptKey> begun() const;
 
@@ -67,6 +69,7 @@ class AttemptScripts {
   const World world_;
   std::vector<Waiting> waiting_;
   std::map<Attempt, BegunNote> begun_;
+  std::set<Attempt> over_soon_;
   std::set<Attempt> over_;  // whose prologs are being stopped
   std::map<Attempt, std::unique_ptr<NodeScript>> prologs_, epilogs_;
 };

@@ -98,6 +98,7 @@ class ShimLauncher final : public Launcher {
   void attempt_over(JobId job, std::int64_t attempt) override {
     scratch_.over({job, attempt});
     over_.insert({job, attempt});
+    scripts_.over_soon({job, attempt});
     end_attempts();
   }
 

@@ -132,6 +132,24 @@ TEST_F(SiteScripts, AnEpilogThatWasCutShortRunsAgainBeforeAnythingStarts) {
   EXPECT_TRUE(troubles.empty());
 }
 
+TEST_F(SiteScripts, ALaunchWaitsForTheEpilogOfAnAttemptWhoseGangIsStillHere) {
+  epilog = program("epilog", "echo epilog $ULTRA_JOB_ID >> " + path("story"));
+  const GangKey ended = key;
+  run(shell("true", {"a"}, 1));
+  start_agent("a");
+  nodes.at("a").launcher->adopt();  // it was killed before it had cleared up after the gang
+  nodes.at("a").launcher->attempt_over(ended.job, ended.attempt);
+  ++key.job.value;
+  const auto next = shell("echo job >> " + path("story"), {"a"}, 1);
+  nodes.at("a").launcher->prepare(on_a(next));
+  loop.run_for(std::chrono::milliseconds(200));
+  EXPECT_NE(nodes.at("a").last().key, key);
+  EXPECT_EQ(story(), "");
+  nodes.at("a").launcher->forget(ended);
+  until_it_runs_and_ends(next);
+  EXPECT_EQ(story(), "epilog " + std::to_string(ended.job.value) + "\njob\n");
+}
+
 TEST_F(SiteScripts, WhatAPrologHadBegunWhenTheAgentEndedIsEndedByTheEpilog) {
   prolog = program("prolog",
                    "echo prolog >> " + path("story") + "; while ! test -e " + path("go") + "; do sleep 0.01; done");
