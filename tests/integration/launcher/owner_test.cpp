@@ -352,7 +352,7 @@ class Planting : public Owned, public testing::WithParamInterface<Planted> {
     EXPECT_EQ(read_whole(launcher.folder(other.key) + "/rank_0.out"), "served\n");
     launcher.forget(other.key);
   }
-  const std::vector<std::string> all_ = {"report.json", "shim.pid", "leftovers.json", "checkpoints.json", "launch.json", "shim.json", "shim.log",
+  const std::vector<std::string> all_ = {"report.json", "shim.pid", "leftovers.json", "checkpoints.json", "launch.json", "shim.log",
                                          "shim.sock", "rank_0.out", "rank_0.err", "rank_0.out.marks", "rank_0.out.gap"};
 
  private:
@@ -409,8 +409,7 @@ TEST_P(Planting, BeforeItsSupervisorStartsHoldsNoAgentUp) {
   launch.node = "a";
   const std::string job = path("a") + jobs_below + "/" + text_of(key);
   make_owned_folder(job, nobody, ::getpwuid(nobody)->pw_gid);
-  write_whole(job + "/launch.json", to_text(launch));
-  write_whole(job + "/shim.json", to_text(ShimSettings{.peer_host = "127.0.0.1", .boot_id = boot_id()}));
+  write_whole(job + "/launch.json", to_text(LaunchOrder{.settings = {.peer_host = "127.0.0.1", .boot_id = boot_id()}, .launch = launch}));
   ASSERT_EQ(std::system(("cd " + job + " && " + plant({"shim.log", "report.json.new"}) + "chown -hR " + std::to_string(nobody) + " .").c_str()), 0);
   start_agent("a");
   nodes.at("a").launcher->adopt();

@@ -111,7 +111,7 @@ class SiteScripts(unittest.TestCase):
         job = self.submit("--nodes", "2", "--gpus-per-node", "2", str(script))
         until(lambda: (self.folder / "ran").exists(), "the gang over both nodes has ended")
         folders = self.folder / "agents" / "node02" / "jobs"
-        until(lambda: not (folders / f"{job}.1.2" / "shim.json").exists(), "the second node has forgotten the gang")
+        until(lambda: not (folders / f"{job}.1.2" / "shim.pid").exists(), "the second node has forgotten the gang")
         self.end_agent("node02", signal.SIGTERM)
         (self.folder / "end").touch()
         self.assertEqual(self.ultra("wait", job, "--timeout", "60s").code, 0)
