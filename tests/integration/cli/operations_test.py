@@ -144,7 +144,7 @@ while True:
 """)
         for options in ([], ["--signal", "USR1"]):
             job = self.cluster.submit(*options, "--", "sh", "-c", f"trap '' USR1; exec python3 {program}")
-            until(lambda: self.ok("logs", job).out == "saved\n", f"job {job} has saved")
+            until(lambda: "[0] saved" in self.ok("logs", job).out.splitlines(), f"job {job} has saved")
             self.ok("requeue", job)
             until(lambda: len(self.cluster.show(job)["details"]["attempts"]) == 2, f"job {job} runs again")
             self.assertEqual(self.cluster.show(job)["details"]["attempts"][0]["outcome"], "preempted")
