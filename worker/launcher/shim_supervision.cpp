@@ -247,8 +247,9 @@ void Shim::look_for_company() {
     if (is_first) lease_ = now;
     const std::chrono::milliseconds patience = longest_patience();
     if (patience > promised_ && now - lease_ < own / 2) {
-      promised_ = is_first ? patience : 2 * patience;  // seldom: each report is written to disk
+      promised_ = is_first ? patience : 2 * patience;  // seldom: each promise is reported
       if (is_first) kept_ = promised_;
+      shim_log::info("cut off from the scheduler, ranks that get no further would be stopped after " + std::to_string(promised_.count()) + " ms");
       publish();
     }
     if (now - lease_ >= kept_ && now - *last >= kept_) return end_alone();

@@ -33,11 +33,11 @@ class Relaunch(Faults):
         return job, folder
 
     def promised(self, fleet, job, rule):
-        """That a part will end itself is in its supervisor's report, which is on disk."""
+        """That a part will end itself is what its supervisor says to its agent, and in its log."""
         if rule != "strict":
             return True
-        reports = [report.read_text() for report in fleet.folder.glob(f"agents/*/jobs/{job}.*/report.json")]
-        return reports and all('"self_stop_ms":0' not in text and '"self_stop_ms"' in text for text in reports)
+        logs = [log.read_text() for log in fleet.folder.glob(f"agents/*/jobs/{job}.*/shim.log")]
+        return logs and all("cut off from the scheduler" in text for text in logs)
 
     def nodes_of(self, fleet, job, attempt=-1):
         return [part["node"] for part in fleet.show(job)["details"]["attempts"][attempt]["allocation"]]
