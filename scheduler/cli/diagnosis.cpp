@@ -25,6 +25,7 @@
 #include "scheduler/cli/manual.h"
 #include "scheduler/cli/words.h"
 #include "scheduler/net/endpoint.h"
+#include "scheduler/net/network_disk.h"
 #include "scheduler/protocol/text_forms.h"
 
 namespace ultramarine::cli {
@@ -48,27 +49,7 @@ std::string mode_text(mode_t mode) {
 std::string shared_kind(const std::string& folder) {
   struct statfs status {};
   if (statfs(folder.c_str(), &status) != 0) return "";
-  switch (static_cast<std::uint64_t>(status.f_type)) {
-    case 0x6969:
-      return "nfs";
-    case 0x0BD00BD0:
-      return "lustre";
-    case 0x47504653:
-      return "gpfs";
-    case 0x00C36400:
-      return "ceph";
-    case 0x19830326:
-      return "beegfs";
-    case 0xFF534D42:
-    case 0xFE534D42:
-      return "cifs";
-    case 0x65735546:
-      return "fuse";
-    case 0x01021997:
-      return "9p";
-    default:
-      return "";
-  }
+  return net::network_file_system(status.f_type);
 }
 
 }  // namespace

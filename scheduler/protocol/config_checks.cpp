@@ -288,6 +288,10 @@ void check_timeouts(const TimeoutsConfig& timeouts, const TomlReader& reader) {
                 "raise it: a short silence ends nothing");
   // It is pinged after half of that, and both ways take their time.
   check_order(timeouts.heartbeat_ms, "heartbeat", timeouts.line_silence_ms, "line_silence", "raise it: a healthy line is never cut");
+  constexpr Duration two_words = seconds(2);  // agents say once a second how far ranks are
+  if (timeouts.progress_patience_ms < two_words)
+    reader.fail("timeouts.progress_patience_ms", "progress_patience " + format_duration(timeouts.progress_patience_ms) + " is too short: agents say once a second how far ranks are",
+                "use " + format_duration(two_words) + " or more");
   if (timeouts.restart_delay_max_ms < timeouts.restart_delay_ms)
     reader.fail("timeouts.restart_delay_max_ms", "restart_delay_max " + format_duration(timeouts.restart_delay_max_ms) + " is shorter than restart_delay (" +
                     format_duration(timeouts.restart_delay_ms) + ")", "raise it, or lower restart_delay");

@@ -1,5 +1,6 @@
 ultramarine_test(launcher_shim_test LABELS integration TIMEOUT 300
   SOURCES ${CMAKE_SOURCE_DIR}/tests/integration/launcher/node_fixture.cpp ${CMAKE_SOURCE_DIR}/tests/integration/launcher/shim_test.cpp
+    ${CMAKE_SOURCE_DIR}/tests/integration/launcher/shim_agents_test.cpp ${CMAKE_SOURCE_DIR}/tests/integration/launcher/shim_progress_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/integration/launcher/script_test.cpp ${CMAKE_SOURCE_DIR}/tests/integration/launcher/mpi_test.cpp ${CMAKE_SOURCE_DIR}/tests/integration/launcher/containment_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/integration/launcher/owner_test.cpp ${CMAKE_SOURCE_DIR}/tests/integration/launcher/attempt_scripts_test.cpp
     ${CMAKE_SOURCE_DIR}/tests/integration/launcher/private_tmp_test.cpp

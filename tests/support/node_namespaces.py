@@ -11,14 +11,13 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 import uuid
 
-from cluster import BINARIES, Cluster, has_failed, is_alive, processes_that_mention, until
+from cluster import BINARIES, Cluster, free_port, has_failed, is_alive, processes_that_mention, until
 
 HOLDER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('ready', flush=True)\nwhile True: signal.pause()"
 SCHEDULER, SWITCH = "scheduler", "switch"
@@ -49,12 +48,6 @@ NO_NAMESPACES = why_no_namespaces()
 needs_namespaces = unittest.skipIf(NO_NAMESPACES, NO_NAMESPACES)
 needs_root = unittest.skipUnless(os.geteuid() == 0, "only root can do this to a machine")
 slow = unittest.skipUnless(SLOW, "takes minutes: scripts/test --slow runs it")
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def run(*command):

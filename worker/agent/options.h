@@ -32,8 +32,8 @@ struct AgentOptions {
   net::Endpoint scheduler;
   std::optional<net::Endpoint> metrics;
   bool dcgm_names = false;  // there, real GPUs also under these
-  net::LineTimes line{.open = std::chrono::milliseconds(4'000), .silence = std::chrono::milliseconds(8'000)};  // to the scheduler
-  std::chrono::milliseconds welcome_patience{10'000}, reconnect_max{1'500};
+  net::LineTimes line;  // to the scheduler
+  std::chrono::milliseconds welcome_patience{TimeoutsConfig{}.welcome_ms.ms}, reconnect_max{TimeoutsConfig{}.reconnect_max_ms.ms};
   std::string secret;
   std::string state_directory;
   std::int64_t log_bytes_max = 1 << 30;  // of a job's output that is kept

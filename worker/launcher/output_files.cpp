@@ -1,7 +1,6 @@
 #include "worker/launcher/output_files.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <filesystem>
 #include <set>
 
+#include "scheduler/net/network_disk.h"
 #include "worker/launcher/output_pattern.h"
 
 namespace ultramarine::launcher {
@@ -51,24 +51,6 @@ int open_named(const std::string& path, bool append) {
 
 constexpr std::int64_t room_for_a_file = 64 << 10;  // bytes; less is as good as nothing
 
-/// Network file systems that a node didn't fill alone.
-bool is_shared(const struct statfs& disk) {
-  constexpr std::uint32_t lustre = 0x0bd00bd0, gpfs = 0x47504653, beegfs = 0x19830326;
-  switch (static_cast<std::uint32_t>(disk.f_type)) {
-    case NFS_SUPER_MAGIC:
-    case CEPH_SUPER_MAGIC:
-    case SMB2_SUPER_MAGIC:
-    case CIFS_SUPER_MAGIC:
-    case FUSE_SUPER_MAGIC:
-    case lustre:
-    case gpfs:
-    case beegfs:
-      return true;
-    default:
-      return false;
-  }
-}
-
 /// Of an ordinary file that was opened (and truncated): what it would be told at its first line is told before the
 /// start.
 void expect_room(int file, const std::string& path) {
@@ -80,7 +62,7 @@ void expect_room(int file, const std::string& path) {
   if (blocks >= room_for_a_file / std::max<std::int64_t>(1, disk.f_bsize)) return;
   throw DiskFull(
       "can't write the output file " + path + ": its disk is full; make room there, or choose another --output",
-      is_shared(disk));
+      !net::network_file_system(disk.f_type).empty());
 }
 
 bool same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }

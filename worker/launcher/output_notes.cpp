@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <sstream>
 
 #include "worker/launcher/job_folder.h"
@@ -16,16 +14,7 @@ namespace {
 
 std::string line_of(const OutputMark& mark) { return std::to_string(mark.at_ms.ms) + " " + std::to_string(mark.offset) + "\n"; }
 
-/// Into a file beside it, which then takes its name: readers see the old text or the new. Not fsynced: after a crash of the machine nobody
-/// writes to that output any more, and the notes are as old as the output itself.
-bool replace(const std::string& path, const std::string& text) {
-  const std::string fresh = path + ".new";
-  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return false;
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(file);
-  return written && ::rename(fresh.c_str(), path.c_str()) == 0;
-}
+constexpr std::size_t gap_bytes_max = 4096;
 
 }  // namespace
 
@@ -57,12 +46,16 @@ void add_mark(const std::string& file, const OutputMark& mark) {
 void write_marks(const std::string& file, const std::vector<OutputMark>& marks) {
   std::string text;
   for (const OutputMark& mark : marks) text += line_of(mark);
-  replace(marks_of(file), text);
+  try {
+    write_whole(marks_of(file), text);  // not fsynced: after a crash of the machine the notes are as old as the output itself
+  } catch (const FolderError&) {
+    // Without them the output can't be asked for by time.
+  }
 }
 
 std::optional<OutputGap> read_gap(const std::string& file) {
   try {
-    const auto text = read_whole(gap_of(file));
+    const auto text = read_whole(gap_of(file), gap_bytes_max);
     long long from = 0, to = 0, moved = 0;
     int busy = 0;
     if (!text || std::sscanf(text->c_str(), "%lld %lld %lld %d", &from, &to, &moved, &busy) != 4) return std::nullopt;
@@ -75,7 +68,7 @@ std::optional<OutputGap> read_gap(const std::string& file) {
 void write_gap(const std::string& file, const OutputGap& gap) {
   const std::string text =
       std::to_string(gap.from) + " " + std::to_string(gap.to) + " " + std::to_string(gap.moved) + (gap.busy ? " 1\n" : " 0\n");
-  if (!replace(gap_of(file), text)) throw FolderError("can't write " + gap_of(file) + ": " + std::strerror(errno));
+  write_whole(gap_of(file), text);
 }
 
 }  // namespace ultramarine::launcher

@@ -3,22 +3,15 @@
 import pathlib
 import random
 import re
-import socket
 import sys
 import textwrap
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import Cluster, until  # noqa: E402
+from cluster import Cluster, free_port, until  # noqa: E402
 
 CONFIG = pathlib.Path(__file__).resolve().parents[3] / "configs" / "clusters" / "example-mixed.toml"
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Wishes(unittest.TestCase):

@@ -149,8 +149,8 @@ TEST_F(Contained, WhatCannotBeKilledKeepsTheGangOpenAndIsReported) {
 
 /// Also where a gang is known by its processes alone, and its supervisor is gone.
 TEST_F(Contained, WhatCannotBeKilledIsReportedWithoutGroupsToo) {
-  const std::string freezer = own_groups().freezer;
-  if (freezer.empty() || containment->kind() != "cgroup_v1") GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
+  Ice ice;
+  if (!ice || containment->kind() != "cgroup_v1") GTEST_SKIP() << "only the freezer of version 1 makes a process that SIGKILL doesn't end";
   containment = nullptr;
   stuck_after = std::chrono::milliseconds(300);
   const auto launch = shell("sleep 1000", {"a"}, 1);
@@ -158,18 +158,14 @@ TEST_F(Contained, WhatCannotBeKilledIsReportedWithoutGroupsToo) {
   start(launch);
   until_phase("a", GangPhase::running);
   const std::int64_t rank = nodes.at("a").last().pids.at(0);
-  const std::string ice = freezer + "/ice-" + std::to_string(::getpid());
-  make_group(ice);
-  ASSERT_EQ(write_group_file(ice + "/cgroup.procs", std::to_string(rank)), 0);
-  ASSERT_EQ(write_group_file(ice + "/freezer.state", "FROZEN"), 0);
+  ASSERT_TRUE(ice.freeze(rank));
   ::kill(static_cast<pid_t>(shim_pid("a")), SIGKILL);
   until([&] { return !troubles.empty(); }, "the trouble is told");
   EXPECT_THAT(troubles.at(0).reason, HasSubstr("process " + std::to_string(rank)));
   EXPECT_NE(nodes.at("a").last().phase, GangPhase::finished) << "its devices are not free";
-  write_group_file(ice + "/freezer.state", "THAWED");
+  ice.thaw();
   wait_finished(launch);
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::supervisor_lost);
-  EXPECT_TRUE(remove_group(ice));
 }
 
 TEST_F(Contained, GangsBesideTheFirstAreHeldByTheLimitsOfTheAttempt) {

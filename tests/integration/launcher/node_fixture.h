@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -19,6 +20,9 @@ namespace ultramarine::launcher {
 
 extern const std::string test_rank, mpi_rank, pmix_rank;  // paths of the test programs
 constexpr std::int64_t nobody = 65534, daemon_user = 1;    // users that every Debian has
+
+/// Blocks the writer's side until a rank has opened the FIFO, then sends it off.
+inline void write_fifo(const std::string& path, const std::string& text) { std::ofstream(path) << text << std::flush; }
 
 class VirtualNodes : public testing::Test {
  protected:

@@ -54,6 +54,19 @@ class Owned : public VirtualNodes {
     launch.environment["HOME"] = home(uid);
     return launch;
   }
+  /// Why a job of this user is refused before anything starts; "" when it isn't.
+  std::string refusal_of(std::int64_t uid) {
+    nodes.clear();
+    ++key.attempt;
+    auto launch = of(nobody, "true");
+    launch.owner.uid = uid;
+    prepare(launch);
+    const GangReport report = nodes.at("a").last();
+    EXPECT_EQ(report.outcome == Outcome::start_failed, report.failure.has_value());
+    stop(launch, milliseconds(0));
+    wait_finished(launch);
+    return report.failure.value_or(Failure{}).detail;
+  }
 };
 
 TEST_F(Owned, RanksAreTheSubmittingUserAndNoMore) {
@@ -183,39 +196,19 @@ TEST_F(Owned, TheSupervisorIsSparedWhenMemoryRunsOutAndItsRanksCannotBe) {
 }
 
 TEST_F(Owned, UsersWhoMayNotAreRefusedBeforeAnythingStarts) {
-  const auto refused = [&](std::int64_t uid) {
-    nodes.clear();
-    ++key.gang;
-    auto launch = of(nobody, "true");
-    launch.owner.uid = uid;
-    prepare(launch);
-    EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
-    return nodes.at("a").last().failure.value().detail;
-  };
-  EXPECT_THAT(refused(54'321), HasSubstr("uid 54321 is unknown on this node"));
+  EXPECT_THAT(refusal_of(54'321), HasSubstr("uid 54321 is unknown on this node"));
   minimum_uid = 1000;
-  EXPECT_THAT(refused(daemon_user), HasSubstr("uid 1 is below 1000"));
+  EXPECT_THAT(refusal_of(daemon_user), HasSubstr("uid 1 is below 1000"));
 }
 
 TEST_F(Owned, RootIsRefusedUnlessTheSiteAllowsItAndNobodyIsNobody) {
-  const auto refused = [&](std::int64_t uid) {
-    nodes.clear();
-    ++key.attempt;
-    auto launch = of(nobody, "id -u");
-    launch.owner.uid = uid;
-    prepare(launch);
-    const GangReport report = nodes.at("a").last();
-    stop(launch, milliseconds(0));
-    wait_finished(launch);
-    return report.failure.value_or(Failure{}).detail;
-  };
-  EXPECT_EQ(refused(0), "");
+  EXPECT_EQ(refusal_of(0), "");
   root_jobs = false;
-  EXPECT_THAT(refused(0), HasSubstr("uid 0 may not run jobs"));
+  EXPECT_THAT(refusal_of(0), HasSubstr("uid 0 may not run jobs"));
   for (const bool allowed : {false, true}) {
     root_jobs = allowed;
-    EXPECT_THAT(refused(-1), HasSubstr("uid -1 may not run jobs"));
-    EXPECT_THAT(refused(std::int64_t{1} << 32), HasSubstr("uid 4294967296 may not run jobs"));
+    EXPECT_THAT(refusal_of(-1), HasSubstr("uid -1 may not run jobs"));
+    EXPECT_THAT(refusal_of(std::int64_t{1} << 32), HasSubstr("uid 4294967296 may not run jobs"));
   }
 }
 

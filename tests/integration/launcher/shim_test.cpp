@@ -1,4 +1,4 @@
-// The real ultra-shim with real ranks: starts, ends, failures, limits, and what survives whom.
+// The real ultra-shim with real ranks: starts, ends, failures, limits.
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,9 +17,7 @@
 namespace ultramarine::launcher {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
-using testing::Field;
 using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
@@ -32,9 +30,6 @@ std::string variable(const std::string& output, const std::string& name) {
   const std::size_t from = at + name.size() + 1;
   return output.substr(from, output.find('\n', from) - from);
 }
-
-/// Blocks the writer's side until a rank has opened the FIFO, then sends it off.
-void write_fifo(const std::string& path, const std::string& text) { std::ofstream(path) << text << std::flush; }
 
 TEST_F(Shims, RunRanksOnTwoNodesAndReportEachOfThem) {
   const auto launch = shell("env", {"node01", "node02"}, 2);
@@ -234,123 +229,6 @@ TEST_F(Shims, WhatRanksLeaveRunningEndsWithThem) {
   EXPECT_FALSE(runs(daemon));
 }
 
-TEST_F(Shims, OutliveTheAgentWithTheirRanks) {
-  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
-  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  const auto pids = nodes.at("a").last().pids;
-  const std::int64_t shim = shim_pid("a");
-
-  stop_agent("a");
-  nodes.at("a").reports.clear();
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::running);
-  EXPECT_EQ(nodes.at("a").last().pids, pids);
-  EXPECT_EQ(shim_pid("a"), shim);
-
-  write_fifo(path("fifo"), "5");
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 5);
-  EXPECT_EQ(nodes.at("a").last().ranks.at(0).pid, pids.at(0));
-}
-
-TEST_F(Shims, KeepTheEndForAnAgentThatComesLater) {
-  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
-  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  const std::int64_t shim = shim_pid("a");
-  stop_agent("a");
-  write_fifo(path("fifo"), "6");
-  until([&] { return !runs(shim); }, "the end of the shim");
-
-  nodes.at("a").reports.clear();
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 6);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::failed);
-}
-
-TEST_F(Shims, AreMissedWhenKilledAndNothingOfTheGangSurvives) {
-  const auto launch = launch_of({test_rank, "escape", path("daemon")}, {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  std::int64_t daemon = 0;
-  until([&] { return bool(std::ifstream(path("daemon")) >> daemon); }, "the daemon");
-  const std::int64_t rank = nodes.at("a").last().pids.at(0);
-  ::kill(static_cast<pid_t>(shim_pid("a")), SIGKILL);
-  wait_finished(launch);
-  const GangReport report = nodes.at("a").last();
-  EXPECT_EQ(report.outcome, Outcome::supervisor_lost);
-  EXPECT_EQ(report.failure.value().rank, -1);
-  EXPECT_FALSE(runs(rank));
-  EXPECT_FALSE(runs(daemon));
-}
-
-TEST_F(Shims, AreMissedByALaterAgentToo) {
-  auto launch = launch_of({test_rank, "escape", path("daemon")}, {"a"}, 2);
-  launch.spec.mpi = MpiMode::pmix;  // with files in /dev/shm to be cleaned up
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  std::int64_t daemon = 0;
-  until([&] { return bool(std::ifstream(path("daemon")) >> daemon); }, "the daemon");
-  const std::int64_t shim = shim_pid("a");
-  stop_agent("a");
-  ::kill(static_cast<pid_t>(shim), SIGKILL);
-  until([&] { return !runs(shim); }, "the end of the shim");
-  nodes.at("a").reports.clear();
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::supervisor_lost);
-  EXPECT_FALSE(runs(daemon));
-}
-
-TEST_F(Shims, SayOnDiskHowItStandsOnceNoAgentHearsThem) {
-  const auto launch = shell("sleep 1000", {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  const std::string report = nodes.at("a").launcher->folder(key) + "/report.json";
-  EXPECT_FALSE(fs::exists(report)) << "the agent knows it";
-  const auto pids = nodes.at("a").last().pids;
-  stop_agent("a");
-  until([&] { return fs::exists(report); }, "the report on disk");
-  const auto on_disk = from_text<GangReport>(read_whole(report).value());
-  EXPECT_EQ(on_disk.phase, GangPhase::running);
-  EXPECT_EQ(on_disk.pids, pids);
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  stop(launch, milliseconds(0));
-  wait_finished(launch);
-}
-
-TEST_F(Shims, AreMissedEvenIfTheyWentTogetherWithTheAgent) {
-  const auto launch = shell("sleep 1000", {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  const std::int64_t shim = shim_pid("a"), rank = nodes.at("a").last().pids.at(0);
-  ::kill(static_cast<pid_t>(shim), SIGSTOP);  // it has no time to write anything
-  stop_agent("a");
-  ::kill(static_cast<pid_t>(shim), SIGKILL);
-  until([&] { return !runs(shim); }, "the end of the shim");
-  EXPECT_FALSE(fs::exists(path("a/jobs/") + text_of(key) + "/report.json"));
-  nodes.at("a").reports.clear();
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::supervisor_lost) << "its ranks ran";
-  EXPECT_FALSE(runs(rank));
-}
-
 /// The grace of the job is for stops that nobody ordered.
 TEST_F(Shims, ALongerGraceOfAStopIsKept) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
@@ -439,191 +317,6 @@ TEST_F(Shims, AnswerForGangsThatNobodyKnows) {
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
 }
 
-TEST_F(Shims, GiveUpWhenNobodyStartsThem) {
-  const std::string job = path("a/jobs/") + text_of(key);
-  make_private_folder(job);
-  auto launch = shell("true", {"a"}, 1);
-  launch.node = "a";
-  write_durably(job + "/launch.json", to_text(LaunchOrder{.settings = {.peer_host = "127.0.0.1", .start_wait_ms = milliseconds(50)}, .launch = launch}));
-  const StartResult shim = start_detached(ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", {"--folder", job}, job + "/shim.log");
-  ASSERT_EQ(shim.step, StartStep::none);
-  until([&] { return !runs(shim.pid); }, "the end of the shim");
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
-  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("no start came"));
-}
-
-TEST_F(Shims, ALaunchThatTheLastAgentOnlyWroteDownIsTakenUp) {
-  const std::string job = path("a/jobs/") + text_of(key);
-  make_private_folder(job);
-  auto launch = shell("exit 4", {"a"}, 1);
-  launch.node = "a";
-  write_durably(job + "/launch.json", to_text(LaunchOrder{.settings = {.peer_host = "127.0.0.1", .boot_id = boot_id()}, .launch = launch}));
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::prepared);
-  start(launch);
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().ranks.at(0).exit_code, 4);
-}
-
-TEST_F(Shims, ALaunchOfAnEarlierBootIsNotBegun) {
-  const std::string job = path("a/jobs/") + text_of(key);
-  make_private_folder(job);
-  auto launch = shell("exit 4", {"a"}, 1);
-  launch.node = "a";
-  write_durably(job + "/launch.json", to_text(LaunchOrder{.settings = {.peer_host = "127.0.0.1", .boot_id = "an earlier one"}, .launch = launch}));
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::start_failed);
-  EXPECT_THAT(nodes.at("a").last().failure.value().detail, HasSubstr("was rebooted"));
-  EXPECT_FALSE(fs::exists(job + "/shim.pid")) << "no supervisor was started";
-}
-
-TEST_F(Shims, CollectProgressAndAnswerCheckpoints) {
-  auto launch = shell(test_rank + " progress 500 && " + test_rank + " checkpoint 40", {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
-  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 40);
-  EXPECT_EQ(nodes.at("a").checkpoints.at(0).path, "/data/step");
-  EXPECT_NE(nodes.at("a").last().phase, GangPhase::finished) << "the rank waits for the answer";
-  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 40});
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
-  EXPECT_EQ(output("a", 0), "recorded\n");
-  const RankResult result = nodes.at("a").last().ranks.at(0);
-  EXPECT_EQ(result.collective_count, 12);
-  EXPECT_EQ(result.collective_bytes, 4096);
-  const auto& progress = nodes.at("a").progress;
-  ASSERT_FALSE(progress.empty());
-  EXPECT_LE(progress.size(), 3U) << "500 steps in a moment are not 500 messages";
-  EXPECT_EQ(progress.back().step, 500);
-  EXPECT_EQ(progress.back().tokens, 50'000);
-  EXPECT_EQ(progress.back().phase, "warm-up");
-}
-
-TEST_F(Shims, ACheckpointThatIsSaidAgainSinceTheStopIsHandedOn) {
-  const std::string save = test_rank + " checkpoint 8";
-  auto launch = shell("trap '" + save + "; exit 0' TERM; " + save + "; while :; do sleep 0.05; done", {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
-  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 8});
-  until([&] { return output("a", 0) == "recorded\n"; }, "its answer");
-  nodes.at("a").checkpoints.clear();
-  stop(launch, Duration{60'000});
-  until([&] { return !nodes.at("a").checkpoints.empty(); }, "it again: there is something to go on with");
-  nodes.at("a").launcher->send(key, protocol::CheckpointRecorded{.key = key, .step = 8});
-  wait_finished(launch);
-  EXPECT_EQ(output("a", 0), "recorded\nrecorded\n");
-}
-
-TEST_F(Shims, WhoSavesWhileNobodyAnswersHearsThatTheNodeKeepsIt) {
-  auto launch = shell(test_rank + " progress 3 && " + test_rank + " checkpoint 40", {"a"}, 1);
-  launch.timeouts.checkpoint_answer_ms = Duration{250};
-  prepare(launch);
-  start(launch);
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
-  EXPECT_EQ(output("a", 0), "kept\n");
-  ASSERT_FALSE(nodes.at("a").checkpoints.empty()) << "it is said all the same";
-  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 40);
-}
-
-TEST_F(Shims, AJobThatAskedForItStopsOnceItIsCutOffWhateverItDoes) {
-  auto busy = shell("i=0; while :; do i=$((i+1)); " + test_rank + " progress $i; sleep 0.02; done", {"a"}, 1);
-  busy.spec.stop_when_cut_off_ms = busy.self_stop_ms = Duration{600};
-  prepare(busy);
-  start(busy);
-  until([&] { return nodes.at("a").last().phase == GangPhase::running; }, "its ranks");
-  EXPECT_EQ(nodes.at("a").last().self_stop_ms.ms, 600) << "promised from the beginning";
-  const auto begin = std::chrono::steady_clock::now();
-  until([&] {
-    nodes.at("a").launcher->send(key, protocol::Lease{key, {}, {}});
-    return std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(1500);
-  }, "longer than that, while the scheduler hears it");
-  EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running);
-  wait_finished(busy);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
-  EXPECT_THAT(nodes.at("a").last().failure->detail, testing::HasSubstr("and the job was to stop there then"));
-}
-
-/// Reports a step, then does nothing for ever.
-constexpr const char* one_step = " progress 1 && while :; do sleep 0.05; done";
-
-TEST_F(Shims, APartThatIsCutOffAndGetsNoFurtherEndsItself) {
-  auto launch = shell(test_rank + one_step, {"a"}, 1);
-  launch.self_stop_ms = Duration{300};
-  prepare(launch);
-  start(launch);
-  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
-  EXPECT_TRUE(nodes.at("a").last().failure->node_at_fault);
-  EXPECT_THAT(nodes.at("a").last().failure->detail, testing::HasSubstr("a has lost the scheduler, and its ranks got no further for"));
-}
-
-TEST_F(Shims, APartThatTheSchedulerHearsGoesOn) {
-  auto heard = shell(test_rank + one_step, {"a"}, 1);
-  heard.self_stop_ms = Duration{300};
-  prepare(heard);
-  start(heard);
-  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
-  const auto begin = std::chrono::steady_clock::now();
-  until([&] {
-    nodes.at("a").launcher->send(key, protocol::Lease{key});
-    return std::chrono::steady_clock::now() - begin > std::chrono::milliseconds(2500);
-  }, "longer than it promised to live alone");
-  EXPECT_EQ(nodes.at("a").last().phase, GangPhase::running);
-  stop(heard, Duration{0});
-  wait_finished(heard);
-}
-
-TEST_F(Shims, AnAnswerThatComesLateIsNoSignThatTheSchedulerHearsThePart) {
-  auto stuck = shell(test_rank + one_step, {"a"}, 1);
-  stuck.self_stop_ms = Duration{300};
-  prepare(stuck);
-  start(stuck);
-  until([&] { return nodes.at("a").last().self_stop_ms.ms >= 300; }, "the promise");
-  until([&] {
-    if (nodes.at("a").last().phase == GangPhase::running) nodes.at("a").launcher->send(key, protocol::Lease{key, Duration{60'000}, {}});
-    return nodes.at("a").last().phase == GangPhase::finished;
-  }, "its end, although answers keep coming");
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::node_lost);
-}
-
-TEST_F(Shims, APartThatGetsFurtherGoesOn) {
-  auto busy = shell("i=0; while [ $i -lt 30 ]; do i=$((i+1)); " + test_rank + " progress $i; sleep 0.05; done", {"a"}, 1);
-  busy.self_stop_ms = Duration{300};
-  prepare(busy);
-  start(busy);
-  wait_finished(busy);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded) << "no scheduler in sight, but it got further all the time";
-}
-
-TEST_F(Shims, ACheckpointIsNotForgottenWhileNoAgentIsThere) {
-  const auto launch = launch_of({test_rank, "checkpoint", "8"}, {"a"}, 1);
-  prepare(launch);
-  start(launch);
-  until([&] { return !nodes.at("a").checkpoints.empty(); }, "the checkpoint");
-  stop_agent("a");
-  nodes.at("a").checkpoints.clear();
-  const std::int64_t shim = shim_pid("a");
-  ::kill(static_cast<pid_t>(shim), SIGTERM);  // somebody ends it in order
-  until([&] { return !runs(shim); }, "the end of the shim");
-  nodes.at("a").reports.clear();
-  start_agent("a");
-  nodes.at("a").launcher->adopt();
-  until_phase("a", GangPhase::finished);
-  ASSERT_EQ(nodes.at("a").checkpoints.size(), 1U);
-  EXPECT_EQ(nodes.at("a").checkpoints.at(0).step, 8);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::cancelled);
-}
-
 TEST_F(Shims, MeasureProcessorTimeAsUtilizationOfAVirtualDevice) {
   const auto launch = shell("if [ $RANK = 0 ]; then sleep 0.5; else i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; fi", {"a"}, 2);
   run(launch);
@@ -651,20 +344,6 @@ TEST_F(Shims, WorkInFoldersDeeperThanASocketAddress) {
   EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
 }
 
-TEST_F(Shims, AForgottenGangLeavesItsLogs) {
-  const auto launch = shell("echo kept", {"a"}, 2);
-  run(launch);
-  nodes.at("a").launcher->forget(key);
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(nodes.at("a").launcher->folder(key))) names.push_back(entry.path().filename());
-  EXPECT_THAT(names, testing::UnorderedElementsAre("rank_0.out", "rank_0.err", "rank_1.out", "rank_1.err", "rank_0.out.marks", "rank_1.out.marks"));
-  EXPECT_EQ(output("a", 1), "kept\n");
-  nodes.at("a").reports.clear();
-  nodes.at("a").launcher->adopt();
-  loop.run_for(std::chrono::milliseconds(20));
-  EXPECT_TRUE(nodes.at("a").reports.empty());
-}
-
 /// Finding libraries would take longer than all that a small job needs.
 TEST(ShimProgram, LoadsNoLibraryThatOnlySomeGangsNeed) {
   const auto libraries_of = [](const std::string& program) {
@@ -677,23 +356,6 @@ TEST(ShimProgram, LoadsNoLibraryThatOnlySomeGangsNeed) {
   };
   EXPECT_THAT(libraries_of("ultra-shim-full"), testing::AllOf(HasSubstr("libpmix"), HasSubstr("libcrypto"), HasSubstr("libhwloc")));
   EXPECT_THAT(libraries_of("ultra-shim"), testing::AnyOf(HasSubstr("statically linked"), testing::AllOf(HasSubstr("libc.so"), Not(HasSubstr("libpmix")), Not(HasSubstr("libcrypto")), Not(HasSubstr("libhwloc")), Not(HasSubstr("libspdlog")))));
-}
-
-TEST_F(Shims, TwoForOneFolderAreOne) {
-  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
-  const auto launch = launch_of({test_rank, "wait", path("fifo")}, {"a"}, 1);
-  prepare(launch);
-  const std::int64_t first = shim_pid("a");
-  const std::string job = nodes.at("a").launcher->folder(key);
-  const StartResult second = start_detached(ULTRAMARINE_BINARY_DIR "/bin/ultra-shim", {"--folder", job}, job + "/second.log");
-  ASSERT_EQ(second.step, StartStep::none);
-  until([&] { return !runs(second.pid); }, "the end of the second");
-  EXPECT_EQ(shim_pid("a"), first);
-  start(launch);
-  until_phase("a", GangPhase::running);
-  write_fifo(path("fifo"), "0");
-  wait_finished(launch);
-  EXPECT_EQ(nodes.at("a").last().outcome, Outcome::succeeded);
 }
 
 }  // namespace

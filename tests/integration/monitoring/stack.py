@@ -10,7 +10,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import urllib.parse
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import BINARIES, PATIENCE_S, Result, processes_that_mention, until  # noqa: E402
+from cluster import BINARIES, PATIENCE_S, Result, free_port, processes_that_mention, until  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "configs/monitoring"
@@ -65,12 +64,6 @@ metrics = "127.0.0.1:0"
 nvml_library = "%(library)s"
 kernel_log = ""
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def get(url):

@@ -15,29 +15,6 @@ namespace {
 
 class DaemonTest : public TwoNodes {
  protected:
-  /// A job of 16 GPUs over both nodes whose ranks run.
-  GangKey running_job() {
-    const JobId job = scheduler_->submit(R"({"gpus":16})", "", R"({"A":"1"})");
-    const GangKey key{job, 1, 1};
-    for (Agent* agent : {&one_, &two_}) {
-      EXPECT_EQ(agent->expect<protocol::Prepare>().launch.key, key);
-      agent->say(agent->report(key, GangPhase::prepared));
-    }
-    for (Agent* agent : {&one_, &two_}) {
-      agent->expect<protocol::Start>();
-      agent->say(agent->report(key, GangPhase::running));
-    }
-    scheduler_->until_state(job, JobState::running);
-    return key;
-  }
-  void finish(const GangKey& key) {
-    for (Agent* agent : {&one_, &two_}) agent->say(agent->report(key, GangPhase::finished));
-  }
-  /// Everything said so far has been heard, on both sides: a question goes the same way behind it.
-  void settle() {
-    scheduler_->ask("GET", "/v1/cluster");
-    scheduler_->ask("GET", "/v1/cluster");
-  }
   /// For a daemon that has stopped: nothing else writes it then.
   std::vector<store::Record> journal() {
     std::vector<store::Record> records;
@@ -354,50 +331,6 @@ TEST_F(DaemonTest, DrainsANodeInTroubleAndQueuesWhatCouldNotStartThere) {
   EXPECT_EQ(recorded<JobRequeued>(), 1u);
   finish(key);
   scheduler_->until([&] { return scheduler_->job(key.job).details.state == JobState::queued; }, "the job to wait again");
-}
-
-TEST_F(DaemonTest, TellsANodeThatWasAwayWhichOfItsAttemptsAreOver) {
-  both_join();
-  const GangKey key = running_job();
-  two_.leave();
-  protocol::Hello hello = two_.hello({key});
-  hello.attempts = {{key.job, key.attempt}, {JobId{77}, 3}};
-  two_.connect();
-  two_.say(hello);
-  EXPECT_TRUE(two_.expect<protocol::Welcome>().accepted);
-  EXPECT_EQ(two_.expect<protocol::AttemptOver>().job, JobId{77}) << "of which nobody knows";
-  settle();
-  EXPECT_EQ(two_.count<protocol::AttemptOver>(), 0u) << "the other one is open";
-
-  finish(key);
-  scheduler_->until_state(key.job, JobState::completed);
-  two_.expect<protocol::AttemptOver>();
-  two_.leave();
-  hello.gangs.clear();
-  two_.connect();
-  two_.say(hello);
-  two_.expect<protocol::Welcome>();
-  EXPECT_EQ(two_.expect<protocol::AttemptOver>().job, key.job);
-  EXPECT_EQ(two_.expect<protocol::AttemptOver>().job, JobId{77});
-}
-
-TEST_F(DaemonTest, ANodeHearsOfAnEndBeforeWhatStartsInItsPlace) {
-  both_join();
-  const GangKey key = running_job();
-  const JobId next = scheduler_->submit(R"({"gpus":16})");
-  finish(key);
-  scheduler_->until([&] { return two_.count<protocol::Prepare>() == 1; }, "the next job's launch");
-  const auto place_of = [&]<class Message>(const Message*) {
-    return std::find_if(two_.heard.begin(), two_.heard.end(),
-                        [](const auto& message) { return std::holds_alternative<Message>(message); });
-  };
-  const protocol::Forget* const forget = nullptr;
-  const protocol::AttemptOver* const over = nullptr;
-  const protocol::Prepare* const prepare = nullptr;
-  ASSERT_NE(place_of(over), two_.heard.end());
-  EXPECT_LT(place_of(forget), place_of(over));
-  EXPECT_LT(place_of(over), place_of(prepare));
-  EXPECT_EQ(scheduler_->job(next).details.state, JobState::starting);
 }
 
 TEST_F(DaemonTest, AcknowledgesACheckpointOnceItIsRecorded) {

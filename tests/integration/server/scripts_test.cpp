@@ -27,11 +27,6 @@ class ScriptTest : public TwoNodes {
     EXPECT_EQ(response.status, status) << response.body;
     return scheduler_->problem(response);
   }
-  void settle() {
-    scheduler_->ask("GET", "/v1/cluster");
-    scheduler_->ask("GET", "/v1/cluster");
-  }
-
   /// A script over both nodes, running on the first.
   GangKey running_script() {
     const JobId job = scheduler_->submit(R"({"gpus":16})", script, R"({"WHO":"script"})");

@@ -2,21 +2,17 @@
 
 Each test changes the file as a driver would change: a GPU that is lost, memory that stays in use, another order after a restart, no driver at all.
 """
-import json
 import os
 import pathlib
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import BINARIES, Result, has_failed, processes_that_mention, until  # noqa: E402
+from cluster import BINARIES, Result, free_port, processes_that_mention, until  # noqa: E402
+from daemons import DaemonsOfItsOwn  # noqa: E402
 
 LIBRARY = pathlib.Path(os.environ.get("FAKE_NVML", BINARIES.parent / "tests/fake_nvml/libnvidia-ml.so.1"))
 FALLEN = "NVRM: Xid (PCI:0000:1a:00): 79, pid=1234, name=python3, GPU has fallen off the bus."
@@ -24,39 +20,18 @@ WAITS = ("sh", "-c", "echo sees $CUDA_VISIBLE_DEVICES; until [ -e $ULTRA_TEST_EN
 MACHINE = {"devices": 2, "0.uuid": "GPU-a", "1.uuid": "GPU-b", "0.pci": "00000000:3B:00.0", "1.pci": "00000000:1A:00.0", "driver": "570.1"}
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @unittest.skipUnless(LIBRARY.exists(), f"{LIBRARY} is not built")
-class Gpus(unittest.TestCase):
+class Gpus(DaemonsOfItsOwn):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
-        self.folder.chmod(0o755)
-        self.daemons = {}
-        self.addCleanup(self.tear_down)
-        (self.folder / "secret").write_text("0123456789abcdef" * 4 + "\n")
-        (self.folder / "secret").chmod(0o600)
+        super().setUp()
         os.mkfifo(self.folder / "kmsg")
         self.end = self.folder / "end"
         self.port, self.metrics = free_port(), free_port()
         self.machine()
 
-    def tear_down(self):
+    def end_all(self):
         self.end.touch()
-        for process in self.daemons.values():
-            process.terminate()
-        for process in self.daemons.values():
-            process.wait()
-        if has_failed(self):
-            for log in sorted(self.folder.glob("*.log")):
-                print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-25:]), file=sys.stderr)
-        for pid in processes_that_mention(str(self.folder)):
-            os.kill(pid, signal.SIGKILL)
-        until(lambda: not processes_that_mention(str(self.folder)), "nothing is left")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().end_all()
 
     def machine(self, *lines, **changed):
         """What the library says from now on; keys with a dot are given as gpu1_used for 1.used."""
@@ -66,11 +41,8 @@ class Gpus(unittest.TestCase):
         (self.folder / "next").write_text("".join(f"{key} {value}\n" for key, value in values.items()) + "".join(line + "\n" for line in lines))
         (self.folder / "next").rename(self.folder / "nvml")
 
-    def daemon(self, name, *command):
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.daemons[name] = subprocess.Popen([str(BINARIES / command[0]), "--config", str(self.folder / "cluster.toml"), *command[1:]],
-                                                  env={**os.environ, "ULTRAMARINE_FAKE_NVML": str(self.folder / "nvml")},
-                                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    def daemon(self, name, program, *arguments):
+        self.start_daemon(name, program, *arguments, env={**os.environ, "ULTRAMARINE_FAKE_NVML": str(self.folder / "nvml")})
 
     def start(self, agent_section="", library=LIBRARY, gpus=2):
         (self.folder / "cluster.toml").write_text(

@@ -6,8 +6,6 @@ import pathlib
 import pwd
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,11 +13,17 @@ import types
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import BINARIES, Result, processes_that_mention, until  # noqa: E402
+from cluster import BINARIES, Result, free_port, until  # noqa: E402
+from daemons import DaemonsOfItsOwn  # noqa: E402
 from terminal_window import Window  # noqa: E402
 
 NOBODY, DAEMON = 65534, 1
 SERVICE = 64321  # runs the scheduler where root doesn't; nobody else's number
+
+
+def as_user(uid):
+    """For subprocess: in no group but his number."""
+    return {"user": uid, "group": uid, "extra_groups": []}
 
 
 def known(uid):
@@ -29,35 +33,14 @@ def known(uid):
         return None
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @unittest.skipUnless(os.geteuid() == 0, "only an agent that is root can run jobs as other users")
 @unittest.skipUnless(known(NOBODY) and known(DAEMON), "this machine has no users 65534 and 1")
-class Owners(unittest.TestCase):
+class Owners(DaemonsOfItsOwn):
     NODES = ("node01", "node02")
 
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
-        self.folder.chmod(0o755)
-        self.daemons = {}
-        self.addCleanup(self.tear_down)
-        (self.folder / "secret").write_text("0123456789abcdef" * 4 + "\n")
-        (self.folder / "secret").chmod(0o600)
+        super().setUp()
         self.port = free_port()
-
-    def tear_down(self):
-        for process in self.daemons.values():
-            process.terminate()
-        for process in self.daemons.values():
-            process.wait()
-        left = processes_that_mention(str(self.folder))
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, agent_section="", service=False):
         """With `service` the scheduler is no root: a user of its own, with a folder and a secret of its own."""
@@ -72,18 +55,13 @@ class Owners(unittest.TestCase):
             f'name = "owners"\n[[node]]\nname = "node[01-02]"\ngpus = 4\ngpu_type = "H100"\nvirtual = true\naddress = "127.0.0.1"\n'
             f'[scheduler]\nhttp = ""\nagents = "127.0.0.1:{self.port}"\nstate_directory = "{scheduler}/state"\nsocket = "{self.socket}"\n'
             f'secret_file = "{scheduler}/secret"\n[agent]\nsecret_file = "{self.folder}/secret"\nminimum_uid = 1\n{agent_section}')
-        self.start_daemon("scheduler", "ultra-scheduler", uid=SERVICE if service else 0)
+        self.start_daemon("scheduler", "ultra-scheduler", **as_user(SERVICE if service else 0))
         until(lambda: self.ultra(0, "nodes", "--json").code == 0, "the scheduler answers")
 
     def start_agents(self, nodes=NODES, uid=0):
         for node in nodes:
-            self.start_daemon(node, "ultra-agent", "--node", node, uid=uid)
+            self.start_daemon(node, "ultra-agent", "--node", node, **as_user(uid))
         until(lambda: not {n["node"]["config"]["name"] for n in self.nodes() if n["node"]["state"] == "down"} & set(nodes), "the nodes are there")
-
-    def start_daemon(self, name, program, *arguments, uid=0):
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.daemons[name] = subprocess.Popen([str(BINARIES / program), "--config", str(self.folder / "cluster.toml"), *arguments], user=uid, group=uid,
-                                                  extra_groups=[], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def nodes(self):
         return self.ultra(0, "nodes", "--json").json()["nodes"]
@@ -252,7 +230,7 @@ class Owners(unittest.TestCase):
         for name in ("node01", "node02", "scheduler"):
             self.daemons[name].terminate()
             self.daemons[name].wait()
-        self.start_daemon("scheduler", "ultra-scheduler", uid=SERVICE)
+        self.start_daemon("scheduler", "ultra-scheduler", **as_user(SERVICE))
         until(lambda: self.ultra(0, "nodes", "--json").code == 0, "the scheduler answers")
         waiting = self.ultra(NOBODY, "submit", "--json", "--gpus", "1", "--", "id", "-u")
         self.assertEqual(waiting.code, 0, waiting)
@@ -268,7 +246,7 @@ class Owners(unittest.TestCase):
         self.daemons["scheduler"].wait()
         hidden = self.folder
         self.addCleanup(shutil.rmtree, hidden, ignore_errors=True)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/var/tmp"))  # tear_down removes this one
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/var/tmp"))  # end_all removes this one
         self.folder.chmod(0o755)
         shutil.copy2(hidden / "secret", self.folder / "secret")
         self.start("private_tmp = true\n")

@@ -1,32 +1,19 @@
 """Prolog and epilog on a real cluster: what an agent that is killed, or away at a job's end, still owes its node."""
 import os
 import pathlib
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
-from cluster import BINARIES, Result, processes_that_mention, until  # noqa: E402
+from cluster import BINARIES, Result, free_port, until  # noqa: E402
+from daemons import DaemonsOfItsOwn  # noqa: E402
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class SiteScripts(unittest.TestCase):
+class SiteScripts(DaemonsOfItsOwn):
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="um-", dir="/tmp"))
-        self.folder.chmod(0o755)
-        self.daemons = {}
-        self.addCleanup(self.tear_down)
-        (self.folder / "secret").write_text("0123456789abcdef" * 4 + "\n")
-        (self.folder / "secret").chmod(0o600)
+        super().setUp()
         self.socket = self.folder / "scheduler.sock"
         prolog = self.program("prolog", 'echo "prolog $ULTRA_NODE $ULTRA_JOB_ID $ULTRA_USER $ULTRA_DEVICES" >> {0}/story')
         epilog = self.program("epilog", 'echo "epilog $ULTRA_NODE $ULTRA_JOB_ID $ULTRA_USER $ULTRA_DEVICES" >> {0}/story\n'
@@ -42,32 +29,14 @@ class SiteScripts(unittest.TestCase):
             self.start_agent(node)
         until(lambda: all(node["node"]["state"] == "up" for node in self.ultra("nodes", "--json").json()["nodes"]), "the nodes are there")
 
-    def tear_down(self):
-        for process in self.daemons.values():
-            process.terminate()
-            process.wait()
-        for pid in processes_that_mention(str(self.folder)):
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def program(self, name, text):
         path = self.folder / name
         path.write_text("#!/bin/sh\n" + text.format(self.folder) + "\n")
         path.chmod(0o755)
         return path
 
-    def start_daemon(self, name, program, *arguments):
-        with open(self.folder / f"{name}.log", "ab") as log:
-            self.daemons[name] = subprocess.Popen([str(BINARIES / program), "--config", str(self.folder / "cluster.toml"), *arguments],
-                                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
-
     def start_agent(self, node):
         self.start_daemon(node, "ultra-agent", "--node", node)
-
-    def end_agent(self, node, how):
-        agent = self.daemons.pop(node)
-        agent.send_signal(how)
-        agent.wait()
 
     def ultra(self, *arguments):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ULTRA_")}
@@ -92,7 +61,7 @@ class SiteScripts(unittest.TestCase):
         (self.folder / "hold").touch()
         first = self.submit("--gpus", "4", "--", "true")
         until(lambda: any(line.startswith(f"epilog node01 {first}") for line in self.story("node01")), "the epilog runs")
-        self.end_agent("node01", signal.SIGKILL)
+        self.end_daemon("node01", signal.SIGKILL)
         second = self.submit("--gpus", "4", "--", "sh", "-c", f"test $RANK != 0 || echo job $ULTRA_NODE {first} >> {self.folder}/story")
         self.start_agent("node01")
         until(lambda: sum(line.startswith("epilog") for line in self.story("node01")) == 2, "the epilog runs again")
@@ -112,7 +81,7 @@ class SiteScripts(unittest.TestCase):
         until(lambda: (self.folder / "ran").exists(), "the gang over both nodes has ended")
         folders = self.folder / "agents" / "node02" / "jobs"
         until(lambda: not (folders / f"{job}.1.2" / "shim.pid").exists(), "the second node has forgotten the gang")
-        self.end_agent("node02", signal.SIGTERM)
+        self.end_daemon("node02", signal.SIGTERM)
         (self.folder / "end").touch()
         self.assertEqual(self.ultra("wait", job, "--timeout", "60s").code, 0)
         until(lambda: f"cleaned node01 {job}" in self.story("node01"), "the epilog of the first node")

@@ -8,10 +8,7 @@ namespace {
 
 TEST(Metrics, PriceWhatAnAccountHeld) {
   Site site(priced());
-  const JobId job = site.submit(4);
-  site.decide();
-  site.run(job);
-  site.now = site.now + seconds(250);
+  site.have_run(seconds(250), 4);
   const std::string text = site.text();
   EXPECT_EQ(value(text, "ultramarine_price_per_gpu_hour{currency=\"EUR\"}"), 3.6);
   EXPECT_EQ(value(text, "ultramarine_cost_total{account=\"lab-a\",component=\"gpu\",currency=\"EUR\"}"), 1);
@@ -21,10 +18,7 @@ TEST(Metrics, PriceWhatAnAccountHeld) {
 
 TEST(Metrics, NameUsersOnlyWhereTheClusterFileWantsIt) {
   Site site(priced(), {.user_label = true, .peak_tflops = {}});
-  const JobId job = site.submit(4);
-  site.decide();
-  site.run(job);
-  site.now = site.now + seconds(250);
+  site.have_run(seconds(250), 4);
   const std::string text = site.text();
   EXPECT_EQ(value(text, "ultramarine_allocated_gpu_seconds_total{account=\"lab-a\",partition=\"main\",user=\"u\"}"), 1000);
   EXPECT_EQ(value(text, "ultramarine_cost_total{account=\"lab-a\",component=\"gpu\",currency=\"EUR\",user=\"u\"}"), 1);

@@ -384,14 +384,7 @@ TEST(Metrics, StaySmallWithTenThousandJobs) {
   ClusterConfig config = priced();
   config.nodes.clear();
   config.partitions[0].nodes.clear();
-  for (const char* name : {"node01", "node02", "node03", "node04", "node05", "node06", "node07", "node08"}) {
-    NodeConfig node;
-    node.name = name;
-    node.gpus = 8;
-    node.gpu_type = "H100";
-    node.virtual_devices = true;
-    config.nodes.push_back(node);
-  }
+  for (int number = 1; number <= 8; ++number) config.nodes.push_back(eight_gpus("node0" + std::to_string(number)));
   Site site(config, {.user_label = true, .peak_tflops = {{"H100", 989}}});
   for (const NodeConfig& node : config.nodes) site.record(NodeJoined{node.name, "boot", "1", "127.0.0.1", {}});
   for (int i = 0; i < 10'000; ++i) {

@@ -54,10 +54,7 @@ TEST(Metrics, CountAllOfAnAttemptThatEndsWellAsProductiveButItsEnds) {
 
 TEST(Metrics, GoOnBesideARunningAttemptAfterARestart) {
   Site site;
-  const JobId job = site.submit(4);
-  site.decide();
-  site.run(job);
-  site.now = site.now + seconds(60);
+  const JobId job = site.have_run(seconds(60), 4);
   site.save(job, 1);
   site.now = site.now + seconds(10);
   Exporter later({"1.2.3", "abc", "g++ 12.2"}, site.now);
@@ -72,10 +69,7 @@ TEST(Metrics, GoOnBesideARunningAttemptAfterARestart) {
 
 TEST(Metrics, BlameTheNodeForWhatItLost) {
   Site site;
-  const JobId job = site.submit(1);
-  site.decide();
-  site.run(job);
-  site.now = site.now + seconds(7);
+  const JobId job = site.have_run(seconds(7), 1);
   site.record(GangFailed{job, 1, 1, Outcome::node_lost, {.node = "node01", .node_at_fault = true}, {}});
   site.record(GangFinished{job, 1, 1, Outcome::node_lost, {}, {}});
   site.record(AttemptEnded{job, 1, Outcome::node_lost, {}});

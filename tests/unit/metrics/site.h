@@ -12,16 +12,18 @@ namespace ultramarine::metrics {
 
 const Time start{1'800'000'000'000};
 
+inline NodeConfig eight_gpus(const std::string& name) {
+  NodeConfig node;
+  node.name = name;
+  node.gpus = 8;
+  node.gpu_type = "H100";
+  node.virtual_devices = true;
+  return node;
+}
+
 inline ClusterConfig two_nodes() {
   ClusterConfig config;
-  for (const char* name : {"node01", "node02"}) {
-    NodeConfig node;
-    node.name = name;
-    node.gpus = 8;
-    node.gpu_type = "H100";
-    node.virtual_devices = true;
-    config.nodes.push_back(node);
-  }
+  config.nodes = {eight_gpus("node01"), eight_gpus("node02")};
   PartitionConfig partition;
   partition.name = "main";
   partition.nodes = {"node01", "node02"};
@@ -95,6 +97,14 @@ struct Site {
     progress.tokens = 4096;
     progress.tokens_per_s = 1000;
     progress.flops_per_token = 1.978e12;
+  }
+  /// A new job that has run for so long.
+  JobId have_run(Duration length, std::int64_t gpus, const std::string& account = "lab-a") {
+    const JobId job = submit(gpus, account);
+    decide();
+    run(job);
+    now = now + length;
+    return job;
   }
   void end(JobId job, Outcome outcome = Outcome::succeeded) {
     record(GangFinished{job, 1, 1, outcome, {}, {}});

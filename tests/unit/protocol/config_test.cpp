@@ -161,7 +161,7 @@ line_unacknowledged = "501ms"
 connect = "300ms"
 welcome = "2s"
 reconnect_max = "200ms"
-progress_patience = "301ms"
+progress_patience = "2301ms"
 checkpoint_answer = "502ms"
 finalize = "503ms"
 failure_grace = "504ms"
@@ -209,7 +209,7 @@ metrics = "0.0.0.0:65535"
   EXPECT_EQ(file.notifications, notifications);
   const TimeoutsConfig tenth{.heartbeat_ms{100}, .suspect_ms{500}, .unreachable_ms = seconds(1), .self_stop_ms = seconds(1), .self_stop_margin_ms{200}, .launch_ms = seconds(6),
                              .agents_return_ms{500}, .restart_delay_ms{500}, .restart_delay_max_ms = seconds(60), .unkillable_ms = seconds(1), .line_silence_ms{800},
-                             .line_unacknowledged_ms{501}, .connect_ms{300}, .welcome_ms = seconds(2), .reconnect_max_ms{200}, .progress_patience_ms{301},
+                             .line_unacknowledged_ms{501}, .connect_ms{300}, .welcome_ms = seconds(2), .reconnect_max_ms{200}, .progress_patience_ms{2301},
                              .checkpoint_answer_ms{502}, .finalize_ms{503}, .failure_grace_ms{504}, .cut_off_grace_ms{101}};
   EXPECT_EQ(cluster.timeouts, tenth);
   EXPECT_EQ(file.scheduler.state_directory, "/etc/site/state");
@@ -370,6 +370,8 @@ TEST(ClusterFile, AnswersEveryMistakeWithPlaceFieldAndRemedy) {
       {"[timeouts]\nheartbeat = \"5s\"", "f.toml:4:1: timeouts: suspect 5s is not longer than heartbeat (5s); give agents time for several words, such as five times heartbeat"},
       {"[timeouts]\nunreachable = \"3s\"", "f.toml:5:15: timeouts.unreachable: unreachable 3s is not longer than suspect (5s); raise it, or lower suspect"},
       {"[timeouts]\nline_silence = \"1s\"", "f.toml:5:16: timeouts.line_silence: line_silence 1s is not longer than heartbeat (1s); raise it: a healthy line is never cut"},
+      {"[timeouts]\nprogress_patience = \"1s\"",
+       "f.toml:5:21: timeouts.progress_patience: progress_patience 1s is too short: agents say once a second how far ranks are; use 2s or more"},
       {"[timeouts]\nrestart_delay_max = \"1s\"", "f.toml:5:21: timeouts.restart_delay_max: restart_delay_max 1s is shorter than restart_delay (5s); raise it, or lower restart_delay"},
       {"[scheduler]\nagents = \"8643\"", "f.toml:5:10: scheduler.agents: \"8643\" is no address; write host:port, like \"127.0.0.1:8642\""},
       {"[scheduler]\nagents = \"\"", "f.toml:5:10: scheduler.agents: \"\" is no address; write host:port, like \"127.0.0.1:8642\""},

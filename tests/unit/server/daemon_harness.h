@@ -308,6 +308,29 @@ class TwoNodes : public ::testing::Test {
     one_.join();
     two_.join();
   }
+  /// A job of 16 GPUs over both nodes whose ranks run.
+  GangKey running_job() {
+    const JobId job = scheduler_->submit(R"({"gpus":16})", "", R"({"A":"1"})");
+    const GangKey key{job, 1, 1};
+    for (Agent* agent : {&one_, &two_}) {
+      EXPECT_EQ(agent->expect<protocol::Prepare>().launch.key, key);
+      agent->say(agent->report(key, GangPhase::prepared));
+    }
+    for (Agent* agent : {&one_, &two_}) {
+      agent->expect<protocol::Start>();
+      agent->say(agent->report(key, GangPhase::running));
+    }
+    scheduler_->until_state(job, JobState::running);
+    return key;
+  }
+  void finish(const GangKey& key) {
+    for (Agent* agent : {&one_, &two_}) agent->say(agent->report(key, GangPhase::finished));
+  }
+  /// Everything said so far has been heard, on both sides: a question goes the same way behind it.
+  void settle() {
+    scheduler_->ask("GET", "/v1/cluster");
+    scheduler_->ask("GET", "/v1/cluster");
+  }
 };
 
 }  // namespace ultramarine::server::testing
